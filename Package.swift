@@ -1,0 +1,109 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Every dependency earns its place; the reason stands beside it.
+let dependencies: [Package.Dependency] = [
+    // The transport: event loops, sockets, timers.
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+    // One logging API for the agent and the libraries under it.
+    .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+    // Heap for the per-loop timers, OrderedDictionary for stable listings.
+    .package(url: "https://github.com/apple/swift-collections", from: "1.3.0"),
+    // The command lines of `trammel` and `trammeld`, their help, completions and man pages.
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.6.0"),
+    // YAML with the line and column of every node, for errors that name the place.
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
+    // The control API's server, on the Unix socket.
+    .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.20.0"),
+    // The control API's client (`http+unix`).
+    .package(url: "https://github.com/swift-server/async-http-client", from: "1.30.0"),
+]
+
+// `scripts/check` and CI set this; a user with a newer compiler is not stopped by its new warnings.
+let warningsAreErrors = Context.environment["TRAMMEL_WARNINGS_AS_ERRORS"] == "1"
+let swiftSettings: [SwiftSetting] =
+    [
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    ] + (warningsAreErrors ? [.treatAllWarnings(as: .error)] : [])
+
+let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+
+func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+}
+
+let package = Package(
+    name: "trammel",
+    products: [
+        .executable(name: "trammeld", targets: ["trammeld"]),
+        .executable(name: "trammel", targets: ["trammel"]),
+    ],
+    dependencies: dependencies,
+    targets: [
+        // C, by module map or shim.
+        .systemLibrary(name: "CNetfilter", pkgConfig: "libnftnl", providers: [.apt(["libmnl-dev", "libnftnl-dev", "libnetfilter-conntrack-dev"])]),
+        .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+        .target(name: "CTrammelLinux"),
+        // Regular expressions from users run in linear time: RE2, through a C face over its C++.
+        .target(name: "CTrammelRE2", linkerSettings: [.linkedLibrary("re2")]),
+
+        library("TrammelCore", []),
+        library("TrammelConfig", ["TrammelCore", "CSQLite", .product(name: "Yams", package: "Yams")]),
+        library("TrammelPolicy", ["TrammelCore", "TrammelConfig", "CTrammelRE2"]),
+        library("TrammelWire", ["TrammelCore"]),
+        library("TrammelCapture", ["TrammelCore", "CNetfilter", "CTrammelLinux", logging]),
+        library("TrammelTelemetry", ["TrammelCore"]),
+        library(
+            "TrammelProxy",
+            [
+                "TrammelCore", "TrammelConfig", "TrammelPolicy", "TrammelWire", "TrammelTelemetry", nioCore, nioPosix, logging,
+                .product(name: "HeapModule", package: "swift-collections"),
+            ]),
+        library(
+            "TrammelControlAPI",
+            ["TrammelCore", nioCore, .product(name: "AsyncHTTPClient", package: "async-http-client")]),
+        library(
+            "TrammelControl",
+            [
+                "TrammelCore", "TrammelConfig", "TrammelControlAPI", "CTrammelLinux", nioCore, nioPosix, logging,
+                .product(name: "Hummingbird", package: "hummingbird"),
+            ]),
+        library(
+            "TrammelAgent",
+            [
+                "TrammelCore", "TrammelConfig", "TrammelPolicy", "TrammelCapture", "TrammelTelemetry", "TrammelProxy",
+                "TrammelControl", "TrammelControlAPI", "CTrammelLinux", nioCore, nioPosix, logging,
+            ]),
+        .executableTarget(name: "trammeld", dependencies: ["TrammelAgent", arguments], swiftSettings: swiftSettings),
+        .executableTarget(
+            name: "trammel", dependencies: ["TrammelCore", "TrammelControlAPI", "TrammelConfig", arguments],
+            swiftSettings: swiftSettings),
+
+        .target(
+            name: "TrammelTestSupport", dependencies: ["TrammelCore", "CTrammelLinux", "TrammelControlAPI"],
+            swiftSettings: swiftSettings),
+        tests("TrammelCoreTests", ["TrammelCore"]),
+        tests("TrammelConfigTests", ["TrammelConfig"]),
+        tests("TrammelPolicyTests", ["TrammelPolicy"]),
+        tests("TrammelWireTests", ["TrammelWire"]),
+        tests("TrammelCaptureTests", ["TrammelCapture", "TrammelTestSupport"]),
+        tests("TrammelTelemetryTests", ["TrammelTelemetry"]),
+        tests("TrammelProxyTests", ["TrammelProxy", nioEmbedded]),
+        tests("TrammelControlTests", ["TrammelControl", "TrammelControlAPI"]),
+        tests("IntegrationTests", ["TrammelTestSupport", "TrammelControlAPI", "TrammelProxy", "TrammelAgent"]),
+        tests("KernelTests", ["TrammelTestSupport", "TrammelControlAPI"]),
+    ],
+    swiftLanguageModes: [.v6],
+    cxxLanguageStandard: .cxx17
+)

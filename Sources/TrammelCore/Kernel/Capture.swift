@@ -1,0 +1,109 @@
+/// The kernel's facts as the proxy learns them: small protocols that `TrammelCapture` fulfils and tests replace.
+
+/// Which way a captured connection travels, seen from the workload whose netns it was captured in.
+package enum TrafficDirection: String, Hashable, Sendable {
+    case outbound, inbound
+}
+
+/// How a connection was turned to the agent, which says where its original destination is to be found.
+package enum CaptureMode: String, Hashable, Sendable {
+    /// NAT: `SO_ORIGINAL_DST`, from conntrack.
+    case redirect
+    /// TPROXY: the socket's own local address.
+    case tproxy
+}
+
+/// Finds out where a captured connection was going.
+package protocol OriginalDestinationSource: Sendable {
+    /// - Parameters:
+    ///   - socket: the accepted socket, open for the length of the call.
+    ///   - mode: how its listener captures.
+    /// - Throws: `TrammelError` when the kernel does not know. The connection is then refused, never guessed.
+    func originalDestination(ofAccepted socket: CInt, mode: CaptureMode) throws -> OriginalDestination
+}
+
+/// One conntrack entry, both directions of it.
+package struct ConntrackEntry: Hashable, Sendable {
+    package struct Tuple: Hashable, Sendable {
+        package let source: IPEndpoint
+        package let destination: IPEndpoint
+        package init(source: IPEndpoint, destination: IPEndpoint) {
+            self.source = source
+            self.destination = destination
+        }
+    }
+
+    package enum TransportProtocol: UInt8, Hashable, Sendable {
+        case tcp = 6
+        case udp = 17
+    }
+
+    package let transport: TransportProtocol
+    package let original: Tuple
+    package let reply: Tuple
+    package let mark: UInt32
+    /// The kernel's name for the TCP state (`ESTABLISHED`…); nil for UDP.
+    package let state: String?
+    /// Seconds until the kernel forgets the entry.
+    package let timeout: UInt32
+
+    package init(
+        transport: TransportProtocol, original: Tuple, reply: Tuple, mark: UInt32, state: String?, timeout: UInt32
+    ) {
+        self.transport = transport
+        self.original = original
+        self.reply = reply
+        self.mark = mark
+        self.state = state
+        self.timeout = timeout
+    }
+}
+
+/// Looks conntrack entries up in the network namespace of a workload.
+package protocol ConntrackLookup: Sendable {
+    /// The entry whose reply runs from `local` (the agent's side) to `client`; nil where the kernel tracks none.
+    func entry(
+        in workload: WorkloadID, transport: ConntrackEntry.TransportProtocol, client: ClientAddress,
+        local: ListenerAddress
+    ) throws -> ConntrackEntry?
+}
+
+/// A socket option to set before a socket is bound or connected: the arguments of setsockopt(2).
+package struct SocketOption: Hashable, Sendable {
+    package let level: CInt
+    package let name: CInt
+    package let value: CInt
+    package init(level: CInt, name: CInt, value: CInt) {
+        self.level = level
+        self.name = name
+        self.value = value
+    }
+}
+
+/// How a socket that carries a call onward has to be made.
+package struct UpstreamSocketPlan: Hashable, Sendable {
+    /// The workload in whose network namespace the socket is created.
+    package let workload: WorkloadID
+    package let remote: UpstreamAddress
+    /// The client's address to keep as the socket's source (port chosen by the kernel); nil to let the kernel choose.
+    package let source: IPAddress?
+
+    package init(workload: WorkloadID, remote: UpstreamAddress, source: IPAddress?) {
+        self.workload = workload
+        self.remote = remote
+        self.source = source
+    }
+}
+
+/// Makes sockets in the network namespaces of attached workloads. The knowledge of setns, marks and transparent binds
+/// stays with it.
+package protocol SocketFactory: Sendable {
+    /// The options that a socket for `plan` needs before bind and connect.
+    func options(for plan: UpstreamSocketPlan) -> [SocketOption]
+
+    /// Runs `body`, which must not suspend or leave the thread, with the calling thread inside the network namespace
+    /// of `workload`; the thread is back in its own when this returns or throws. A thread that cannot go back ends
+    /// the process, since anything else would leak one workload's traffic into another's namespace.
+    /// - Throws: `TrammelError` of kind `notFound` when the workload is not attached (any more).
+    func withNetworkNamespace<R>(of workload: WorkloadID, _ body: () throws -> R) throws -> R
+}

@@ -1,0 +1,2 @@
+import ArgumentParser
+@main struct Trammeld: AsyncParsableCommand {}
