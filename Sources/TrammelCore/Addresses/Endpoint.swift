@@ -3,7 +3,7 @@ package struct IPEndpoint: Hashable, Sendable {
     package let address: IPAddress
     package let port: UInt16
 
-    @inlinable package init(_ address: IPAddress, _ port: UInt16) {
+    package init(_ address: IPAddress, _ port: UInt16) {
         self.address = address
         self.port = port
     }

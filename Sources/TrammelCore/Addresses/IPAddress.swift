@@ -1,7 +1,7 @@
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Musl)
-import Musl
+    import Musl
 #endif
 
 /// An IPv4 or IPv6 address as a plain 17-byte value: hashable, comparable, without allocation.
@@ -13,7 +13,7 @@ package struct IPAddress: Hashable, Sendable {
         case v4, v6
 
         /// The length of an address in bits: 32 or 128.
-        @inlinable package var bits: Int { self == .v4 ? 32 : 128 }
+        package var bits: Int { self == .v4 ? 32 : 128 }
     }
 
     /// The address as a number in host order. IPv4 fills the low 32 bits of `low`.
@@ -21,13 +21,13 @@ package struct IPAddress: Hashable, Sendable {
     package let low: UInt64
     package let family: Family
 
-    @inlinable package init(v4 number: UInt32) {
+    package init(v4 number: UInt32) {
         high = 0
         low = UInt64(number)
         family = .v4
     }
 
-    @inlinable package init(v6 high: UInt64, _ low: UInt64) {
+    package init(v6 high: UInt64, _ low: UInt64) {
         self.high = high
         self.low = low
         family = .v6

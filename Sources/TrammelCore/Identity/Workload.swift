@@ -19,7 +19,7 @@ package struct WorkloadName: Hashable, Sendable, Comparable, CustomStringConvert
 /// its workload cannot be taken for another's.
 package struct WorkloadID: Hashable, Sendable, RawRepresentable {
     package let rawValue: UInt32
-    @inlinable package init(rawValue: UInt32) { self.rawValue = rawValue }
+    package init(rawValue: UInt32) { self.rawValue = rawValue }
 }
 
 /// Who a workload is, as given when it was attached. A connection gets it from the kernel facts behind its listener,

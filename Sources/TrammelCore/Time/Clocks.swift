@@ -1,14 +1,14 @@
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Musl)
-import Musl
+    import Musl
 #endif
 
 /// A point on CLOCK_MONOTONIC, in nanoseconds. Never compared with the wall clock.
 package struct MonotonicTime: Hashable, Sendable, Comparable {
     package var nanoseconds: UInt64
 
-    @inlinable package init(nanoseconds: UInt64) { self.nanoseconds = nanoseconds }
+    package init(nanoseconds: UInt64) { self.nanoseconds = nanoseconds }
 
     package static func now() -> MonotonicTime {
         var time = timespec()
@@ -17,18 +17,18 @@ package struct MonotonicTime: Hashable, Sendable, Comparable {
     }
 
     /// Nanoseconds from `earlier` to this; 0 when `earlier` is later.
-    @inlinable package func nanoseconds(since earlier: MonotonicTime) -> UInt64 {
+    package func nanoseconds(since earlier: MonotonicTime) -> UInt64 {
         nanoseconds > earlier.nanoseconds ? nanoseconds &- earlier.nanoseconds : 0
     }
 
-    @inlinable package static func < (a: MonotonicTime, b: MonotonicTime) -> Bool { a.nanoseconds < b.nanoseconds }
+    package static func < (a: MonotonicTime, b: MonotonicTime) -> Bool { a.nanoseconds < b.nanoseconds }
 }
 
 /// A point on the wall clock, in nanoseconds since 1970-01-01T00:00:00Z.
 package struct WallTime: Hashable, Sendable {
     package var nanoseconds: Int64
 
-    @inlinable package init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
+    package init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
 
     package static func now() -> WallTime {
         var time = timespec()

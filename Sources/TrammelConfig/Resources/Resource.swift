@@ -1,0 +1,72 @@
+/// Where something was written: the file (or `-`, or `api`) and the 1-based line and column in it.
+package struct SourceLocation: Hashable, Sendable, CustomStringConvertible {
+    package let file: String
+    package let line: Int
+    package let column: Int
+
+    package init(file: String, line: Int, column: Int = 1) {
+        self.file = file
+        self.line = line
+        self.column = column
+    }
+
+    /// `canary.yaml:12`, the form that editors and `explain` use.
+    package var description: String { "\(file):\(line)" }
+}
+
+/// The kinds that can be stored, under the names of the ecosystem.
+package enum ResourceKind: String, Hashable, Sendable, CaseIterable, Comparable {
+    case service = "Service"
+    case virtualService = "VirtualService"
+    case destinationRule = "DestinationRule"
+    case meshConfig = "MeshConfig"
+
+    package static func < (a: ResourceKind, b: ResourceKind) -> Bool { a.rawValue < b.rawValue }
+}
+
+/// What tells one resource from every other.
+package struct ResourceKey: Hashable, Sendable, Comparable, CustomStringConvertible {
+    package let kind: ResourceKind
+    package let namespace: String
+    package let name: String
+
+    package init(kind: ResourceKind, namespace: String, name: String) {
+        self.kind = kind
+        self.namespace = namespace
+        self.name = name
+    }
+
+    /// `VirtualService default/reviews`.
+    package var description: String { "\(kind.rawValue) \(namespace)/\(name)" }
+
+    package static func < (a: ResourceKey, b: ResourceKey) -> Bool {
+        (a.kind, a.namespace, a.name) < (b.kind, b.namespace, b.name)
+    }
+}
+
+/// A decoded document: its identity, its typed spec, and where it was written.
+package struct Resource: Sendable {
+    package let key: ResourceKey
+    package let labels: [String: String]
+    package let annotations: [String: String]
+    package let location: SourceLocation
+    package let spec: Spec
+
+    package enum Spec: Sendable {
+        case service(ServiceSpec)
+        case virtualService(VirtualServiceSpec)
+        case destinationRule(DestinationRuleSpec)
+        case meshConfig(MeshConfigSpec)
+    }
+
+    package init(
+        key: ResourceKey, labels: [String: String] = [:], annotations: [String: String] = [:],
+        location: SourceLocation, spec: Spec
+    ) {
+        self.key = key
+        self.labels = labels
+        self.annotations = annotations
+        self.location = location
+        self.spec = spec
+    }
+}
