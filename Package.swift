@@ -78,6 +78,7 @@ let package = Package(
             [
                 "TrammelCore", "TrammelConfig", "TrammelControlAPI", "CTrammelLinux", nioCore, nioPosix, logging,
                 .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
             ]),
         library(
             "TrammelAgent",
@@ -87,7 +88,10 @@ let package = Package(
             ]),
         .executableTarget(name: "trammeld", dependencies: ["TrammelAgent", arguments], swiftSettings: swiftSettings),
         .executableTarget(
-            name: "trammel", dependencies: ["TrammelCore", "TrammelControlAPI", "TrammelConfig", arguments],
+            name: "trammel",
+            dependencies: [
+                "TrammelCore", "TrammelControlAPI", "TrammelConfig", arguments, .product(name: "Yams", package: "Yams"),
+            ],
             swiftSettings: swiftSettings),
 
         .target(

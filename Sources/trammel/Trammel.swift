@@ -1,2 +1,59 @@
 import ArgumentParser
-@main struct Trammel: AsyncParsableCommand {}
+import Glibc
+import TrammelControlAPI
+
+/// The command line: talks to the agent over its Unix socket and to nothing else.
+@main
+struct Trammel: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "trammel",
+        abstract: "Steers the agent of a node: what is captured, where it goes, and why.",
+        discussion: """
+            Exit status: 0 done, 1 refused or failed (the reason stands on standard error), 2 wrong usage, 3 the agent \
+            cannot be reached.
+            """,
+        subcommands: [
+            StatusCommand.self, VersionCommand.self, AttachCommand.self, DetachCommand.self, WorkloadsCommand.self,
+            ApplyCommand.self,
+        ])
+
+    static func main() async {
+        let arguments = ArgumentOrder.verbFirst(Array(CommandLine.arguments.dropFirst()))
+        do {
+            try NotBuiltYet.refuse(arguments)
+            try refuseUnknownVerb(arguments)
+            var command = try parseAsRoot(arguments)
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
+        } catch {
+            end(with: error, arguments: arguments)
+        }
+    }
+
+    private static func refuseUnknownVerb(_ arguments: [String]) throws {
+        guard let verb = arguments.first, !verb.hasPrefix("-"), verb != "help" else { return }
+        let verbs = configuration.subcommands.compactMap { $0.configuration.commandName }
+        guard !verbs.contains(verb) else { return }
+        let nearest = NearestName.of(verb, among: verbs + NotBuiltYet.verbs)
+        throw CommandFailure(
+            "there is no verb \"\(verb)\"",
+            hint: nearest.map { "did you mean `trammel \($0)`?" } ?? "`trammel --help` lists them",
+            status: CommandFailure.usage)
+    }
+
+    /// Says what went wrong and leaves with the status that the contract has for it.
+    private static func end(with error: any Error, arguments: [String]) -> Never {
+        if let failure = CommandFailure(describing: error) {
+            for line in failure.lines { StandardError.say(line) }
+            Glibc.exit(failure.status)
+        }
+        if exitCode(for: error).isSuccess { exit(withError: error) }
+        let verb = arguments.first.map { $0.hasPrefix("-") ? "" : "\($0) " } ?? ""
+        let message = message(for: error).split(separator: "\n").joined(separator: " ")
+        StandardError.say("trammel: \(message); see `trammel \(verb)--help`")
+        Glibc.exit(CommandFailure.usage)
+    }
+}

@@ -1,0 +1,47 @@
+package import TrammelControlAPI
+
+/// What the control API is a thin face of: the agent, as far as people and programs may ask or change it.
+///
+/// The harness in this module decodes a request, checks who asks, calls one of these, and encodes what comes back. An
+/// error is answered as a problem document: a `TrammelError` by its kind, a `Problem` as it is, anything else as the
+/// agent's own fault (500). Who may call is settled before the call.
+package protocol ControlService: Sendable {
+    func status() async throws -> AgentStatus
+    func version() async -> AgentVersion
+    func readiness() async -> Readiness
+
+    /// Either every document is valid and live when this returns, or nothing has changed.
+    func apply(_ request: ApplyRequest) async throws -> ApplyResult
+    /// In the order of kind, namespace and name. A query for one resource by name throws `notFound` without it.
+    func resources(_ query: ResourceQuery) async throws -> [StoredResource]
+    /// - Throws: `notFound`, or `conflict` where the directory owns it.
+    func deleteResource(kind: String, namespace: String, name: String) async throws -> ResourceResult
+
+    func workloads() async throws -> [AttachedWorkload]
+    /// The request has passed `AttachRequest.check()`.
+    func attach(_ request: AttachRequest) async throws -> AttachResult
+    func detach(namespace: String, name: String) async throws -> DetachResult
+
+    func services() async throws -> [KnownService]
+    func endpoints() async throws -> [KnownEndpoint]
+    /// - Parameter workload: `namespace/name`, or nil for all.
+    func connections(workload: String?) async throws -> [LiveConnection]
+    func killConnection(id: UInt64) async throws
+
+    func explain(_ request: ExplainRequest) async throws -> Explanation
+    func rules() async throws -> [InstalledRules]
+    /// - Parameter accept: the request's `Accept`, which chooses between Prometheus' text format and OpenMetrics.
+    func metrics(accept: String?) async throws -> MetricsExposition
+}
+
+/// All metrics in one of the formats that Prometheus reads.
+package struct MetricsExposition: Sendable {
+    /// `text/plain; version=0.0.4; charset=utf-8` or OpenMetrics'.
+    package let contentType: String
+    package let body: [UInt8]
+
+    package init(contentType: String, body: [UInt8]) {
+        self.contentType = contentType
+        self.body = body
+    }
+}

@@ -1,0 +1,92 @@
+import Glibc
+import TrammelControlAPI
+import TrammelCore
+
+/// The control socket's place in the file system: made ready before the bind, opened to all after it (who may do what
+/// is judged per peer), and removed at the end if it is still ours.
+struct SocketFile: Sendable {
+    let path: String
+
+    /// Makes the directory where it is missing, and takes away the socket of an agent that is dead.
+    /// - Throws: `TrammelError`: `conflict` where an agent lives there, `invalid` where the path cannot be a socket's.
+    func prepare() throws {
+        guard path.hasPrefix("/") else {
+            throw TrammelError(
+                .invalid, code: "socket-path", "the socket path \"\(path)\" is not absolute",
+                hint: "set `socket` to a path like \(ControlClient.defaultSocket)")
+        }
+        guard path.utf8.count <= UnixSocketProbe.longestPath else {
+            throw TrammelError(
+                .invalid, code: "socket-path",
+                "the socket path \(path) has \(path.utf8.count) bytes, the kernel takes \(UnixSocketProbe.longestPath)",
+                hint: "set `socket` to a shorter path")
+        }
+        try makeDirectory()
+        var status = stat()
+        guard lstat(path, &status) == 0 else { return }
+        guard status.st_mode & S_IFMT == S_IFSOCK else {
+            throw TrammelError(
+                .conflict, code: "socket-path", "\(path) exists and is not a socket",
+                hint: "move it away or set `socket` to another path")
+        }
+        switch UnixSocketProbe.connect(to: path) {
+        case 0, EAGAIN:
+            throw TrammelError(
+                .conflict, code: "agent-alive", "another agent listens at \(path)",
+                hint: "stop it first (`systemctl stop trammeld`) or set `socket` to another path")
+        case ECONNREFUSED:
+            guard unlink(path) == 0 || errno == ENOENT else { throw failure("remove the dead agent's socket") }
+        case ENOENT:
+            return
+        case let code:
+            throw TrammelError(
+                .unavailable, code: "socket-path",
+                "whether an agent listens at \(path) cannot be told: \(String(cString: strerror(code)))",
+                hint: "remove the file if no agent runs")
+        }
+    }
+
+    /// Lets every user connect; whom the agent then serves is another matter.
+    /// - Returns: what tells this very file from one that takes its place later.
+    func open() throws -> Identity {
+        guard chmod(path, 0o666) == 0 else { throw failure("open up") }
+        var status = stat()
+        guard lstat(path, &status) == 0 else { throw failure("look at") }
+        return Identity(device: status.st_dev, inode: status.st_ino)
+    }
+
+    /// Removes the file if it is still the one that was opened.
+    func remove(_ identity: Identity) {
+        var status = stat()
+        guard lstat(path, &status) == 0,
+            Identity(device: status.st_dev, inode: status.st_ino) == identity
+        else { return }
+        unlink(path)
+    }
+
+    struct Identity: Equatable, Sendable {
+        let device: dev_t
+        let inode: ino_t
+    }
+
+    private func makeDirectory() throws {
+        let parts = path.split(separator: "/").dropLast()
+        var directory = ""
+        for part in parts {
+            directory += "/" + part
+            if mkdir(directory, 0o755) == 0 {
+                // Whatever the umask: every user has to get through to the socket.
+                guard chmod(directory, 0o755) == 0 else { throw failure("make the directory of") }
+            } else if errno != EEXIST {
+                throw failure("make the directory of")
+            }
+        }
+    }
+
+    private func failure(_ what: String) -> TrammelError {
+        let reason = String(cString: strerror(errno))
+        return TrammelError(
+            .unavailable, code: "socket-path", "cannot \(what) \(path): \(reason)",
+            hint: "run the agent as root or set `socket` to a path that it may write")
+    }
+}

@@ -1,0 +1,97 @@
+import TrammelCore
+
+extension AttachRequest {
+    /// Judges what can be judged without the kernel: names, ports, and that exactly one target is given.
+    /// - Throws: `TrammelError`: `invalid`, or `unimplemented` for what the contract names and is not built yet.
+    package func check() throws {
+        try refuseWhatIsNotBuilt()
+        try checkNames()
+        let targets = [netns.map { "netns \($0)" }, pid.map { "pid \($0)" }].compactMap(\.self)
+        guard targets.count == 1 else {
+            throw invalid(
+                "target",
+                targets.isEmpty
+                    ? "nothing says what to attach" : "both \(targets.joined(separator: " and ")) are given",
+                hint: "give exactly one of --netns and --pid")
+        }
+        if let pid, pid <= 0 { throw invalid("pid", "\(pid) is not a process id", hint: "give one above 0") }
+        if let netns, netns.isEmpty || (netns.contains("/") && !netns.hasPrefix("/")) {
+            throw invalid(
+                "netns", "\"\(netns)\" is neither a name nor an absolute path",
+                hint: "give a name that `ip netns` lists, or a path like /proc/PID/ns/net")
+        }
+        for block in excludeOutboundCIDRs + includeOutboundCIDRs where CIDR(block) == nil {
+            throw invalid(
+                "cidr", "\"\(block)\" is not an address block", hint: "write address/length, for example 10.0.0.0/8")
+        }
+        for ports in [excludeOutboundPorts, excludeInboundPorts, includeOutboundPorts, includeInboundPorts]
+        where ports.contains(0) {
+            throw invalid("port", "0 is not a port", hint: "ports are 1 to 65535")
+        }
+    }
+
+    private func refuseWhatIsNotBuilt() throws {
+        let asked = [
+            (unit != nil, "unit"), (cgroup != nil, "cgroup"), (uid != nil, "uid"), (killExisting, "kill-existing"),
+        ]
+        for (isAsked, flag) in asked where isAsked {
+            throw TrammelError(
+                .unimplemented, code: "not-built-yet", "attaching with --\(flag): not built yet",
+                hint: "attach a network namespace with --netns or --pid")
+        }
+    }
+
+    private func checkNames() throws {
+        guard Self.isName(name, longest: 253, dots: true) else {
+            throw invalid(
+                "name", "\"\(name)\" is not a workload's name",
+                hint: "use a-z, 0-9, '-' and '.', with a letter or digit at both ends, at most 253 bytes")
+        }
+        for (what, text) in [("namespace", namespace), ("service-account", serviceAccount)]
+        where !Self.isName(text, longest: 63, dots: false) {
+            throw invalid(
+                what, "\"\(text)\" is not a \(what) name",
+                hint: "use a-z, 0-9 and '-', with a letter or digit at both ends, at most 63 bytes")
+        }
+        for (key, value) in labels.sorted(by: { $0.key < $1.key }) where !Self.isLabel(key: key, value: value) {
+            throw invalid(
+                "label", "\"\(key)=\(value)\" is not a label",
+                hint:
+                    "use letters, digits, '-', '_' and '.', at most 63 bytes, with an optional prefix and '/' in the key"
+            )
+        }
+    }
+
+    private func invalid(_ code: String, _ message: String, hint: String) -> TrammelError {
+        TrammelError(.invalid, code: "attach-\(code)", message, hint: hint)
+    }
+
+    /// RFC 1123's labels, and subdomains of them, as Kubernetes names things.
+    private static func isName(_ text: String, longest: Int, dots: Bool) -> Bool {
+        let bytes = Array(text.utf8)
+        guard (1...longest).contains(bytes.count) else { return false }
+        func isAlphanumeric(_ byte: UInt8) -> Bool {
+            (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte)
+                || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+        }
+        return isAlphanumeric(bytes[0]) && isAlphanumeric(bytes[bytes.count - 1])
+            && bytes.allSatisfy {
+                isAlphanumeric($0) || $0 == UInt8(ascii: "-") || (dots && $0 == UInt8(ascii: "."))
+            }
+    }
+
+    /// Kubernetes' labels: an optional DNS prefix, then up to 63 characters.
+    private static func isLabel(key: String, value: String) -> Bool {
+        let parts = key.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count <= 2, let short = parts.last, !short.isEmpty else { return false }
+        if parts.count == 2, !isName(String(parts[0]), longest: 253, dots: true) { return false }
+        func isPlain(_ text: some StringProtocol) -> Bool {
+            text.utf8.count <= 63
+                && text.unicodeScalars.allSatisfy {
+                    $0.isASCII
+                        && ($0.properties.isAlphabetic || ("0"..."9").contains($0) || "-_.".unicodeScalars.contains($0))
+                }
+        }
+        return isPlain(short) && isPlain(value)
+    }
+}

@@ -1,0 +1,184 @@
+/// `POST /v1/workloads`: what `trammel attach` sends. Names, paths and pids are resolved in the agent's view.
+///
+/// Exactly one of `netns`, `pid`, `unit`, `cgroup` and `uid` says what to attach.
+package struct AttachRequest: Codable, Hashable, Sendable {
+    package var name: String
+    package var namespace: String
+    package var serviceAccount: String
+    package var labels: [String: String]
+    /// A name under `/run/netns` or an absolute path to a network namespace.
+    package var netns: String?
+    /// A process whose network namespace is meant.
+    package var pid: Int32?
+    package var unit: String?
+    package var cgroup: String?
+    package var uid: String?
+    package var failureMode: FailureMode
+    package var captureMode: CaptureChoice
+    package var excludeOutboundCIDRs: [String]
+    package var excludeOutboundPorts: [UInt16]
+    package var excludeInboundPorts: [UInt16]
+    package var includeOutboundCIDRs: [String]
+    package var includeOutboundPorts: [UInt16]
+    package var includeInboundPorts: [UInt16]
+    /// Whether the connections that are older than the attachment are ended, so that none goes uncaptured.
+    package var killExisting: Bool
+    /// Allows what would else be refused as probably a mistake; never the agent's own network namespace.
+    package var force: Bool
+
+    /// What becomes of a workload's traffic while no agent lives.
+    package enum FailureMode: String, Codable, Hashable, Sendable, CaseIterable {
+        case closed, open
+    }
+
+    /// How outbound traffic is captured; `auto` lets the agent choose and say why.
+    package enum CaptureChoice: String, Codable, Hashable, Sendable, CaseIterable {
+        case auto, redirect, tproxy
+    }
+
+    package init(
+        name: String, namespace: String = "default", serviceAccount: String = "default",
+        labels: [String: String] = [:], netns: String? = nil, pid: Int32? = nil, unit: String? = nil,
+        cgroup: String? = nil, uid: String? = nil, failureMode: FailureMode = .closed,
+        captureMode: CaptureChoice = .auto, excludeOutboundCIDRs: [String] = [], excludeOutboundPorts: [UInt16] = [],
+        excludeInboundPorts: [UInt16] = [], includeOutboundCIDRs: [String] = [], includeOutboundPorts: [UInt16] = [],
+        includeInboundPorts: [UInt16] = [], killExisting: Bool = false, force: Bool = false
+    ) {
+        self.name = name
+        self.namespace = namespace
+        self.serviceAccount = serviceAccount
+        self.labels = labels
+        self.netns = netns
+        self.pid = pid
+        self.unit = unit
+        self.cgroup = cgroup
+        self.uid = uid
+        self.failureMode = failureMode
+        self.captureMode = captureMode
+        self.excludeOutboundCIDRs = excludeOutboundCIDRs
+        self.excludeOutboundPorts = excludeOutboundPorts
+        self.excludeInboundPorts = excludeInboundPorts
+        self.includeOutboundCIDRs = includeOutboundCIDRs
+        self.includeOutboundPorts = includeOutboundPorts
+        self.includeInboundPorts = includeInboundPorts
+        self.killExisting = killExisting
+        self.force = force
+    }
+
+    /// Only `name` and one target are needed; everything else has its default.
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        func value<T: Decodable>(_ key: CodingKeys, default fallback: T) throws -> T {
+            try container.decodeIfPresent(T.self, forKey: key) ?? fallback
+        }
+        name = try container.decode(String.self, forKey: .name)
+        namespace = try value(.namespace, default: "default")
+        serviceAccount = try value(.serviceAccount, default: "default")
+        labels = try value(.labels, default: [:])
+        netns = try container.decodeIfPresent(String.self, forKey: .netns)
+        pid = try container.decodeIfPresent(Int32.self, forKey: .pid)
+        unit = try container.decodeIfPresent(String.self, forKey: .unit)
+        cgroup = try container.decodeIfPresent(String.self, forKey: .cgroup)
+        uid = try container.decodeIfPresent(String.self, forKey: .uid)
+        failureMode = try value(.failureMode, default: .closed)
+        captureMode = try value(.captureMode, default: .auto)
+        excludeOutboundCIDRs = try value(.excludeOutboundCIDRs, default: [])
+        excludeOutboundPorts = try value(.excludeOutboundPorts, default: [])
+        excludeInboundPorts = try value(.excludeInboundPorts, default: [])
+        includeOutboundCIDRs = try value(.includeOutboundCIDRs, default: [])
+        includeOutboundPorts = try value(.includeOutboundPorts, default: [])
+        includeInboundPorts = try value(.includeInboundPorts, default: [])
+        killExisting = try value(.killExisting, default: false)
+        force = try value(.force, default: false)
+    }
+
+    enum CodingKeys: String, CodingKey, CaseIterable {
+        case name, namespace, serviceAccount, labels, netns, pid, unit, cgroup, uid, failureMode, captureMode
+        case excludeOutboundCIDRs, excludeOutboundPorts, excludeInboundPorts
+        case includeOutboundCIDRs, includeOutboundPorts, includeInboundPorts, killExisting, force
+    }
+}
+
+extension AttachRequest: StrictMessage {
+    package static var memberNames: [String] { CodingKeys.allCases.map(\.rawValue) }
+}
+
+/// What became of an attach. When it is answered, the workload's next connection is captured.
+package struct AttachResult: Codable, Hashable, Sendable {
+    package enum Outcome: String, Codable, Hashable, Sendable {
+        case attached, unchanged
+    }
+
+    package var outcome: Outcome
+    package var workload: AttachedWorkload
+    package var warnings: [String]
+
+    package init(outcome: Outcome, workload: AttachedWorkload, warnings: [String] = []) {
+        self.outcome = outcome
+        self.workload = workload
+        self.warnings = warnings
+    }
+}
+
+/// What became of a detach. When it is answered, nothing of the agent's is left in the workload's namespace.
+package struct DetachResult: Codable, Hashable, Sendable {
+    package var namespace: String
+    package var name: String
+    package var warnings: [String]
+
+    package init(namespace: String, name: String, warnings: [String] = []) {
+        self.namespace = namespace
+        self.name = name
+        self.warnings = warnings
+    }
+}
+
+/// One of `GET /v1/workloads`, ordered by namespace and name.
+package struct AttachedWorkload: Codable, Hashable, Sendable {
+    package enum State: String, Codable, Hashable, Sendable {
+        /// Its traffic is captured.
+        case attached
+        /// It should be captured and is not, or not wholly; `reason` says why.
+        case degraded
+        /// Known from before a restart; its target is not there (yet).
+        case waiting
+    }
+
+    package var namespace: String
+    package var name: String
+    package var serviceAccount: String
+    package var labels: [String: String]
+    /// What was attached, as it was given: `netns reviews-v1`, `pid 4711`.
+    package var target: String
+    package var state: State
+    package var reason: String?
+    /// `redirect` or `tproxy`.
+    package var captureMode: String
+    /// Why `auto` chose it; nil where it was asked for.
+    package var captureReason: String?
+    package var failureMode: String
+    package var addresses: [String]
+    /// Open connections, either way.
+    package var connections: Int
+    package var attachedAt: Timestamp
+
+    package init(
+        namespace: String, name: String, serviceAccount: String, labels: [String: String], target: String,
+        state: State = .attached, reason: String? = nil, captureMode: String, captureReason: String? = nil,
+        failureMode: String, addresses: [String], connections: Int = 0, attachedAt: Timestamp
+    ) {
+        self.namespace = namespace
+        self.name = name
+        self.serviceAccount = serviceAccount
+        self.labels = labels
+        self.target = target
+        self.state = state
+        self.reason = reason
+        self.captureMode = captureMode
+        self.captureReason = captureReason
+        self.failureMode = failureMode
+        self.addresses = addresses
+        self.connections = connections
+        self.attachedAt = attachedAt
+    }
+}

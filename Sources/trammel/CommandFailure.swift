@@ -1,0 +1,68 @@
+import Glibc
+import TrammelControlAPI
+import TrammelCore
+
+/// Why a verb did not do what it was asked, in lines for standard error, with the status to leave with.
+struct CommandFailure: Error {
+    /// Refused or failed.
+    static let failed: Int32 = 1
+    static let usage: Int32 = 2
+    static let unreachable: Int32 = 3
+
+    let lines: [String]
+    let status: Int32
+
+    init(_ message: String, hint: String?, status: Int32 = CommandFailure.failed) {
+        lines = [Self.line(message, hint: hint)]
+        self.status = status
+    }
+
+    /// Nil for what the argument parser throws.
+    init?(describing error: any Error) {
+        switch error {
+        case let failure as CommandFailure:
+            self = failure
+        case let error as AgentUnreachable:
+            self.init(error.message, hint: error.hint, status: Self.unreachable)
+        case let error as TrammelError:
+            self.init(error.message, hint: error.hint)
+        case let problem as Problem:
+            self.init(problem.items)
+        default:
+            return nil
+        }
+    }
+
+    /// One line for each fault of a document.
+    init(_ items: [Problem.Item]) {
+        lines = items.map { item in
+            let place = item.file.map { file in item.line.map { "\(file):\($0): " } ?? "\(file): " } ?? ""
+            return Self.line((item.detail.hasPrefix(place) ? "" : place) + item.detail, hint: item.hint)
+        }
+        status = Self.failed
+    }
+
+    private static func line(_ message: String, hint: String?) -> String {
+        let text = "trammel: " + (hint.map { "\(message); \($0)" } ?? message)
+        return text.split(whereSeparator: \.isNewline).joined(separator: " ")
+    }
+}
+
+/// Standard error, one line at a time.
+enum StandardError {
+    static func say(_ line: String) {
+        let bytes = Array((line + "\n").utf8)
+        bytes.withUnsafeBytes { buffer in
+            var rest = buffer[...]
+            while !rest.isEmpty {
+                let written = write(STDERR_FILENO, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
+                guard written > 0 else { return }
+                rest = rest.dropFirst(written)
+            }
+        }
+    }
+
+    static func warn(_ warnings: [String]) {
+        for warning in warnings { say("warning: \(warning)") }
+    }
+}

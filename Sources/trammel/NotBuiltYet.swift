@@ -1,0 +1,11 @@
+/// The verbs that Trammel is to have and has not: refused by name, so that nobody takes them for misspelt.
+enum NotBuiltYet {
+    static let verbs = [
+        "bypass", "tap", "top", "graph", "dashboard", "identity", "canary", "doctor", "bug-report", "log-level",
+    ]
+
+    static func refuse(_ arguments: [String]) throws {
+        guard let verb = arguments.first, verbs.contains(verb) else { return }
+        throw CommandFailure("`trammel \(verb)`: not built yet", hint: "`trammel --help` lists what this version does")
+    }
+}

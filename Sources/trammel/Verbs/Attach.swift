@@ -1,0 +1,152 @@
+import ArgumentParser
+import TrammelControlAPI
+
+struct AttachCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "attach",
+        abstract: "Captures the traffic of a workload from its next connection on.",
+        discussion: """
+            Names, paths and pids are resolved by the agent. Attaching the same name to the same target again changes \
+            nothing and succeeds; the same target under another name is refused.
+            """)
+
+    @OptionGroup var global: GlobalOptions
+    @OptionGroup(title: "What to attach (exactly one)") var target: TargetOptions
+
+    @Option(name: .long, help: ArgumentHelp("The workload's name within its namespace.", valueName: "name"))
+    var name: String
+
+    @Option(
+        name: .long, help: ArgumentHelp("The service account that the workload acts as.", valueName: "name"))
+    var serviceAccount = "default"
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "A label, which selectors of services and subsets match. May be given many times.", valueName: "key=value"))
+    var label: [Label] = []
+
+    @Option(
+        name: .long,
+        help: "While no agent lives: closed refuses the workload's traffic, open lets it pass uncaptured.")
+    var failureMode: AttachRequest.FailureMode = .closed
+
+    @Option(
+        name: .long,
+        help: "How outbound traffic is captured: redirect, tproxy, or auto, where the agent chooses and says why.")
+    var captureMode: AttachRequest.CaptureChoice = .auto
+
+    @OptionGroup(title: "What not to capture") var scope: ScopeOptions
+
+    @Flag(name: .long, help: "End the connections that are older than the attachment, so that none goes uncaptured.")
+    var killExisting = false
+
+    @Flag(name: .long, help: "Attach what is else refused as probably a mistake; never the agent's own namespace.")
+    var force = false
+
+    func validate() throws {
+        let given = [target.netns, target.pid.map(String.init), target.unit, target.cgroup, target.uid]
+        guard given.compactMap(\.self).count == 1 else {
+            throw ValidationError("give exactly one of --netns, --pid, --unit, --cgroup and --uid")
+        }
+        var seen: Set<String> = []
+        for label in label where !seen.insert(label.key).inserted {
+            throw ValidationError("the label \"\(label.key)\" is given twice")
+        }
+    }
+
+    func run() async throws {
+        let request = AttachRequest(
+            name: name, namespace: global.namespace ?? "default", serviceAccount: serviceAccount,
+            labels: Dictionary(uniqueKeysWithValues: label.map { ($0.key, $0.value) }),
+            netns: target.netns.map { $0.contains("/") ? Files.absolute($0) : $0 }, pid: target.pid,
+            unit: target.unit, cgroup: target.cgroup, uid: target.uid, failureMode: failureMode,
+            captureMode: captureMode, excludeOutboundCIDRs: scope.excludeOutboundCidr,
+            excludeOutboundPorts: scope.excludeOutboundPort, excludeInboundPorts: scope.excludeInboundPort,
+            includeOutboundCIDRs: scope.includeOutboundCidr, includeOutboundPorts: scope.includeOutboundPort,
+            includeInboundPorts: scope.includeInboundPort, killExisting: killExisting, force: force)
+        try request.check()
+        let result = try await global.withAgent { try await $0.attach(request) }
+        StandardError.warn(result.warnings)
+        try Printer(format: global.output).print(result) { _ in
+            let workload = result.workload
+            let why = workload.captureReason.map { " (\($0))" } ?? ""
+            let what = result.outcome == .attached ? "attached" : "already attached"
+            return "\(workload.namespace)/\(workload.name) \(what): \(workload.target), "
+                + "captured by \(workload.captureMode)\(why)"
+        }
+    }
+}
+
+struct TargetOptions: ParsableArguments {
+    @Option(
+        name: .long,
+        help: ArgumentHelp("A network namespace: a name that `ip netns` lists, or a path.", valueName: "name|path"))
+    var netns: String?
+
+    @Option(name: .long, help: ArgumentHelp("The network namespace of this process.", valueName: "pid"))
+    var pid: Int32?
+
+    @Option(name: .long, help: ArgumentHelp("A systemd unit. Not built yet.", valueName: "name"))
+    var unit: String?
+
+    @Option(name: .long, help: ArgumentHelp("A cgroup. Not built yet.", valueName: "path"))
+    var cgroup: String?
+
+    @Option(name: .long, help: ArgumentHelp("The processes of a user. Not built yet.", valueName: "user"))
+    var uid: String?
+}
+
+struct ScopeOptions: ParsableArguments {
+    @Option(
+        name: .long,
+        help: ArgumentHelp("Leave traffic to these addresses alone. May be given many times.", valueName: "cidr"))
+    var excludeOutboundCidr: [String] = []
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp("Leave traffic to this port alone, 1-65535. May be given many times.", valueName: "port"))
+    var excludeOutboundPort: [UInt16] = []
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Leave connections to this port of the workload alone, 1-65535. May be given many times.",
+            valueName: "port"))
+    var excludeInboundPort: [UInt16] = []
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Capture traffic to these addresses and to no other. May be given many times.", valueName: "cidr"))
+    var includeOutboundCidr: [String] = []
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Capture traffic to this port and to no other, 1-65535. May be given many times.", valueName: "port"))
+    var includeOutboundPort: [UInt16] = []
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Capture connections to this port of the workload and to no other, 1-65535. May be given many times.",
+            valueName: "port"))
+    var includeInboundPort: [UInt16] = []
+}
+
+/// `key=value`.
+struct Label: ExpressibleByArgument {
+    let key: String
+    let value: String
+
+    init?(argument: String) {
+        let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        guard parts.count == 2, !parts[0].isEmpty else { return nil }
+        key = String(parts[0])
+        value = String(parts[1])
+    }
+}
+
+extension AttachRequest.FailureMode: ExpressibleByArgument {}
+extension AttachRequest.CaptureChoice: ExpressibleByArgument {}

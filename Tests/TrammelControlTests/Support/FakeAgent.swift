@@ -1,0 +1,156 @@
+import Synchronization
+import TrammelControl
+import TrammelControlAPI
+import TrammelCore
+
+/// A `ControlService` that knows a small, fixed mesh and remembers what it was asked to do.
+final class FakeAgent: ControlService {
+    enum Request: Hashable, Sendable {
+        case apply(ApplyRequest)
+        case resources(ResourceQuery)
+        case delete(kind: String, namespace: String, name: String)
+        case attach(AttachRequest)
+        case detach(namespace: String, name: String)
+        case connections(workload: String?)
+        case kill(UInt64)
+        case explain(ExplainRequest)
+        case metrics(accept: String?)
+    }
+
+    private struct State {
+        var requests: [Request] = []
+        var readiness = Readiness(ready: true)
+        var failure: (any Error)?
+    }
+
+    private let state = Mutex(State())
+
+    var requests: [Request] { state.withLock { $0.requests } }
+
+    func become(_ readiness: Readiness) { state.withLock { $0.readiness = readiness } }
+
+    /// Every call throws `error` from now on.
+    func fail(with error: any Error) { state.withLock { $0.failure = error } }
+
+    private func note(_ request: Request? = nil) throws {
+        let failure = state.withLock { state in
+            if let request { state.requests.append(request) }
+            return state.failure
+        }
+        if let failure { throw failure }
+    }
+
+    func status() async throws -> AgentStatus {
+        try note()
+        return AgentStatus(
+            version: "0.1.0", node: "node-1", pid: 4711, startedAt: Sample.time, state: .running, dataLoops: 2,
+            capture: .init(backend: "nftables", mode: "auto", reason: "tproxy: the kernel can do it"),
+            workloads: .init(attached: 2), resources: ["Service": 2, "VirtualService": 1], configuration: 7,
+            connections: .init(open: 3, total: 120, unknownDestination: 1),
+            warnings: ["/etc/trammel/conf.d/bad.yaml:3 is not valid; the version before it is live"])
+    }
+
+    func version() async -> AgentVersion {
+        AgentVersion(version: "0.1.0", commit: "0123abc", build: "release", compiler: "Swift 6.3")
+    }
+
+    func readiness() async -> Readiness { state.withLock { $0.readiness } }
+
+    func apply(_ request: ApplyRequest) async throws -> ApplyResult {
+        try note(.apply(request))
+        return ApplyResult(
+            results: [
+                ResourceResult(kind: "Service", namespace: "default", name: "reviews", outcome: .created),
+                ResourceResult(
+                    kind: "VirtualService", namespace: "default", name: "reviews", outcome: .configured,
+                    warnings: ["canary.yaml:14: subset \"v9\" is not known; the nearest is \"v1\""]),
+            ], warnings: ["app.yaml:1: Deployment means nothing here and was skipped"], dryRun: request.dryRun)
+    }
+
+    func resources(_ query: ResourceQuery) async throws -> [StoredResource] {
+        try note(.resources(query))
+        let found = Sample.resources.filter { resource in
+            let metadata = resource.document["metadata"]
+            return [
+                (query.kind, resource.document["kind"]), (query.namespace, metadata?["namespace"]),
+                (query.name, metadata?["name"]),
+            ].allSatisfy { $0.0 == nil || $0.0 == $0.1?.stringValue }
+        }
+        guard !found.isEmpty || query.name == nil else {
+            throw TrammelError(
+                .notFound, code: "no-such-resource",
+                "there is no \(query.kind ?? "") \(query.namespace ?? "")/\(query.name ?? "")",
+                hint: "`trammel get` lists what there is")
+        }
+        return found
+    }
+
+    func deleteResource(kind: String, namespace: String, name: String) async throws -> ResourceResult {
+        try note(.delete(kind: kind, namespace: namespace, name: name))
+        return ResourceResult(kind: kind, namespace: namespace, name: name, outcome: .deleted)
+    }
+
+    func workloads() async throws -> [AttachedWorkload] {
+        try note()
+        return Sample.workloads
+    }
+
+    func attach(_ request: AttachRequest) async throws -> AttachResult {
+        try note(.attach(request))
+        var workload = Sample.workloads[0]
+        workload.namespace = request.namespace
+        workload.name = request.name
+        workload.target = request.netns.map { "netns \($0)" } ?? "pid \(request.pid ?? 0)"
+        return AttachResult(outcome: .attached, workload: workload, warnings: ["2 older connections stay uncaptured"])
+    }
+
+    func detach(namespace: String, name: String) async throws -> DetachResult {
+        try note(.detach(namespace: namespace, name: name))
+        guard Sample.workloads.contains(where: { $0.namespace == namespace && $0.name == name }) else {
+            throw TrammelError(
+                .notFound, code: "not-attached", "no workload \(namespace)/\(name) is attached",
+                hint: "`trammel workloads` lists those that are")
+        }
+        return DetachResult(namespace: namespace, name: name)
+    }
+
+    func services() async throws -> [KnownService] {
+        try note()
+        return Sample.services
+    }
+
+    func endpoints() async throws -> [KnownEndpoint] {
+        try note()
+        return Sample.endpoints
+    }
+
+    func connections(workload: String?) async throws -> [LiveConnection] {
+        try note(.connections(workload: workload))
+        return Sample.connections.filter { workload == nil || $0.workload == workload }
+    }
+
+    func killConnection(id: UInt64) async throws {
+        try note(.kill(id))
+        guard Sample.connections.contains(where: { $0.id == id }) else {
+            throw TrammelError(
+                .notFound, code: "no-such-connection", "there is no connection \(id)",
+                hint: "`trammel connections` lists the ids")
+        }
+    }
+
+    func explain(_ request: ExplainRequest) async throws -> Explanation {
+        try note(.explain(request))
+        return Sample.explanation
+    }
+
+    func rules() async throws -> [InstalledRules] {
+        try note()
+        return Sample.rules
+    }
+
+    func metrics(accept: String?) async throws -> MetricsExposition {
+        try note(.metrics(accept: accept))
+        return MetricsExposition(
+            contentType: "text/plain; version=0.0.4; charset=utf-8", body: Array("trammel_up 1\n".utf8))
+    }
+}

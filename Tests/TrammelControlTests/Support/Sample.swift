@@ -1,0 +1,95 @@
+import TrammelControlAPI
+
+/// The mesh that the fake agent shows.
+enum Sample {
+    /// 2026-11-21T04:38:52.120Z.
+    static let time = Timestamp(milliseconds: 1_795_235_932_120)
+
+    static let workloads = [
+        AttachedWorkload(
+            namespace: "default", name: "productpage", serviceAccount: "default", labels: ["app": "productpage"],
+            target: "netns productpage", captureMode: "tproxy", captureReason: "the kernel can do it",
+            failureMode: "closed", addresses: ["10.1.0.2", "fd00::2"], connections: 3, attachedAt: time),
+        AttachedWorkload(
+            namespace: "shop", name: "reviews-v1", serviceAccount: "reviews",
+            labels: ["version": "v1", "app": "reviews"], target: "pid 812", state: .degraded,
+            reason: "its netns has no loopback", captureMode: "redirect", failureMode: "open",
+            addresses: [], attachedAt: time),
+    ]
+
+    static let services = [
+        KnownService(
+            namespace: "default", name: "reviews", hosts: ["reviews", "reviews.default.svc.cluster.local"],
+            addresses: ["240.240.0.1", "2001:2::1"],
+            ports: [.init(name: "http", port: 9080, targetPort: 8080, transport: "TCP", appProtocol: "http")],
+            endpoints: .init(ready: 1, total: 2), source: SourceReference(file: "/srv/app.yaml", line: 1)),
+        KnownService(
+            namespace: "shop", name: "redis", hosts: ["redis.shop"], addresses: [],
+            ports: [.init(port: 6379, targetPort: 6379, transport: "TCP", appProtocol: "redis")],
+            endpoints: .init(ready: 0, total: 0)),
+    ]
+
+    static let endpoints = [
+        KnownEndpoint(
+            service: "default/reviews", port: 9080, address: "10.1.0.3:8080", workload: "shop/reviews-v1",
+            subsets: ["v1"], health: .ready, openConnections: 2),
+        KnownEndpoint(
+            service: "default/reviews", port: 9080, address: "10.1.0.4:8080", health: .notReady,
+            reason: "nothing listens on 8080", zone: "a"),
+    ]
+
+    static let connections = [
+        LiveConnection(
+            id: 17, workload: "default/productpage", direction: .outbound, client: "10.1.0.2:51000",
+            originalDestination: "240.240.0.1:9080", upstream: "10.1.0.3:8080", peer: "shop/reviews-v1",
+            protocol: "http/1.1", decision: "VirtualService default/reviews, route 1",
+            source: SourceReference(file: "/srv/canary.yaml", line: 12),
+            conntrack: "tcp 6 431999 ESTABLISHED src=10.1.0.2 dst=240.240.0.1 sport=51000 dport=9080",
+            bytesSent: 1536, bytesReceived: 52_428_800, requests: 4, ageSeconds: 200, idleSeconds: 1),
+        LiveConnection(
+            id: 23, workload: "shop/reviews-v1", direction: .inbound, client: "10.9.0.7:40000",
+            originalDestination: "10.1.0.3:443", upstream: "127.0.0.1:443", protocol: "tls", sni: "example.org",
+            bytesSent: 10, bytesReceived: 20, ageSeconds: 5),
+    ]
+
+    static let explanation = Explanation(
+        steps: [
+            .init(
+                title: "Capture",
+                text: "A connection from default/productpage to 240.240.0.1:9080 is captured by tproxy."),
+            .init(
+                title: "Service", text: "240.240.0.1:9080 is port http of reviews.",
+                resource: "Service default/reviews",
+                source: SourceReference(file: "/srv/app.yaml", line: 1)),
+            .init(
+                title: "Route", text: "The header end-user is exactly jason, which is what route 1 wants.",
+                resource: "VirtualService default/reviews", source: SourceReference(file: "/srv/canary.yaml", line: 12)),
+        ], verdict: .routed, summary: "The call goes to subset v2 of reviews: 10.1.0.4:8080.",
+        decidedBy: SourceReference(file: "/srv/canary.yaml", line: 12))
+
+    static let rules = [
+        InstalledRules(
+            workload: "default/productpage", backend: "nftables", text: "table inet trammel {\n\tchain out {\n\t}\n}\n"),
+        InstalledRules(
+            workload: "shop/reviews-v1", backend: "nftables", text: "", drift: ["table inet trammel is missing"]),
+    ]
+
+    static let resources = [
+        StoredResource(
+            origin: .api, source: SourceReference(file: "/srv/app.yaml", line: 1),
+            document: .object([
+                "apiVersion": .string("v1"), "kind": .string("Service"),
+                "metadata": .object(["name": .string("reviews"), "namespace": .string("default")]),
+                "spec": .object([
+                    "ports": .array([.object(["port": .integer(9080)])]), "selector": .object(["app": .string("true")]),
+                ]),
+            ])),
+        StoredResource(
+            origin: .directory, source: SourceReference(file: "/etc/trammel/conf.d/canary.yaml", line: 5),
+            document: .object([
+                "apiVersion": .string("networking.istio.io/v1"), "kind": .string("VirtualService"),
+                "metadata": .object(["name": .string("reviews"), "namespace": .string("shop")]),
+                "spec": .object(["hosts": .array([.string("reviews")])]),
+            ])),
+    ]
+}
