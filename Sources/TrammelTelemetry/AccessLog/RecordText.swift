@@ -1,0 +1,70 @@
+/// The pieces of text that a record may carry. Everything else in a record is a number or a fixed word.
+package enum TextField: Int, CaseIterable, Sendable {
+    case method, path, authority, userAgent, requestID, xForwardedFor
+    /// The SNI of a TLS connection.
+    case requestedServerName
+    case routeName
+    /// The destination host and subset, as Envoy's cluster name.
+    case upstreamCluster
+}
+
+/// The bytes of a record's text, copied out of the request head, which is gone by the time the record is written.
+///
+/// One belongs to each connection and is used again for each of its requests, so that a keep-alive connection allocates
+/// once. Text is taken as it came, whatever its bytes; the formatter makes it valid. A piece longer than `limit` is cut
+/// there.
+package struct RecordText: ~Copyable, Sendable {
+    /// The longest piece kept, in bytes: nothing in a log line grows without bound.
+    package static let limit = 4096
+    /// An idle connection keeps no more than this many bytes.
+    package static let keptCapacity = 512
+
+    private struct Piece {
+        var offset: UInt32 = 0
+        /// `absent` for a piece that was never set, which the log shows as null; 0 for an empty one.
+        var length: UInt32 = absent
+        static let absent = UInt32.max
+    }
+
+    private var bytes: [UInt8] = []
+    private var pieces = [9 of Piece](repeating: Piece())
+
+    package init() {}
+
+    /// Forgets all text and keeps a small capacity.
+    package mutating func removeAll() {
+        bytes.removeAll(keepingCapacity: bytes.capacity <= Self.keptCapacity)
+        pieces = [9 of Piece](repeating: Piece())
+    }
+
+    /// Copies `text`. A field that is set again shows the newer text; the older bytes stay until `removeAll`.
+    package mutating func set(_ field: TextField, _ text: UnsafeRawBufferPointer) {
+        let text = text.count > Self.limit ? UnsafeRawBufferPointer(rebasing: text[..<Self.limit]) : text
+        pieces[field.rawValue] = Piece(offset: UInt32(truncatingIfNeeded: bytes.count), length: UInt32(text.count))
+        bytes.append(contentsOf: text)
+    }
+
+    package mutating func set(_ field: TextField, _ text: [UInt8]) {
+        text.withUnsafeBytes { set(field, $0) }
+    }
+
+    /// Copies the text of a native string without making another.
+    package mutating func set(_ field: TextField, _ text: String) {
+        var text = text
+        text.withUTF8 { set(field, UnsafeRawBufferPointer($0)) }
+    }
+
+    /// Calls `body` with the bytes of `field`, or with nil when it was not set.
+    @inline(__always)
+    func withBytes<R>(of field: TextField, _ body: (UnsafeRawBufferPointer?) -> R) -> R {
+        let piece = pieces[field.rawValue]
+        if piece.length == Piece.absent { return body(nil) }
+        return bytes.withUnsafeBytes { all in
+            let start = Int(piece.offset)
+            return body(UnsafeRawBufferPointer(rebasing: all[start..<start + Int(piece.length)]))
+        }
+    }
+
+    /// All bytes kept, an upper bound for what the formatter will read.
+    var count: Int { bytes.count }
+}
