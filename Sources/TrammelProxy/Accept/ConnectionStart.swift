@@ -1,0 +1,27 @@
+import NIOCore
+import TrammelConfig
+import TrammelCore
+import TrammelPolicy
+
+/// The first step after accept: which stage a connection goes to, by what its port is declared to speak.
+enum ConnectionStart {
+    static func begin(_ connection: ProxyConnection, on channel: any Channel, _ loop: LoopContext) throws {
+        let source = Source(id: connection.workload.id, identity: connection.workload.identity)
+        let route = HTTPRouteContext(
+            direction: connection.direction, source: source, original: connection.destination)
+        let declared =
+            connection.direction == .outbound
+            ? loop.snapshot.servicePort(at: connection.destination)?.appProtocol ?? .undeclared : .undeclared
+        let pipeline = channel.pipeline.syncOperations
+        switch declared {
+        case .http:
+            try pipeline.addHandler(HTTP1ServerHandler(loop: loop, connection: connection, route: route))
+        case .undeclared:
+            try pipeline.addHandler(
+                RelayClientHandler(loop: loop, connection: connection, route: route, detects: true))
+        case .tcp, .tls, .https, .mongo, .mysql, .redis, .http2, .grpc, .udp:
+            try pipeline.addHandler(
+                RelayClientHandler(loop: loop, connection: connection, route: route, detects: false))
+        }
+    }
+}

@@ -1,0 +1,161 @@
+package import NIOCore
+package import NIOPosix
+import Synchronization
+package import TrammelCore
+package import TrammelPolicy
+package import TrammelTelemetry
+
+/// The data path as the rest of the agent sees it: listeners and snapshots go in, facts about connections come out.
+package final class DataPlane: Sendable {
+    private let group: MultiThreadedEventLoopGroup
+    private let loops: LoopGroup
+    private let destinations: any OriginalDestinationSource
+    private let listeners = Mutex<[WorkloadID: [any Channel]]>([:])
+
+    /// - Parameters:
+    ///   - group: the data loops; the data plane uses no other threads.
+    ///   - telemetry: makes a loop's recorder; called once for each loop.
+    ///   - onConnectRefused: an endpoint of this workload refused a connection; called on a data loop.
+    package init(
+        group: MultiThreadedEventLoopGroup, settings: ProxySettings, snapshot: RuntimeSnapshot,
+        sockets: any SocketFactory, destinations: any OriginalDestinationSource, telemetry: Telemetry,
+        onConnectRefused: @escaping @Sendable (WorkloadID) -> Void
+    ) {
+        self.group = group
+        self.destinations = destinations
+        var contexts: [LoopContext] = []
+        for (index, loop) in group.makeIterator().enumerated() {
+            contexts.append(
+                LoopContext(
+                    eventLoop: loop, index: index, settings: settings, sockets: sockets, snapshot: snapshot,
+                    telemetry: telemetry, onConnectRefused: onConnectRefused))
+        }
+        loops = LoopGroup(contexts: contexts)
+    }
+
+    /// Puts a snapshot into force on every loop; when this returns, every request that begins is decided by it.
+    package func publish(_ snapshot: RuntimeSnapshot) async {
+        _ = await loops.onEach { $0.snapshot = snapshot }
+    }
+
+    /// Takes over a workload's listeners; when this returns, its connections are accepted.
+    package func attach(_ workload: AttachedWorkload, listeners: [CaptureListener]) async throws {
+        _ = await loops.onEach { $0.attach(workload) }
+        var channels: [any Channel] = []
+        do {
+            for listener in listeners {
+                let acceptor = CaptureAcceptor(
+                    listener: listener, workload: workload, loops: loops, destinations: destinations)
+                channels.append(try await acceptor.listen(on: group).get())
+            }
+        } catch {
+            for channel in channels { try? await channel.close() }
+            _ = await loops.onEach { $0.detach(workload.id) }
+            throw error
+        }
+        self.listeners.withLock { $0[workload.id] = channels }
+    }
+
+    /// Closes a workload's listeners and every connection made through them.
+    package func detach(_ id: WorkloadID) async {
+        let channels = listeners.withLock { $0.removeValue(forKey: id) } ?? []
+        for channel in channels { try? await channel.close() }
+        _ = await loops.onEach { $0.detach(id) }
+    }
+
+    package func connections() async -> [ConnectionFacts] {
+        await loops.onEach { loop in loop.connections.values.map(ConnectionFacts.init) }
+            .flatMap { $0 }.sorted { $0.id < $1.id }
+    }
+
+    /// - Returns: whether there was a connection of that number.
+    package func kill(connection id: UInt64) async -> Bool {
+        await loops.onEach { loop in
+            guard let connection = loop.connections[id] else { return false }
+            connection.kill?()
+            return true
+        }.contains(true)
+    }
+
+    package func metrics() async -> [LoopMetricsSnapshot] {
+        await loops.onEach { $0.telemetry.snapshot() }
+    }
+
+    /// How often a connection was refused at accept, by reason.
+    package func refusals() async -> [AcceptRefusal: UInt64] {
+        await loops.onEach { $0.counters.refusedConnections }
+            .reduce(into: [:]) { $0.merge($1, uniquingKeysWith: +) }
+    }
+
+    /// Takes no new connections, lets requests under way end, and closes what is left when `deadline` is over.
+    package func drain(for deadline: TimeAmount) async {
+        let channels = listeners.withLock { all in
+            defer { all.removeAll() }
+            return all.values.flatMap { $0 }
+        }
+        for channel in channels { try? await channel.close() }
+        let end = NIODeadline.now() + deadline
+        while true {
+            let left = await loops.onEach { loop -> Int in
+                loop.beginDraining()
+                return loop.connections.count
+            }.reduce(0, +)
+            if left == 0 || NIODeadline.now() >= end { break }
+            try? await group.any().scheduleTask(in: .milliseconds(20)) {}.futureResult.get()
+        }
+        _ = await loops.onEach { loop in
+            for connection in loop.connections.values { connection.kill?() }
+            loop.pool.closeIdle()
+            loop.telemetry.flushLog()
+        }
+    }
+}
+
+/// What `trammel connections` shows of a connection, as it was at one moment.
+package struct ConnectionFacts: Sendable {
+    package let id: UInt64
+    package let workload: WorkloadIdentity
+    package let workloadID: WorkloadID
+    package let direction: TrafficDirection
+    package let mode: CaptureMode
+    package let client: ClientAddress
+    package let destination: OriginalDestination
+    package let upstream: UpstreamAddress?
+    package let applicationProtocol: ApplicationProtocol
+    package let serverName: String?
+    package let decision: String?
+    package let bytesFromClient: UInt64
+    package let bytesToClient: UInt64
+    package let openedAt: WallTime
+
+    init(_ connection: ProxyConnection) {
+        id = connection.id
+        workload = connection.workload.identity
+        workloadID = connection.workload.id
+        direction = connection.direction
+        mode = connection.mode
+        client = connection.client
+        destination = connection.destination
+        upstream = connection.upstream
+        applicationProtocol = connection.applicationProtocol
+        serverName = connection.serverName
+        decision = connection.decision
+        bytesFromClient = connection.bytesFromClient
+        bytesToClient = connection.bytesToClient
+        openedAt = connection.openedAtWall
+    }
+}
+
+/// What the loops' recorders are made of.
+package struct Telemetry: Sendable {
+    package let labels: LabelRegistry
+    /// Nil when there is no access log.
+    package let accessLog: AccessLogSink?
+
+    package init(labels: LabelRegistry, accessLog: AccessLogSink?) {
+        self.labels = labels
+        self.accessLog = accessLog
+    }
+
+    func makeLoopTelemetry() -> LoopTelemetry { LoopTelemetry(registry: labels, sink: accessLog) }
+}

@@ -1,0 +1,35 @@
+import TrammelCore
+import TrammelPolicy
+
+/// What is the same for all requests of a connection when they are decided: who asks, and where the connection was
+/// going.
+struct HTTPRouteContext {
+    let direction: TrafficDirection
+    let source: Source
+    let original: OriginalDestination
+
+    func decide(_ request: RequestView, loop: LoopContext, entropy: UInt64) -> HTTPDecision {
+        let snapshot = loop.snapshot
+        switch direction {
+        case .outbound:
+            // Looked up with each request: a connection outlives snapshots.
+            let destination = HTTPDestination(servicePort: snapshot.servicePort(at: original), original: original)
+            return TrammelPolicy.decide(
+                snapshot, source: source, destination: destination, request: request, entropy: entropy)
+        case .inbound:
+            return decideInbound(snapshot, destination: source)
+        }
+    }
+
+    /// For a connection that is carried as bytes.
+    func decideTCP(loop: LoopContext, entropy: UInt64) -> TCPDecision {
+        let snapshot = loop.snapshot
+        switch direction {
+        case .outbound:
+            let destination = HTTPDestination(servicePort: snapshot.servicePort(at: original), original: original)
+            return TrammelPolicy.decideTCP(snapshot, source: source, destination: destination, entropy: entropy)
+        case .inbound:
+            return TCPDecision.toTheApplication
+        }
+    }
+}

@@ -1,0 +1,199 @@
+package import NIOCore
+package import TrammelCore
+package import TrammelPolicy
+package import TrammelTelemetry
+package import TrammelWire
+
+/// Bounds and waits of the data path.
+package struct ProxySettings: Sendable {
+    package var http1 = HTTP1Limits()
+    /// Nanoseconds without a byte after which a client's connection is closed (DestinationRule's default is 1 h).
+    package var idleTimeout: UInt64 = 3_600_000_000_000
+    /// Nanoseconds that an unused upstream connection stays in its pool.
+    package var upstreamIdleTimeout: UInt64 = 60_000_000_000
+    /// Nanoseconds to wait for a connection where no resource says otherwise.
+    package var connectTimeout: UInt64 = 10_000_000_000
+    /// Nanoseconds between the first byte of a request's head and its last.
+    package var headTimeout: UInt64 = 60_000_000_000
+
+    package init() {}
+}
+
+/// What one event loop owns: everything that the request path reads or writes, without a lock, an atomic or a hop.
+final class LoopContext {
+    let eventLoop: any EventLoop
+    let index: Int
+    let settings: ProxySettings
+    let sockets: any SocketFactory
+    let timers: LoopTimers
+    let pool = UpstreamPool()
+    let balancer = LoadBalancerState()
+    let telemetry: LoopTelemetry
+    private let labels: LabelRegistry
+    let emptyBuffer = ByteBuffer()
+    var randomness = Randomness()
+    var counters = LoopCounters()
+    /// For text that is made while a head is written; empty between uses.
+    var scratch: [UInt8] = []
+    private var peers: [PeerID?] = []
+    private var lastService: (identity: ServiceIdentity, id: ServiceID)?
+    private let passthroughService: ServiceID
+    private var isLogFlushScheduled = false
+    /// What is in force; a request keeps the one it began with.
+    var snapshot: RuntimeSnapshot
+    /// The workloads attached to this agent.
+    private(set) var workloads: [WorkloadID: AttachedWorkload] = [:]
+    private(set) var connections: [UInt64: ProxyConnection] = [:]
+    /// No new requests on old connections: each answer says `connection: close`.
+    var isDraining = false
+    /// Told when a dial to an endpoint of this node was refused, so that its readiness is looked at again.
+    let onConnectRefused: @Sendable (WorkloadID) -> Void
+
+    init(
+        eventLoop: any EventLoop, index: Int, settings: ProxySettings, sockets: any SocketFactory,
+        snapshot: RuntimeSnapshot, telemetry: Telemetry,
+        onConnectRefused: @escaping @Sendable (WorkloadID) -> Void
+    ) {
+        self.eventLoop = eventLoop
+        self.index = index
+        self.settings = settings
+        self.sockets = sockets
+        self.snapshot = snapshot
+        self.telemetry = telemetry.makeLoopTelemetry()
+        labels = telemetry.labels
+        // Istio's name for traffic that no service stands for.
+        passthroughService = labels.id(
+            ofService: ServiceLabels(host: "PassthroughCluster", name: "PassthroughCluster", namespace: "unknown"))
+        self.onConnectRefused = onConnectRefused
+        timers = LoopTimers(loop: eventLoop)
+    }
+
+    var dialer: Dialer { Dialer(loop: eventLoop, sockets: sockets) }
+
+    func opened(_ connection: ProxyConnection) { connections[connection.id] = connection }
+
+    func closed(_ connection: ProxyConnection) { connections[connection.id] = nil }
+
+    func attach(_ workload: AttachedWorkload) { workloads[workload.id] = workload }
+
+    /// Closes what belongs to a workload that is no more.
+    func detach(_ id: WorkloadID) {
+        workloads[id] = nil
+        pool.closeIdle(of: id)
+        for connection in connections.values where connection.workload.id == id { connection.kill?() }
+    }
+
+    func hasWorkload(_ id: WorkloadID) -> Bool { workloads[id] != nil }
+
+    /// Answers under way say `connection: close`; connections between requests end now.
+    func beginDraining() {
+        isDraining = true
+        for connection in connections.values { connection.drain?() }
+    }
+
+    // MARK: Records
+
+    /// What every record of a connection begins with.
+    func flow(of connection: ProxyConnection) -> Flow {
+        var flow = Flow()
+        flow.connectionID = connection.id
+        flow.downstreamRemote = connection.client
+        flow.downstreamLocal = connection.destination
+        switch connection.direction {
+        case .outbound:
+            flow.source = connection.workload.peer
+            flow.reporter = .source
+        case .inbound:
+            flow.destination = connection.workload.peer
+            flow.reporter = .destination
+        }
+        return flow
+    }
+
+    /// Looked up once for each endpoint: slots are never given to another.
+    func peerID(of endpoint: Endpoint) -> PeerID {
+        if endpoint.slot < peers.count, let known = peers[endpoint.slot] { return known }
+        let id = endpoint.identity.map { labels.id(ofPeer: PeerLabels($0)) } ?? .unknown
+        if endpoint.slot >= peers.count {
+            peers.append(contentsOf: repeatElement(nil, count: endpoint.slot + 1 - peers.count))
+        }
+        peers[endpoint.slot] = id
+        return id
+    }
+
+    func serviceID(of service: ServiceIdentity?) -> ServiceID {
+        guard let service else { return passthroughService }
+        if let lastService, lastService.identity === service { return lastService.id }
+        let id = labels.id(
+            ofService: ServiceLabels(host: service.host, name: service.name, namespace: service.namespace))
+        lastService = (service, id)
+        return id
+    }
+
+    /// Log lines reach the file within a moment of the request's end, without a timer while there are none.
+    func flushLogSoon() {
+        guard !isLogFlushScheduled else { return }
+        isLogFlushScheduled = true
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        eventLoop.scheduleTask(in: LoopContext.logDelay) {
+            bound.value.isLogFlushScheduled = false
+            bound.value.telemetry.flushLog()
+        }
+    }
+
+    private static let logDelay = TimeAmount.milliseconds(50)
+
+    // MARK: Where a call goes on
+
+    /// A call to an endpoint attached here is carried on by a socket inside the endpoint's own network namespace, with
+    /// the client's address kept; any other is dialled from the caller's, so that the network sees the caller.
+    func plan(for endpoint: Endpoint, from connection: ProxyConnection) -> UpstreamSocketPlan {
+        if let id = endpoint.workload, let workload = workloads[id] {
+            let client = connection.client.endpoint.address
+            let keeps =
+                workload.keepsSourceAddress && client.family == endpoint.address.address.family && !client.isLoopback
+                && !endpoint.address.address.isLoopback
+            return UpstreamSocketPlan(
+                workload: id, remote: UpstreamAddress(endpoint.address), source: keeps ? client : nil)
+        }
+        return UpstreamSocketPlan(
+            workload: connection.workload.id, remote: UpstreamAddress(endpoint.address), source: nil)
+    }
+
+    /// To the original destination: from the caller's namespace when outbound, and to the application itself with the
+    /// client's address kept when inbound.
+    func planAsAsked(for connection: ProxyConnection) -> UpstreamSocketPlan {
+        let remote = UpstreamAddress(connection.destination.endpoint)
+        let client = connection.client.endpoint.address
+        let keeps =
+            connection.direction == .inbound && connection.workload.keepsSourceAddress
+            && client.family == remote.endpoint.address.family && !client.isLoopback
+        return UpstreamSocketPlan(workload: connection.workload.id, remote: remote, source: keeps ? client : nil)
+    }
+
+    func connectRefused(by endpoint: Endpoint) {
+        if let id = endpoint.workload, workloads[id] != nil { onConnectRefused(id) }
+    }
+}
+
+/// What a loop counts beyond requests and connections.
+struct LoopCounters {
+    var refusedRequests: [HTTP1Violation: UInt64] = [:]
+    /// Connections refused because the kernel did not know where they were going, or because they were meant for a
+    /// capture port itself.
+    var refusedConnections: [AcceptRefusal: UInt64] = [:]
+}
+
+/// Why a captured connection was refused at accept.
+package enum AcceptRefusal: String, Sendable, CaseIterable {
+    case destinationUnknown = "destination_unknown"
+    case directHit = "direct_hit"
+    case limitReached = "limit_reached"
+    case policy = "policy"
+}
+
+extension Endpoint {
+    func isAttachedHere(_ loop: LoopContext) -> Bool {
+        workload.map { loop.workloads[$0] != nil } ?? false
+    }
+}

@@ -1,0 +1,132 @@
+package import TrammelCore
+import NIOCore
+
+/// Something that has to be looked at when time passes: a connection, an idle upstream.
+protocol DeadlineOwner: AnyObject {
+    /// The deadline that was last set has passed. Sets a new one or none.
+    func deadlinePassed(_ now: MonotonicTime)
+}
+
+/// One owner's place in the wheel. Setting a later deadline costs a store, so a request may move its connection's
+/// deadline without touching the wheel; when the wheel comes by too early, it puts the node in again.
+final class DeadlineNode {
+    /// The owner outlives its place in the wheel: it cancels when it closes.
+    unowned let owner: any DeadlineOwner
+    fileprivate(set) var deadline = MonotonicTime(nanoseconds: .max)
+    fileprivate var tick: UInt64 = 0
+    fileprivate var isLinked = false
+    fileprivate var next: DeadlineNode?
+    fileprivate unowned(unsafe) var previous: DeadlineNode?
+
+    init(owner: any DeadlineOwner) { self.owner = owner }
+}
+
+/// The deadlines of one event loop: a wheel of 512 slots of 10 ms. A deadline beyond the wheel's five seconds waits in
+/// the farthest slot and is put in again from there. No timer runs while no deadline is set.
+///
+/// Deadlines are met up to 20 ms late and never early.
+final class LoopTimers {
+    private static let slotCount: UInt64 = 512
+    private static let tickLength: UInt64 = 10_000_000
+
+    private var slots: [DeadlineNode?]
+    private var linked = 0
+    /// Every slot up to this tick has been looked at.
+    private var currentTick: UInt64
+    private var armedTick: UInt64?
+    private let loop: any EventLoop
+
+    init(loop: any EventLoop) {
+        self.loop = loop
+        slots = Array(repeating: nil, count: Int(LoopTimers.slotCount))
+        currentTick = MonotonicTime.now().nanoseconds / LoopTimers.tickLength
+    }
+
+    /// Sets the owner's deadline, in place of any earlier one.
+    func set(_ node: DeadlineNode, _ deadline: MonotonicTime, now: MonotonicTime) {
+        node.deadline = deadline
+        let tick = deadline.nanoseconds / LoopTimers.tickLength &+ 1
+        if node.isLinked {
+            if tick >= node.tick { return }
+            unlink(node)
+        }
+        link(node, tick: tick, now: now)
+    }
+
+    func cancel(_ node: DeadlineNode) {
+        node.deadline = MonotonicTime(nanoseconds: .max)
+        if node.isLinked { unlink(node) }
+    }
+
+    private func link(_ node: DeadlineNode, tick wanted: UInt64, now: MonotonicTime) {
+        let nowTick = now.nanoseconds / LoopTimers.tickLength
+        if linked == 0 { currentTick = max(currentTick, nowTick) }
+        let tick = min(max(wanted, currentTick &+ 1), currentTick &+ LoopTimers.slotCount &- 1)
+        node.tick = tick
+        let slot = Int(tick % LoopTimers.slotCount)
+        node.previous = nil
+        node.next = slots[slot]
+        slots[slot]?.previous = node
+        slots[slot] = node
+        node.isLinked = true
+        linked += 1
+        arm(tick)
+    }
+
+    private func unlink(_ node: DeadlineNode) {
+        if let previous = node.previous {
+            previous.next = node.next
+        } else {
+            slots[Int(node.tick % LoopTimers.slotCount)] = node.next
+        }
+        node.next?.previous = node.previous
+        node.next = nil
+        node.previous = nil
+        node.isLinked = false
+        linked -= 1
+    }
+
+    private func arm(_ tick: UInt64) {
+        if let armedTick, armedTick <= tick { return }
+        armedTick = tick
+        let due = NIODeadline.uptimeNanoseconds(tick &* LoopTimers.tickLength)
+        let bound = NIOLoopBound(self, eventLoop: loop)
+        loop.scheduleTask(deadline: due) { bound.value.turn(armedFor: tick) }
+    }
+
+    private func turn(armedFor tick: UInt64) {
+        // An earlier deadline armed another timer meanwhile, which has taken this one's work.
+        guard armedTick == tick else { return }
+        armedTick = nil
+        let now = MonotonicTime.now()
+        let nowTick = now.nanoseconds / LoopTimers.tickLength
+        // After a long stall one round over all slots sees every node.
+        let last = min(nowTick, currentTick &+ LoopTimers.slotCount)
+        while currentTick < last {
+            currentTick &+= 1
+            expire(slot: Int(currentTick % LoopTimers.slotCount), now: now)
+        }
+        currentTick = max(currentTick, nowTick)
+        rearm()
+    }
+
+    private func expire(slot: Int, now: MonotonicTime) {
+        while let node = slots[slot] {
+            unlink(node)
+            if node.deadline.nanoseconds == .max { continue }
+            if node.deadline <= now {
+                node.deadline = MonotonicTime(nanoseconds: .max)
+                node.owner.deadlinePassed(now)
+            } else {
+                link(node, tick: node.deadline.nanoseconds / LoopTimers.tickLength &+ 1, now: now)
+            }
+        }
+    }
+
+    private func rearm() {
+        guard linked > 0 else { return }
+        for offset in 1..<LoopTimers.slotCount where slots[Int((currentTick &+ offset) % LoopTimers.slotCount)] != nil {
+            return arm(currentTick &+ offset)
+        }
+    }
+}

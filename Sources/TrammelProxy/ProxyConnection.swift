@@ -1,0 +1,53 @@
+import NIOCore
+package import TrammelCore
+
+/// One captured connection, from accept to close: the facts that every stage of its journey reads.
+///
+/// The journey, which the folders follow: `Accept` makes this value from a listener and the kernel's word about where
+/// the connection was going; `Detect` finds out what it speaks, without ever making a server-first protocol wait;
+/// `Enforce` asks policy and yields a `Permit`; `HTTP` or `Relay` carries it, over what `Upstream` connects. It lives
+/// on one event loop and is never touched from elsewhere.
+package final class ProxyConnection {
+    /// Counts up from 1 while the agent runs, over all loops.
+    package let id: UInt64
+    /// Whose listener took the connection: the caller when outbound, the callee when inbound.
+    package let workload: AttachedWorkload
+    package let direction: TrafficDirection
+    package let mode: CaptureMode
+    package let client: ClientAddress
+    package let destination: OriginalDestination
+    package let openedAt: MonotonicTime
+    package let openedAtWall: WallTime
+
+    package var applicationProtocol = ApplicationProtocol.unknown
+    package var upstream: UpstreamAddress?
+    package var serverName: String?
+    /// What policy said, in words for `trammel connections`.
+    package var decision: String?
+    package var bytesFromClient: UInt64 = 0
+    package var bytesToClient: UInt64 = 0
+
+    /// Ends the connection at once, whatever stage it is in.
+    var kill: (() -> Void)?
+    /// Ends the connection if nothing is under way on it.
+    var drain: (() -> Void)?
+
+    init(
+        id: UInt64, workload: AttachedWorkload, direction: TrafficDirection, mode: CaptureMode, client: ClientAddress,
+        destination: OriginalDestination
+    ) {
+        self.id = id
+        self.workload = workload
+        self.direction = direction
+        self.mode = mode
+        self.client = client
+        self.destination = destination
+        openedAt = .now()
+        openedAtWall = .now()
+    }
+}
+
+/// What a connection was found, or declared, to speak.
+package enum ApplicationProtocol: String, Sendable {
+    case unknown, http, tls, tcp
+}

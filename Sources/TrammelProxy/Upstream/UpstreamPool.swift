@@ -1,0 +1,53 @@
+import NIOCore
+package import TrammelCore
+
+/// What idle connections must agree in to serve the same requests.
+struct PoolKey: Hashable {
+    /// In whose network namespace the socket was made.
+    let workload: WorkloadID
+    let remote: UpstreamAddress
+    /// The client's address that the socket bears; nil where the agent's own is used.
+    let source: IPAddress?
+}
+
+/// The idle HTTP/1 connections of one event loop to one place, last in first out, so that a burst's extra connections
+/// grow old and go.
+final class PoolBucket {
+    let key: PoolKey
+    fileprivate(set) var idle: [HTTP1UpstreamHandler] = []
+
+    fileprivate init(key: PoolKey) { self.key = key }
+
+    func checkout() -> HTTP1UpstreamHandler? { idle.popLast() }
+
+    func checkin(_ connection: HTTP1UpstreamHandler) { idle.append(connection) }
+
+    /// An idle connection was closed, by the server or by its deadline.
+    func remove(_ connection: HTTP1UpstreamHandler) {
+        if let index = idle.lastIndex(where: { $0 === connection }) { idle.remove(at: index) }
+    }
+}
+
+/// The pools of one event loop. A bucket is found by hashing once and then held by those who use it.
+final class UpstreamPool {
+    private var buckets: [PoolKey: PoolBucket] = [:]
+
+    func bucket(for key: PoolKey) -> PoolBucket {
+        if let bucket = buckets[key] { return bucket }
+        let bucket = PoolBucket(key: key)
+        buckets[key] = bucket
+        return bucket
+    }
+
+    /// Closes every idle connection made in the namespace of `workload` and forgets the buckets that are empty.
+    func closeIdle(of workload: WorkloadID? = nil) {
+        for (key, bucket) in buckets where workload == nil || key.workload == workload {
+            let idle = bucket.idle
+            bucket.idle.removeAll()
+            for connection in idle { connection.close() }
+            buckets[key] = nil
+        }
+    }
+
+    var idleCount: Int { buckets.values.reduce(0) { $0 + $1.idle.count } }
+}
