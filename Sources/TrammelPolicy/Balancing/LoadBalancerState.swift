@@ -1,0 +1,114 @@
+import TrammelConfig
+
+/// What one event loop knows about the load it has put on endpoints: round-robin positions by cluster, active
+/// requests by endpoint. No locks; it belongs to its loop and stays there.
+///
+/// Both are arrays indexed by slots, which stay the same across snapshots, so a new snapshot neither resets a rotation
+/// nor forgets what is under way.
+package final class LoadBalancerState {
+    private var positions: UnsafeMutableBufferPointer<UInt32>
+    private var active: UnsafeMutableBufferPointer<UInt32>
+
+    package init() {
+        positions = LoadBalancerState.zeroed(64)
+        active = LoadBalancerState.zeroed(256)
+    }
+
+    deinit {
+        positions.deallocate()
+        active.deallocate()
+    }
+
+    /// An endpoint for the next request to `cluster`; nil where there is none but (perhaps) the excluded one.
+    ///
+    /// - Parameters:
+    ///   - entropy: 64 evenly spread bits; may be the ones that the decision was made with.
+    ///   - excluding: one that has just failed.
+    package func pick(_ cluster: Cluster, entropy: UInt64, excluding: Endpoint? = nil) -> Endpoint? {
+        let count = cluster.endpoints.count
+        guard count > 0 else { return nil }
+        guard let excluding, let excluded = cluster.endpoints.firstIndex(where: { $0 === excluding }) else {
+            return cluster.endpoints[index(in: cluster, of: count, skipping: count, entropy)]
+        }
+        guard count > 1 else { return nil }
+        return cluster.endpoints[index(in: cluster, of: count - 1, skipping: excluded, entropy)]
+    }
+
+    /// An index into the cluster's endpoints; `count` of them are to choose from, the one at `hole` is not.
+    @inline(__always)
+    private func index(in cluster: Cluster, of count: Int, skipping hole: Int, _ entropy: UInt64) -> Int {
+        @inline(__always) func actual(_ index: Int) -> Int { index < hole ? index : index &+ 1 }
+        if count == 1 { return actual(0) }
+        switch cluster.policy {
+        case .roundRobin:
+            return actual(nextPosition(cluster.slot, entropy) % count)
+        case .random, .passthrough:
+            return actual(LoadBalancerState.spread(entropy, over: count).first)
+        case .leastRequest:
+            // The power of two choices: almost as good as asking all, at the price of two.
+            let (first, step) = LoadBalancerState.spread(entropy, over: count)
+            var second = first &+ 1 &+ step
+            if second >= count { second &-= count }
+            let (a, b) = (actual(first), actual(second))
+            return cluster.endpointSlots.withUnsafeBufferPointer { slots in
+                load(Int(slots[a])) <= load(Int(slots[b])) ? a : b
+            }
+        }
+    }
+
+    /// Counts a request as under way at `endpoint`, until `finished`.
+    package func started(_ endpoint: Endpoint) {
+        if endpoint.slot >= active.count { active = LoadBalancerState.grown(active, toHold: endpoint.slot) }
+        active[endpoint.slot] &+= 1
+    }
+
+    /// Once for each `started`.
+    package func finished(_ endpoint: Endpoint) {
+        guard endpoint.slot < active.count, active[endpoint.slot] > 0 else { return }
+        active[endpoint.slot] &-= 1
+    }
+
+    /// Requests under way at `endpoint` from this loop.
+    package func activeRequests(at endpoint: Endpoint) -> Int { Int(load(endpoint.slot)) }
+
+    @inline(__always)
+    private func load(_ slot: Int) -> UInt32 { slot < active.count ? active[slot] : 0 }
+
+    /// The first position of a rotation is random, so that the loops do not walk in step.
+    @inline(__always)
+    private func nextPosition(_ slot: Int, _ entropy: UInt64) -> Int {
+        if slot >= positions.count { positions = LoadBalancerState.grown(positions, toHold: slot) }
+        if positions[slot] == 0 { positions[slot] = UInt32(truncatingIfNeeded: entropy >> 33) | 1 }
+        let position = positions[slot]
+        positions[slot] = position == .max ? 1 : position &+ 1
+        return Int(position)
+    }
+
+    /// Two numbers from one entropy: an index below `count`, and a step below `count - 1` from it to another. The bits
+    /// are mixed first, since their upper ones have already chosen among weighted destinations.
+    @inline(__always)
+    private static func spread(_ entropy: UInt64, over count: Int) -> (first: Int, step: Int) {
+        var bits = entropy &+ 0x9E37_79B9_7F4A_7C15
+        bits = (bits ^ bits >> 30) &* 0xBF58_476D_1CE4_E5B9
+        bits = (bits ^ bits >> 27) &* 0x94D0_49BB_1331_11EB
+        bits ^= bits >> 31
+        let first = ((bits >> 32) &* UInt64(count)) >> 32
+        let step = ((bits & 0xFFFF_FFFF) &* UInt64(count &- 1)) >> 32
+        return (Int(first), Int(step))
+    }
+
+    private static func zeroed(_ count: Int) -> UnsafeMutableBufferPointer<UInt32> {
+        let memory = UnsafeMutableBufferPointer<UInt32>.allocate(capacity: count)
+        memory.initialize(repeating: 0)
+        return memory
+    }
+
+    private static func grown(
+        _ old: UnsafeMutableBufferPointer<UInt32>, toHold index: Int
+    ) -> UnsafeMutableBufferPointer<UInt32> {
+        let memory = zeroed(max(old.count * 2, index + 1))
+        _ = memory.update(fromContentsOf: old)
+        old.deallocate()
+        return memory
+    }
+}

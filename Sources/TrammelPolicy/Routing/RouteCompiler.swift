@@ -1,0 +1,155 @@
+import TrammelConfig
+import TrammelCore
+
+/// Turns a VirtualService's HTTP routes into a `RouteTable`.
+struct RouteCompiler {
+    /// By `HostName.key`.
+    let services: [String: CompiledService]
+
+    func compile(
+        _ resource: Resource, _ spec: VirtualServiceSpec, warnings: inout [CompileWarning]
+    ) -> RouteTable {
+        var layout = RouteLayout()
+        var routes: [CompiledRoute] = []
+        var found: [CompileWarning] = []
+        for (index, route) in spec.http.enumerated() {
+            layout.append(route.match) { found.append(CompileWarning(.withoutEffect, resource.key, $0, $1)) }
+            routes.append(compile(route, at: index, of: resource, warnings: &found))
+        }
+        warnings += found
+        return RouteTable(
+            origin: ResourceReference(key: resource.key, location: resource.location), routes: routes, layout: layout)
+    }
+
+    private func compile(
+        _ route: HTTPRoute, at index: Int, of resource: Resource, warnings: inout [CompileWarning]
+    ) -> CompiledRoute {
+        let edits = SafeEdits(route.headers, resource.key, route.location, &warnings)
+        let action: CompiledRoute.Action
+        switch route.action {
+        case .route(let destinations):
+            action = .route(
+                WeightedSplit(
+                    destinations.map { destination in
+                        compile(destination, of: route, edits, resource, warnings: &warnings)
+                    }))
+        case .redirect(let redirect):
+            action = .respond(LocalResponse(status: redirect.code, body: [], redirect: CompiledRedirect(redirect)))
+        case .directResponse(let status, let body):
+            action = .respond(LocalResponse(status: status, body: body))
+        }
+        return CompiledRoute(
+            name: route.name ?? "#\(index + 1)",
+            origin: ResourceReference(key: resource.key, location: route.location), timeout: route.timeout ?? 0,
+            action: action, rewrittenURI: Array((route.rewrite?.uri ?? "").utf8),
+            responseEdits: HeaderEdits([edits.response]))
+    }
+
+    private func compile(
+        _ weighted: WeightedDestination, of route: HTTPRoute, _ outer: SafeEdits, _ resource: Resource,
+        warnings: inout [CompileWarning]
+    ) -> CompiledDestination {
+        let written = weighted.destination
+        let reference = ResourceReference(key: resource.key, location: written.location)
+        let inner = SafeEdits(weighted.headers, resource.key, written.location, &warnings)
+        let targets = targets(of: written, reference, warnings: &warnings)
+        let authority = inner.authority ?? route.rewrite?.authority ?? outer.authority ?? ""
+        return CompiledDestination(
+            written: written, weight: weighted.weight, authority: Array(authority.utf8),
+            requestEdits: HeaderEdits([inner.request, outer.request]),
+            responseEdits: HeaderEdits([inner.response, outer.response]), targets: targets)
+    }
+
+    private func targets(
+        of destination: Destination, _ reference: ResourceReference, warnings: inout [CompileWarning]
+    ) -> CompiledDestination.Targets {
+        func dangling(_ warning: CompileWarning) -> CompiledDestination.Targets {
+            warnings.append(warning)
+            return .dangling(warning.message)
+        }
+        let namespace = reference.key.namespace
+        guard let service = services[HostName.key(of: destination.host, namespace: namespace)] else {
+            return dangling(RouteCompiler.noSuchHost(destination.host, reference, services))
+        }
+        var ports = service.ports
+        if let number = destination.port {
+            guard let port = service.port(number) else {
+                let declared = service.ports.map { String($0.spec.port) }.joined(separator: ", ")
+                return dangling(
+                    CompileWarning(
+                        .danglingReference, reference.key, reference.location,
+                        "\(service.identity.host) has no TCP port \(number); it has \(declared.isEmpty ? "none" : declared). "
+                            + RouteCompiler.consequence))
+            }
+            ports = [port]
+        }
+        var clusters: [(port: UInt16, cluster: Cluster)] = []
+        for port in ports {
+            guard let subset = destination.subset else {
+                clusters.append((port.spec.port, port.cluster))
+                continue
+            }
+            guard let cluster = port.subsets[subset] else {
+                return dangling(noSuchSubset(subset, of: service, reference))
+            }
+            clusters.append((port.spec.port, cluster))
+        }
+        return clusters.count == 1 ? .one(clusters[0].cluster) : .byPort(clusters)
+    }
+
+    private static let consequence = "The route answers 503 (NC) until it exists"
+
+    /// A host that is no service, named by a route or a DestinationRule.
+    static func noSuchHost(
+        _ host: String, _ reference: ResourceReference, _ services: [String: CompiledService]
+    ) -> CompileWarning {
+        let namespace = reference.key.namespace
+        let hint: String
+        if !host.contains(".") {
+            let names = services.values.lazy.filter { $0.key.namespace == namespace }.map(\.key.name)
+            hint = NearestName.hint(for: host, among: names)
+        } else if host.hasSuffix(HostName.meshSuffix) {
+            hint = NearestName.hint(for: host, among: services.values.lazy.map(\.identity.host))
+        } else {
+            hint = NearestName.hint(for: host, among: services.keys)
+        }
+        let consequence =
+            reference.key.kind == .destinationRule ? "It applies to nothing until it exists" : RouteCompiler.consequence
+        return CompileWarning(
+            .danglingReference, reference.key, reference.location,
+            "host \"\(host)\" is no service in namespace \(namespace)\(hint). \(consequence)")
+    }
+
+    private func noSuchSubset(
+        _ subset: String, of service: CompiledService, _ reference: ResourceReference
+    ) -> CompileWarning {
+        let known = service.subsetNames.map { "\"\($0)\"" }.joined(separator: ", ")
+        return CompileWarning(
+            .danglingReference, reference.key, reference.location,
+            "\(service.identity.host) has no subset \"\(subset)\""
+                + NearestName.hint(for: subset, among: service.subsetNames)
+                + "; it has \(known.isEmpty ? "none" : known). "
+                + RouteCompiler.consequence)
+    }
+}
+
+extension CompiledRedirect {
+    fileprivate convenience init(_ redirect: Redirect) {
+        let port: Port =
+            switch redirect.port {
+            case nil: .unsaid
+            case .number(let number): .number(number)
+            case .fromProtocolDefault: .fromProtocolDefault
+            case .fromRequestPort: .fromRequestPort
+            }
+        let scheme: RequestView.Scheme? =
+            switch redirect.scheme?.lowercased() {
+            case "http": .http
+            case "https": .https
+            default: nil
+            }
+        self.init(
+            uri: Array((redirect.uri ?? "").utf8), authority: Array((redirect.authority ?? "").utf8), scheme: scheme,
+            port: port)
+    }
+}

@@ -1,0 +1,91 @@
+package import TrammelConfig
+import TrammelCore
+
+/// The endpoints that one destination (a host, a port, a subset or none) stands for, and how they are treated.
+///
+/// Immutable; a change of resources, of workloads or of their readiness makes a new one under the same `slot`.
+package final class Cluster: Sendable {
+    /// Dense, and the same in every snapshot for the same host, port and subset.
+    package let slot: Int
+    /// `outbound|9080|v2|reviews.default.svc.cluster.local`, as Envoy's statistics have it.
+    package let name: String
+    package let service: ServiceIdentity
+    package let port: UInt16
+    package let subset: String?
+    /// Those that may be picked, in a stable order.
+    package let endpoints: [Endpoint]
+    /// Those that the service selects and that do not listen (yet).
+    package let notReady: [Endpoint]
+    package let policy: LoadBalancer
+    /// Nanoseconds.
+    package let connectTimeout: UInt64
+    /// The service has no virtual address: who asked for an endpoint by its own address gets that one.
+    package let isHeadless: Bool
+    /// The DestinationRule behind `policy`, `connectTimeout` and the subset; nil where the defaults hold.
+    package let rule: ResourceReference?
+    /// The endpoints' slots, in the order of `endpoints`.
+    let endpointSlots: [Int32]
+    /// For `isHeadless`: every endpoint's own address, ready or not.
+    let ownAddresses: Set<IPEndpoint>
+
+    package var serviceHost: String { service.host }
+    package var serviceName: String { service.name }
+    package var serviceNamespace: String { service.namespace }
+
+    init(
+        slot: Int, name: String, service: ServiceIdentity, port: UInt16, subset: String?, endpoints: [Endpoint],
+        notReady: [Endpoint], policy: LoadBalancer, connectTimeout: UInt64, isHeadless: Bool, rule: ResourceReference?
+    ) {
+        self.slot = slot
+        self.name = name
+        self.service = service
+        self.port = port
+        self.subset = subset
+        self.endpoints = endpoints
+        self.notReady = notReady
+        self.policy = policy
+        self.connectTimeout = connectTimeout
+        self.isHeadless = isHeadless
+        self.rule = rule
+        endpointSlots = endpoints.map { Int32(truncatingIfNeeded: $0.slot) }
+        ownAddresses = isHeadless ? Cluster.addresses(of: endpoints + notReady) : []
+    }
+
+    /// Whether a call goes to the very address that was asked for.
+    @inline(__always)
+    func keeps(_ original: OriginalDestination) -> Bool {
+        policy == .passthrough || isHeadless && ownAddresses.contains(original.endpoint)
+    }
+
+    private static func addresses(of endpoints: [Endpoint]) -> Set<IPEndpoint> {
+        Set(endpoints.flatMap { endpoint in endpoint.addresses.map { IPEndpoint($0, endpoint.address.port) } })
+    }
+}
+
+/// A service's names, as metric labels and logs want them.
+package final class ServiceIdentity: Sendable {
+    /// `reviews.default.svc.cluster.local`.
+    package let host: String
+    package let name: String
+    package let namespace: String
+
+    package init(name: String, namespace: String) {
+        self.name = name
+        self.namespace = namespace
+        host = HostName.qualified(name: name, namespace: namespace)
+    }
+}
+
+/// A resource, and the place in it that something came from.
+package struct ResourceReference: Hashable, Sendable, CustomStringConvertible {
+    package let key: ResourceKey
+    package let location: SourceLocation
+
+    package init(key: ResourceKey, location: SourceLocation) {
+        self.key = key
+        self.location = location
+    }
+
+    /// `VirtualService default/reviews (canary.yaml:12)`.
+    package var description: String { "\(key) (\(location))" }
+}

@@ -1,0 +1,33 @@
+package import TrammelCore
+
+/// One place that a call may be carried to: a workload (or a bare address) and a port.
+///
+/// Immutable, and the same object across snapshots for as long as the workload, its address and the port stay, so
+/// that identity (`===`) tells endpoints apart.
+package final class Endpoint: Sendable {
+    /// Dense, and never given to another endpoint while the agent runs: per-loop state (active requests, pools)
+    /// lives in arrays indexed by it.
+    package let slot: Int
+    /// The attached workload behind it; nil where only an address is known.
+    package let source: Source?
+    /// The address of the workload's interface and the target port.
+    package let address: IPEndpoint
+    /// Every address of the workload, `address.address` first.
+    package let addresses: [IPAddress]
+
+    package var workload: WorkloadID? { source?.id }
+    package var identity: WorkloadIdentity? { source?.identity }
+    package var labels: [String: String] { source?.identity.labels ?? [:] }
+
+    init(slot: Int, source: Source?, address: IPEndpoint, addresses: [IPAddress]) {
+        self.slot = slot
+        self.source = source
+        self.address = address
+        self.addresses = addresses
+    }
+}
+
+extension Endpoint: CustomStringConvertible {
+    /// `reviews-v2 (10.1.0.3:9080)`.
+    package var description: String { identity.map { "\($0.name) (\(address))" } ?? "\(address)" }
+}

@@ -1,0 +1,34 @@
+package import TrammelConfig
+import TrammelCore
+
+/// One TCP port of a service: what a captured connection to it is, where it goes by default, and the routes that
+/// its requests are held against.
+package final class ServicePort: Sendable {
+    package let service: ServiceIdentity
+    /// The port's name; nil in a service of one nameless port.
+    package let portName: String?
+    package let port: UInt16
+    package let appProtocol: AppProtocol
+    package let defaultCluster: Cluster
+    /// Of the VirtualService that names this host most specifically; nil when none does or it has no HTTP routes.
+    package let routes: RouteTable?
+    /// The Service, at the line of this port.
+    package let origin: ResourceReference
+
+    package var host: String { service.host }
+    package var name: String { service.name }
+    package var namespace: String { service.namespace }
+
+    init(
+        service: ServiceIdentity, portName: String?, port: UInt16, appProtocol: AppProtocol, defaultCluster: Cluster,
+        routes: RouteTable?, origin: ResourceReference
+    ) {
+        self.service = service
+        self.portName = portName
+        self.port = port
+        self.appProtocol = appProtocol
+        self.defaultCluster = defaultCluster
+        self.routes = routes
+        self.origin = origin
+    }
+}

@@ -1,0 +1,38 @@
+package import TrammelCore
+
+/// What the agent knows of an attached workload, as far as services and routes have a use for it.
+package struct WorkloadFacts: Sendable {
+    package let id: WorkloadID
+    package let identity: WorkloadIdentity
+    /// Of its interfaces, the preferred one first; without any, it is reached by loopback.
+    package let addresses: [IPAddress]
+    /// Ports that are known not to be in LISTEN. A port that nothing is known of is taken for ready.
+    package let notListening: Set<UInt16>
+
+    package init(
+        id: WorkloadID, identity: WorkloadIdentity, addresses: [IPAddress], notListening: Set<UInt16> = []
+    ) {
+        self.id = id
+        self.identity = identity
+        self.addresses = addresses
+        self.notListening = notListening
+    }
+}
+
+/// A service's name within its namespace.
+package struct ServiceKey: Hashable, Sendable, Comparable, CustomStringConvertible {
+    package let namespace: String
+    package let name: String
+
+    package init(namespace: String, name: String) {
+        self.namespace = namespace
+        self.name = name
+    }
+
+    package var description: String { "\(namespace)/\(name)" }
+
+    package static func < (a: ServiceKey, b: ServiceKey) -> Bool { (a.namespace, a.name) < (b.namespace, b.name) }
+}
+
+/// The virtual addresses of a service, at most one of each family.
+package typealias VIPs = [IPAddress]
