@@ -21,6 +21,16 @@ package enum ResourceKind: String, Hashable, Sendable, CaseIterable, Comparable 
     case destinationRule = "DestinationRule"
     case meshConfig = "MeshConfig"
 
+    /// Those that serve the kind, the newest first.
+    package var apiVersions: [String] {
+        switch self {
+        case .service: ["v1"]
+        case .virtualService, .destinationRule:
+            ["networking.istio.io/v1", "networking.istio.io/v1beta1", "networking.istio.io/v1alpha3"]
+        case .meshConfig: ["trammel.dev/v1"]
+        }
+    }
+
     package static func < (a: ResourceKind, b: ResourceKind) -> Bool { a.rawValue < b.rawValue }
 }
 
@@ -47,10 +57,15 @@ package struct ResourceKey: Hashable, Sendable, Comparable, CustomStringConverti
 /// A decoded document: its identity, its typed spec, and where it was written.
 package struct Resource: Sendable {
     package let key: ResourceKey
+    /// As written, of those that serve the kind: `networking.istio.io/v1beta1`.
+    package let apiVersion: String
     package let labels: [String: String]
     package let annotations: [String: String]
     package let location: SourceLocation
     package let spec: Spec
+    /// The document behind it, without what a server adds: what the store keeps and `get` shows. An empty mapping for
+    /// a resource that was made in code.
+    package let document: ConfigNode
 
     package enum Spec: Sendable {
         case service(ServiceSpec)
@@ -60,13 +75,16 @@ package struct Resource: Sendable {
     }
 
     package init(
-        key: ResourceKey, labels: [String: String] = [:], annotations: [String: String] = [:],
-        location: SourceLocation, spec: Spec
+        key: ResourceKey, apiVersion: String? = nil, labels: [String: String] = [:],
+        annotations: [String: String] = [:], location: SourceLocation, spec: Spec,
+        document: ConfigNode = ConfigNode(.mapping([]), at: .init(line: 1, column: 1))
     ) {
         self.key = key
+        self.apiVersion = apiVersion ?? key.kind.apiVersions[0]
         self.labels = labels
         self.annotations = annotations
         self.location = location
         self.spec = spec
+        self.document = document
     }
 }

@@ -5,6 +5,8 @@ package struct ServiceSpec: Sendable, Equatable {
     package var selector: [String: String]
     package var ports: [Port]
     package var clusterIP: ClusterIP
+    /// For which families an address is allocated where none is named; empty means both.
+    package var ipFamilies: [IPAddress.Family]
 
     /// The service's virtual address.
     package enum ClusterIP: Sendable, Equatable {
@@ -41,10 +43,14 @@ package struct ServiceSpec: Sendable, Equatable {
 
     package enum Transport: String, Sendable { case tcp = "TCP", udp = "UDP" }
 
-    package init(selector: [String: String], ports: [Port], clusterIP: ClusterIP = .allocate) {
+    package init(
+        selector: [String: String], ports: [Port], clusterIP: ClusterIP = .allocate,
+        ipFamilies: [IPAddress.Family] = []
+    ) {
         self.selector = selector
         self.ports = ports
         self.clusterIP = clusterIP
+        self.ipFamilies = ipFamilies
     }
 }
 

@@ -59,6 +59,8 @@ package struct HTTPMatch: Sendable, Equatable {
     package var port: UInt16?
     package var sourceLabels: [String: String] = [:]
     package var sourceNamespace: String?
+    /// Empty means those of the VirtualService. Without `mesh` in it the match never holds for captured traffic.
+    package var gateways: [String] = []
     package var location: SourceLocation
 
     package init(location: SourceLocation) { self.location = location }
@@ -70,7 +72,8 @@ package struct HTTPMatch: Sendable, Equatable {
         return a.name == b.name && a.uri == b.uri && a.ignoreURICase == b.ignoreURICase && a.scheme == b.scheme
             && a.method == b.method && a.authority == b.authority && same(a.headers, b.headers)
             && same(a.withoutHeaders, b.withoutHeaders) && same(a.queryParams, b.queryParams) && a.port == b.port
-            && a.sourceLabels == b.sourceLabels && a.sourceNamespace == b.sourceNamespace && a.location == b.location
+            && a.sourceLabels == b.sourceLabels && a.sourceNamespace == b.sourceNamespace && a.gateways == b.gateways
+            && a.location == b.location
     }
 }
 

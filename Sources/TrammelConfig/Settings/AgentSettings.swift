@@ -1,0 +1,116 @@
+package import TrammelCore
+
+/// `trammeld.yaml`: how one agent runs. Every setting has a default, so that plain `trammeld` works.
+///
+/// What belongs to the mesh as a whole (routes, policies) is a resource, not a setting.
+package struct AgentSettings: Sendable, Equatable {
+    /// The node's name; nil stands for the host's.
+    package var node: String?
+    /// The Unix socket of the API. The lock and the hand-over socket lie beside it.
+    package var socket = "/run/trammel/trammel.sock"
+    package var stateDirectory = "/var/lib/trammel"
+    /// Resources as files, watched.
+    package var configDirectory = "/etc/trammel/conf.d"
+    /// Event loops that carry traffic, 1…1024; nil for one per core.
+    package var dataLoops: Int?
+    package var captureBackend = CaptureBackend.auto
+    package var captureMode = CaptureModeChoice.auto
+    package var ports = Ports()
+    package var accessLog = AccessLog()
+    package var metrics = Metrics()
+    package var limits = Limits()
+    package var store = Store.sqlite
+    package var logLevel = LogLevel.info
+    package var vips = VIPRanges()
+
+    package enum CaptureBackend: String, Sendable, CaseIterable { case auto, nftables, iptables }
+
+    /// How outbound connections are captured. `auto` takes the fastest way that works on the node.
+    package enum CaptureModeChoice: String, Sendable, CaseIterable {
+        case auto, redirect, tproxy
+
+        /// Nil for `auto`.
+        package var mode: CaptureMode? { CaptureMode(rawValue: rawValue) }
+    }
+
+    /// Listening ports; Istio's numbers, so that people's firewalls and runbooks still fit.
+    package struct Ports: Sendable, Equatable {
+        package var outbound: UInt16 = 15001
+        package var inbound: UInt16 = 15006
+        package var hbone: UInt16 = 15008
+        package var dns: UInt16 = 15053
+        package var metrics: UInt16 = 15020
+
+        package init() {}
+    }
+
+    package struct AccessLog: Sendable, Equatable {
+        /// Nil: standard output when run by hand, `/var/log/trammel/access.log` under systemd. `-` is standard output,
+        /// `none` is no log.
+        package var path: String?
+        package var format = Format.json
+
+        package enum Format: Sendable, Equatable {
+            case json
+            /// Envoy's command operators: `%START_TIME% %RESPONSE_CODE%`.
+            case pattern(String)
+        }
+
+        package init() {}
+    }
+
+    package struct Metrics: Sendable, Equatable {
+        /// The address that Prometheus scrapes; its port is `ports.metrics`.
+        package var address = IPAddress.loopbackV4
+
+        package init() {}
+    }
+
+    /// What one connection, and one workload, may take.
+    package struct Limits: Sendable, Equatable {
+        /// Bytes of a request's or response's head, 1 KiB…1 MiB.
+        package var maxHeadBytes = 65_536
+        /// Header fields of one message, 10…10,000.
+        package var maxHeaderCount = 128
+        /// Nanoseconds in which a request's head must be complete.
+        package var headTimeout: UInt64 = 60_000_000_000
+        /// Nanoseconds without a byte either way after which a connection is closed.
+        package var idleTimeout: UInt64 = 3_600_000_000_000
+        /// Open connections of one workload, both directions.
+        package var connectionsPerWorkload = 16_384
+        /// Nanoseconds that connections are given to end when the agent stops.
+        package var drainTimeout: UInt64 = 30_000_000_000
+
+        package init() {}
+    }
+
+    package enum Store: Sendable, Equatable {
+        /// A database in the state directory.
+        case sqlite
+    }
+
+    /// The levels of swift-log.
+    package enum LogLevel: String, Sendable, CaseIterable {
+        case trace, debug, info, notice, warning, error, critical
+    }
+
+    /// Where services without an address of their own get one. Nothing on the Internet is reached under the defaults:
+    /// 240.0.0.0/4 is reserved (RFC 1112), 2001:2::/48 is for benchmarking (RFC 5180).
+    package struct VIPRanges: Sendable, Equatable {
+        package var ipv4: CIDR
+        package var ipv6: CIDR
+
+        package init() {
+            // Literals; a test holds them.
+            ipv4 = CIDR(IPAddress(v4: 0xF0F0_0000), prefixLength: 16)!
+            ipv6 = CIDR(IPAddress(v6: 0x2001_0002_0000_0000, 0), prefixLength: 48)!
+        }
+
+        package init(ipv4: CIDR, ipv6: CIDR) {
+            self.ipv4 = ipv4
+            self.ipv6 = ipv6
+        }
+    }
+
+    package init() {}
+}

@@ -1,0 +1,132 @@
+import Testing
+import TrammelConfig
+import TrammelCore
+
+@Suite struct AgentSettingsTests {
+    @Test(arguments: ["", "\n", "# nothing\n", "---\n", "---\n...\n"])
+    func anEmptyFileIsAllDefaults(text: String) throws {
+        #expect(try AgentSettings.decode(text, file: "trammeld.yaml") == AgentSettings())
+    }
+
+    @Test func theDefaultsAreTheContracts() {
+        let settings = AgentSettings()
+        #expect(settings.socket == "/run/trammel/trammel.sock")
+        #expect(settings.ports.outbound == 15001)
+        #expect(settings.ports.inbound == 15006)
+        #expect(settings.ports.hbone == 15008)
+        #expect(settings.ports.dns == 15053)
+        #expect(settings.ports.metrics == 15020)
+        #expect(settings.metrics.address == .loopbackV4)
+        #expect(settings.vips.ipv4.description == "240.240.0.0/16")
+        #expect(settings.vips.ipv6.description == "2001:2::/48")
+    }
+
+    @Test func everyKeyIsRead() throws {
+        let settings = try AgentSettings.decode(
+            """
+            node: n1
+            socket: /tmp/t/a.sock
+            stateDirectory: /tmp/t/state
+            configDirectory: /tmp/t/conf.d
+            dataLoops: 3
+            captureBackend: nftables
+            captureMode: tproxy
+            ports: {outbound: 1, inbound: 2, hbone: 3, dns: 4, metrics: 5}
+            accessLog: {path: "-", format: "%START_TIME% %RESPONSE_CODE%"}
+            metrics: {address: "::1"}
+            limits:
+              maxHeadBytes: 2048
+              maxHeaderCount: 50
+              headTimeout: 5s
+              idleTimeout: 1m30s
+              connectionsPerWorkload: 10
+              drainTimeout: 0s
+            store: sqlite
+            logLevel: warn
+            vips: {ipv4: 10.9.0.0/20, ipv6: fd00::/64}
+            """, file: "trammeld.yaml")
+        var expected = AgentSettings()
+        expected.node = "n1"
+        expected.socket = "/tmp/t/a.sock"
+        expected.stateDirectory = "/tmp/t/state"
+        expected.configDirectory = "/tmp/t/conf.d"
+        expected.dataLoops = 3
+        expected.captureBackend = .nftables
+        expected.captureMode = .tproxy
+        expected.ports.outbound = 1
+        expected.ports.inbound = 2
+        expected.ports.hbone = 3
+        expected.ports.dns = 4
+        expected.ports.metrics = 5
+        expected.accessLog.path = "-"
+        expected.accessLog.format = .pattern("%START_TIME% %RESPONSE_CODE%")
+        expected.metrics.address = .loopbackV6
+        expected.limits.maxHeadBytes = 2048
+        expected.limits.maxHeaderCount = 50
+        expected.limits.headTimeout = 5_000_000_000
+        expected.limits.idleTimeout = 90_000_000_000
+        expected.limits.connectionsPerWorkload = 10
+        expected.limits.drainTimeout = 0
+        expected.logLevel = .warning
+        expected.vips = .init(ipv4: try #require(CIDR("10.9.0.0/20")), ipv6: try #require(CIDR("fd00::/64")))
+        #expect(settings == expected)
+    }
+
+    @Test(arguments: [
+        ("sockett: /x", "t.yaml:1:1: sockett: unknown field; did you mean \"socket\"?"),
+        (
+            "ports: {outbond: 1}",
+            "t.yaml:1:9: ports.outbond: unknown field; did you mean \"outbound\"?"
+        ),
+        (
+            "ports: {dns: 70000}",
+            "t.yaml:1:14: ports.dns: found the number 70000; expected a port from 1 to 65535"
+        ),
+        (
+            "ports: {dns: 15001}",
+            "t.yaml:1:14: ports.dns: dns and outbound are both port 15001; give each its own"
+        ),
+        (
+            "captureMode: fast",
+            "t.yaml:1:14: captureMode: found \"fast\"; expected auto, redirect, tproxy"
+        ),
+        (
+            "captureBackend: nftable",
+            "t.yaml:1:17: captureBackend: found \"nftable\"; expected auto, nftables, iptables; did you mean \"nftables\"?"
+        ),
+        ("socket: run/x", "t.yaml:1:9: socket: found \"run/x\"; expected a path that begins with /"),
+        (
+            "limits: {idleTimeout: 60}",
+            "t.yaml:1:23: limits.idleTimeout: found the number 60; expected a duration such as 1h2m3.5s or 100ms; give it a unit: 60s"
+        ),
+        ("store: etcd://127.0.0.1:2379", "t.yaml:1:8: store: a store in etcd is not implemented yet; write sqlite"),
+        (
+            "metrics: {address: 0.0.0.0:9090}",
+            "t.yaml:1:20: metrics.address: found \"0.0.0.0:9090\"; expected an IP address; write the port as ports.metrics"
+        ),
+        ("vips: {ipv4: 240.240.0.0/30}", "t.yaml:1:14: vips.ipv4: found the length /30; expected /8 to /28"),
+        ("- a", "t.yaml:1:1: found a list; expected a mapping"),
+        (
+            "accessLog: {format: text}",
+            "t.yaml:1:21: accessLog.format: found \"text\"; expected json, or a text with %COMMAND%s"
+        ),
+        ("dataLoops: 0", "t.yaml:1:12: dataLoops: found the number 0; expected a number of event loops from 1 to 1024"),
+    ])
+    func anErrorNamesTheKeyAndThePlace(text: String, message: String) {
+        #expect {
+            try AgentSettings.decode(text, file: "t.yaml")
+        } throws: { error in
+            guard let errors = error as? ConfigErrors else { return false }
+            #expect(errors.description == message)
+            return true
+        }
+    }
+
+    @Test func allErrorsAreListed() {
+        #expect {
+            try AgentSettings.decode("dataLoops: x\nlogLevel: loud\nnothing: 1\n", file: "t.yaml")
+        } throws: { error in
+            (error as? ConfigErrors)?.errors.count == 3
+        }
+    }
+}
