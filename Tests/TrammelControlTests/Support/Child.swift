@@ -3,8 +3,8 @@ import Testing
 
 /// A program that ran to its end.
 ///
-/// Spawned without Foundation's `Process`, whose children hold each other's descriptors, so that the end of one is
-/// seen only when those started beside it have ended too.
+/// Spawned without Foundation's `Process`: a child gets none of this process's descriptors, which would keep the other
+/// tests' connections open, and none of the signal mask of the thread that happens to start it.
 struct Child: Sendable {
     let status: Int32
     let output: String
@@ -42,12 +42,32 @@ struct Child: Sendable {
         posix_spawn_file_actions_addopen(&actions, 0, scratch + "/in", O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, scratch + "/out", O_WRONLY | O_CREAT, 0o600)
         posix_spawn_file_actions_addopen(&actions, 2, scratch + "/err", O_WRONLY | O_CREAT, 0o600)
+        try closeTheRest(&actions)
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var none = sigset_t()
+        var defaults = sigset_t()
+        sigemptyset(&none)
+        sigemptyset(&defaults)
+        sigaddset(&defaults, SIGPIPE)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setsigdefault(&attributes, &defaults)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
         var arguments = (["env", "--chdir", directory] + command).map { strdup($0) } + [nil]
         var variables = environment.map { strdup($0) } + [nil]
         defer { for text in arguments + variables { free(text) } }
         var pid: pid_t = 0
-        let result = posix_spawnp(&pid, "env", &actions, nil, &arguments, &variables)
+        let result = posix_spawnp(&pid, "env", &actions, &attributes, &arguments, &variables)
         try #require(result == 0, "\(command[0]): \(String(cString: strerror(result)))")
         return pid
+    }
+    /// glibc's `posix_spawn_file_actions_addclosefrom_np` (2.34), which the overlay does not import.
+    private static func closeTheRest(_ actions: inout posix_spawn_file_actions_t) throws {
+        typealias Function = @convention(c) (UnsafeMutablePointer<posix_spawn_file_actions_t>, CInt) -> CInt
+        let symbol = try #require(dlsym(nil, "posix_spawn_file_actions_addclosefrom_np"))
+        // The symbol has this very signature in glibc's spawn.h.
+        let addCloseFrom = unsafeBitCast(symbol, to: Function.self)
+        try #require(addCloseFrom(&actions, 3) == 0)
     }
 }
