@@ -104,7 +104,7 @@ let package = Package(
         tests("TrammelCaptureTests", ["TrammelCapture", "TrammelTestSupport"]),
         tests("TrammelTelemetryTests", ["TrammelTelemetry"]),
         tests("TrammelProxyTests", ["TrammelProxy", nioEmbedded]),
-        tests("TrammelControlTests", ["TrammelControl", "TrammelControlAPI"]),
+        tests("TrammelControlTests", ["TrammelControl", "TrammelControlAPI", "TrammelConfig", "TrammelCore", nioCore, nioPosix, logging]),
         tests("IntegrationTests", ["TrammelTestSupport", "TrammelControlAPI", "TrammelProxy", "TrammelAgent"]),
         tests("KernelTests", ["TrammelTestSupport", "TrammelControlAPI"]),
     ],

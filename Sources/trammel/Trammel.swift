@@ -13,8 +13,10 @@ struct Trammel: AsyncParsableCommand {
             cannot be reached.
             """,
         subcommands: [
-            StatusCommand.self, VersionCommand.self, AttachCommand.self, DetachCommand.self, WorkloadsCommand.self,
-            ApplyCommand.self,
+            StatusCommand.self, AttachCommand.self, DetachCommand.self, WorkloadsCommand.self, ApplyCommand.self,
+            GetCommand.self, DeleteCommand.self, ServicesCommand.self, EndpointsCommand.self,
+            ConnectionsCommand.self, ExplainCommand.self, RulesCommand.self, VersionCommand.self,
+            CompletionCommand.self,
         ])
 
     static func main() async {

@@ -14,6 +14,8 @@ package struct ControlLimits: Sendable {
     package var idleTimeout: TimeAmount = .seconds(60)
     /// How long a client may take over a request's body.
     package var bodyDeadline: TimeAmount = .seconds(60)
+    /// How long a piece of an answer may take to be read.
+    package var writeTimeout: TimeAmount = .seconds(60)
 
     package init() {}
 }
@@ -49,15 +51,9 @@ package struct ControlServer: Sendable {
         defer { if case .success(let identity)? = opened.withLock({ $0 }) { file.remove(identity) } }
         let responder = ControlResponder(
             routes: ControlRoutes.all(of: service), access: access, bodyDeadline: limits.bodyDeadline)
-        let ledger = ConnectionLedger(limits: limits.connections)
-        let idleTimeout = limits.idleTimeout
+        let limits = limits
         let application = Application(
-            responder: responder,
-            server: HTTPServerBuilder { respond in
-                let http1 = HTTP1Channel(
-                    responder: respond, configuration: .init(idleTimeout: idleTimeout))
-                return PeerChannel(http1: http1, ledger: ledger)
-            },
+            responder: responder, server: HTTPServerBuilder { PeerChannel(limits: limits, responder: $0) },
             configuration: ApplicationConfiguration(address: .unixDomainSocket(path: file.path)),
             onServerRunning: { [file] channel in
                 let result = Result { try file.open() }
@@ -93,13 +89,15 @@ package struct MetricsServer: Sendable {
     /// - Parameter onListening: called once clients can connect, with the port, which the kernel chooses for port 0.
     /// - Throws: `TrammelError` of kind `unavailable` where the address cannot be bound.
     package func run(onListening: @escaping @Sendable (UInt16) async -> Void = { _ in }) async throws {
+        var limits = ControlLimits()
+        // The kernel names no user behind a TCP connection: all of them share one budget.
+        limits.connections = ConnectionLimits(root: 64, others: 64, perUser: 64)
         let application = Application(
             responder: ControlResponder(
-                routes: ControlRoutes.metricsOnly(of: service), access: nil, bodyDeadline: .seconds(5)),
-            server: .http1(configuration: .init(idleTimeout: .seconds(60))),
+                routes: ControlRoutes.metricsOnly(of: service), access: nil, bodyDeadline: limits.bodyDeadline),
+            server: HTTPServerBuilder { [limits] in PeerChannel(limits: limits, responder: $0) },
             configuration: ApplicationConfiguration(
-                address: .hostname(address.address.description, port: Int(address.port)),
-                availableConnectionsDelegate: MaximumAvailableConnections(64, logger: quiet(logger))),
+                address: .hostname(address.address.description, port: Int(address.port))),
             onServerRunning: { channel in
                 await onListening(channel.localAddress?.port.flatMap(UInt16.init(exactly:)) ?? 0)
             },
@@ -116,7 +114,7 @@ private func serve(_ application: some ApplicationProtocol, at place: String) as
         return
     } catch let error as IOError {
         throw TrammelError(
-            .unavailable, code: "cannot-listen", "cannot listen at \(place): \(error.localizedReason)",
+            .unavailable, code: "cannot-listen", "cannot listen at \(place): \(error)",
             hint: "see who has it with `ss -lxtp`, or choose another in trammeld.yaml")
     }
 }
@@ -126,8 +124,4 @@ private func quiet(_ logger: Logger) -> Logger {
     var logger = logger
     logger.logLevel = max(logger.logLevel, .warning)
     return logger
-}
-
-extension IOError {
-    fileprivate var localizedReason: String { String(describing: self) }
 }

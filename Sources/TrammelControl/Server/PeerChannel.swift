@@ -21,10 +21,23 @@ struct PeerConnection: ServerChildChannelValue {
     @TaskLocal static var currentPeer: Peer?
 }
 
-/// HTTP/1.1 on the control socket: hummingbird's channel, with the peer's credentials carried beside it.
+/// HTTP/1.1 for the control API: hummingbird's channel, with the peer's credentials carried beside it and bounds on
+/// what clients may take.
 struct PeerChannel: ServerChildChannel {
-    let http1: HTTP1Channel
-    let ledger: ConnectionLedger
+    private let http1: HTTP1Channel
+    private let ledger: ConnectionLedger
+    private let limits: ControlLimits
+
+    init(limits: ControlLimits, responder: @escaping HTTPChannelHandler.Responder) {
+        self.limits = limits
+        ledger = ConnectionLedger(limits: limits.connections)
+        http1 = HTTP1Channel(
+            responder: responder,
+            configuration: .init(
+                additionalChannelHandlers: [ContinueHandler()], idleTimeout: limits.idleTimeout,
+                httpDecoderConfiguration: .init(
+                    maxHeaderFieldSize: 16 << 10, maxHeaderListSize: 32 << 10, maxHeaderFieldCount: 100)))
+    }
 
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<PeerConnection> {
         let peer = try? channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(
@@ -35,6 +48,12 @@ struct PeerChannel: ServerChildChannel {
         let admitted = ledger.admit(user: user)
         if admitted {
             channel.closeFuture.whenComplete { [ledger] _ in ledger.release(user: user) }
+        }
+        do {
+            // Before the HTTP handlers, so that it sees the bytes as they leave.
+            try channel.pipeline.syncOperations.addHandler(SlowClientHandler(timeout: limits.writeTimeout))
+        } catch {
+            return channel.eventLoop.makeFailedFuture(error)
         }
         return http1.setup(channel: channel, logger: logger).map {
             PeerConnection(http: $0, peer: peer, admitted: admitted)

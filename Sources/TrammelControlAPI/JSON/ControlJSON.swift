@@ -52,8 +52,10 @@ package enum ControlJSON {
         case .typeMismatch(_, let context), .valueNotFound(_, let context):
             message = "\(at(context)) is not what was expected: \(context.debugDescription)"
         case .dataCorrupted(let context):
+            // A number out of range is told without its place, and text that is no JSON has none.
+            let isText = context.debugDescription.hasPrefix("The given data was not valid JSON")
             message =
-                context.codingPath.isEmpty
+                isText
                 ? "the body is not valid JSON" : "\(at(context)) is not what was expected: \(context.debugDescription)"
         @unknown default:
             message = "the body could not be read"

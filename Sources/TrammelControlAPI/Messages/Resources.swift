@@ -59,7 +59,7 @@ package enum KindNames {
         for (kind, others) in aliases {
             let singular = kind.lowercased()
             let plural =
-                singular.hasSuffix("y")
+                singular.hasSuffix("cy") || singular.hasSuffix("ry")
                 ? String(singular.dropLast()) + "ies" : singular + (singular.hasSuffix("s") ? "es" : "s")
             for name in [singular, plural] + others { table[name] = kind }
         }

@@ -71,23 +71,34 @@ package struct AttachRequest: Codable, Hashable, Sendable {
         func value<T: Decodable>(_ key: CodingKeys, default fallback: T) throws -> T {
             try container.decodeIfPresent(T.self, forKey: key) ?? fallback
         }
+        // Decoded as wide integers first: the decoder calls a number out of range malformed JSON and names no member.
+        func narrow<T: FixedWidthInteger>(_ number: Int, _ key: CodingKeys, _ what: String) throws -> T {
+            guard let value = T(exactly: number) else {
+                throw DecodingError.dataCorruptedError(
+                    forKey: key, in: container, debugDescription: "\(number) is not a \(what)")
+            }
+            return value
+        }
+        func ports(_ key: CodingKeys) throws -> [UInt16] {
+            try value(key, default: [Int]()).map { try narrow($0, key, "port, 1 to 65535") }
+        }
         name = try container.decode(String.self, forKey: .name)
         namespace = try value(.namespace, default: "default")
         serviceAccount = try value(.serviceAccount, default: "default")
         labels = try value(.labels, default: [:])
         netns = try container.decodeIfPresent(String.self, forKey: .netns)
-        pid = try container.decodeIfPresent(Int32.self, forKey: .pid)
+        pid = try container.decodeIfPresent(Int.self, forKey: .pid).map { try narrow($0, .pid, "process id") }
         unit = try container.decodeIfPresent(String.self, forKey: .unit)
         cgroup = try container.decodeIfPresent(String.self, forKey: .cgroup)
         uid = try container.decodeIfPresent(String.self, forKey: .uid)
         failureMode = try value(.failureMode, default: .closed)
         captureMode = try value(.captureMode, default: .auto)
         excludeOutboundCIDRs = try value(.excludeOutboundCIDRs, default: [])
-        excludeOutboundPorts = try value(.excludeOutboundPorts, default: [])
-        excludeInboundPorts = try value(.excludeInboundPorts, default: [])
+        excludeOutboundPorts = try ports(.excludeOutboundPorts)
+        excludeInboundPorts = try ports(.excludeInboundPorts)
         includeOutboundCIDRs = try value(.includeOutboundCIDRs, default: [])
-        includeOutboundPorts = try value(.includeOutboundPorts, default: [])
-        includeInboundPorts = try value(.includeInboundPorts, default: [])
+        includeOutboundPorts = try ports(.includeOutboundPorts)
+        includeInboundPorts = try ports(.includeInboundPorts)
         killExisting = try value(.killExisting, default: false)
         force = try value(.force, default: false)
     }

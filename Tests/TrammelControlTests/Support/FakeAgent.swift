@@ -21,6 +21,7 @@ final class FakeAgent: ControlService {
         var requests: [Request] = []
         var readiness = Readiness(ready: true)
         var failure: (any Error)?
+        var metrics = Array("trammel_up 1\n".utf8)
     }
 
     private let state = Mutex(State())
@@ -31,6 +32,8 @@ final class FakeAgent: ControlService {
 
     /// Every call throws `error` from now on.
     func fail(with error: any Error) { state.withLock { $0.failure = error } }
+
+    func expose(_ metrics: [UInt8]) { state.withLock { $0.metrics = metrics } }
 
     private func note(_ request: Request? = nil) throws {
         let failure = state.withLock { state in
@@ -151,6 +154,6 @@ final class FakeAgent: ControlService {
     func metrics(accept: String?) async throws -> MetricsExposition {
         try note(.metrics(accept: accept))
         return MetricsExposition(
-            contentType: "text/plain; version=0.0.4; charset=utf-8", body: Array("trammel_up 1\n".utf8))
+            contentType: "text/plain; version=0.0.4; charset=utf-8", body: state.withLock { $0.metrics })
     }
 }

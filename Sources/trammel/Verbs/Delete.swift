@@ -1,0 +1,60 @@
+import ArgumentParser
+import TrammelControlAPI
+
+struct DeleteCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "delete", abstract: "Deletes resources that were applied, by name or by the files they came from.")
+
+    @OptionGroup var global: GlobalOptions
+
+    @Argument(help: ArgumentHelp("The kind of resource.", valueName: "kind"))
+    var kind: KindArgument?
+
+    @Argument(help: ArgumentHelp("The resources: names or namespace/name.", valueName: "name"))
+    var names: [String] = []
+
+    @Option(
+        name: [.customShort("f"), .customLong("file")],
+        help: ArgumentHelp(
+            "Delete what this file, standard input (`-`) or directory names. May be given many times.",
+            valueName: "file|-|dir"))
+    var file: [String] = []
+
+    func validate() throws {
+        guard file.isEmpty else {
+            if kind != nil { throw ValidationError("give a kind and names, or --file, not both") }
+            return
+        }
+        guard let kind else { throw ValidationError("give a kind and names, or --file") }
+        try kind.validate()
+        guard kind.name != nil else { throw ValidationError("`all` deletes nothing; name a kind") }
+        guard !names.isEmpty else { throw ValidationError("name the resources to delete") }
+    }
+
+    func run() async throws {
+        let targets = try targets()
+        let results = try await global.withAgent { agent in
+            var results: [ResourceResult] = []
+            for target in targets {
+                results.append(
+                    try await agent.deleteResource(kind: target.kind, namespace: target.namespace, name: target.name))
+            }
+            return results
+        }
+        try Printer(format: global.output).print(ItemList(results)) { _ in
+            results.map { "\($0.kind) \($0.namespace)/\($0.name) \($0.outcome.rawValue)\n" }.joined()
+        }
+    }
+
+    private func targets() throws -> [DocumentIdentity] {
+        if let kind = kind?.name {
+            return try names.map { name in
+                let target = try global.resolve(name)
+                return DocumentIdentity(kind: kind, namespace: target.namespace, name: target.name)
+            }
+        }
+        return try Files.read(file).flatMap {
+            try DocumentIdentity.all(in: $0, defaultNamespace: global.namespace ?? "default")
+        }
+    }
+}

@@ -1,0 +1,146 @@
+import Foundation
+import Testing
+import TrammelControl
+import TrammelControlAPI
+
+@Suite("The bodies of requests")
+struct BodyTests {
+    @Test("YAML and JSON are applied as curl sends them")
+    func bareDocuments() async throws {
+        let yaml = "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n---\nkind: VirtualService\n"
+        let json = #"{"apiVersion":"v1","kind":"Service","metadata":{"name":"a"}}"#
+        try await RunningServer.with { server async throws in
+            for (text, type) in [
+                (yaml, "application/yaml"), (yaml, "text/yaml; charset=utf-8"), (json, "application/json"),
+            ] {
+                let answer = try await Curl.ask(
+                    "POST", "/v1/apply?dryRun=true&prune=1&selector=app%3Da", on: server, body: text, type: type)
+                #expect(answer.status == 200, "\(type)")
+                #expect(
+                    server.agent.requests.last
+                        == .apply(
+                            ApplyRequest(
+                                documents: [.init(path: "api", text: text)], dryRun: true, prune: true,
+                                selector: "app=a")))
+            }
+        }
+    }
+
+    @Test("a form is refused: it is what curl sends with -d, which takes the line breaks out")
+    func form() async throws {
+        try await RunningServer.with { server async throws in
+            let answer = try await Curl.ask(
+                "POST", "/v1/apply", on: server, body: "kind: Service", type: "application/x-www-form-urlencoded")
+            let problem = try answer.problem()
+            #expect(problem.status == 415)
+            #expect(problem.hint?.contains("--data-binary") == true)
+        }
+    }
+
+    @Test("a PUT takes the resource that its path names, and no other")
+    func put() async throws {
+        let body = #"{"kind":"Service","metadata":{"name":"a","namespace":"shop"}}"#
+        try await RunningServer.with { server async throws in
+            #expect(try await Curl.ask("PUT", "/v1/resources/svc/shop/a", on: server, body: body).status == 200)
+            #expect(
+                server.agent.requests == [.apply(ApplyRequest(documents: [.init(path: "api", text: body)]))])
+            for path in ["/v1/resources/svc/shop/b", "/v1/resources/svc/default/a", "/v1/resources/vs/shop/a"] {
+                #expect(
+                    try await Curl.ask("PUT", path, on: server, body: body).problem().code == "other-resource",
+                    "\(path)")
+            }
+            #expect(server.agent.requests.count == 1)
+        }
+    }
+
+    @Test(
+        "malformed and unknown JSON is refused by name",
+        arguments: [
+            ("", "malformed-json", "not valid JSON"),
+            ("{", "malformed-json", "not valid JSON"),
+            ("[]", "malformed-json", "not an object"),
+            (#"{"name":"a","netns":7}"#, "malformed-json", "netns"),
+            (#"{"netns":"a"}"#, "malformed-json", "lacks \"name\""),
+            (#"{"name":"a","netns":"a","failureMode":"ajar"}"#, "malformed-json", "failureMode"),
+            (
+                #"{"name":"a","netns":"a","excludeOutboundPorts":[70000]}"#, "malformed-json",
+                "excludeOutboundPorts is not what was expected: 70000"
+            ),
+            (#"{"name":"a","netns":"a","failuremode":"open"}"#, "unknown-member", "failuremode"),
+            (#"{"name":"a","pid":99999999999}"#, "malformed-json", "99999999999 is not a process id"),
+            (#"{"name":"a"}"#, "attach-target", "nothing says what to attach"),
+            (#"{"name":"a","netns":"a","pid":3}"#, "attach-target", "both netns a and pid 3"),
+            (#"{"name":"a","pid":-1}"#, "attach-pid", "-1"),
+            (#"{"name":"a","netns":"../x"}"#, "attach-netns", "../x"),
+            (#"{"name":"A b","netns":"a"}"#, "attach-name", "A b"),
+            (#"{"name":"a","netns":"a","namespace":"-"}"#, "attach-namespace", "-"),
+            (#"{"name":"a","netns":"a","labels":{"a b":"c"}}"#, "attach-label", "a b=c"),
+            (#"{"name":"a","netns":"a","excludeOutboundCIDRs":["10/8"]}"#, "attach-cidr", "10/8"),
+            (#"{"name":"a","netns":"a","includeInboundPorts":[0]}"#, "attach-port", "0 is not a port"),
+        ])
+    func malformed(body: String, code: String, detail: String) async throws {
+        try await RunningServer.with { server async throws in
+            let problem = try await Curl.ask("POST", "/v1/workloads", on: server, body: body).problem()
+            #expect(problem.status == 400)
+            #expect(problem.code == code)
+            #expect(problem.detail.contains(detail), "\(problem.detail)")
+            #expect(problem.hint != nil)
+            #expect(server.agent.requests.isEmpty)
+        }
+    }
+
+    @Test(
+        "a form of attachment that is not built yet is refused by name",
+        arguments: [
+            (#""unit":"a.service""#, "--unit"), (#""cgroup":"/a""#, "--cgroup"), (#""uid":"www-data""#, "--uid"),
+            (#""netns":"a","killExisting":true"#, "--kill-existing"),
+        ])
+    func notBuiltYet(member: String, flag: String) async throws {
+        try await RunningServer.with { server async throws in
+            let problem = try await Curl.ask("POST", "/v1/workloads", on: server, body: "{\"name\":\"a\",\(member)}")
+                .problem()
+            #expect(problem.status == 501)
+            #expect(problem.detail.contains(flag))
+        }
+    }
+
+    @Test(
+        "a body past its limit is refused, whether or not its length was told",
+        arguments: [
+            ("/v1/workloads", 64 << 10, [String]()), ("/v1/workloads", 64 << 10, ["-H", "transfer-encoding: chunked"]),
+            ("/v1/apply", 32 << 20, []), ("/v1/apply", 32 << 20, ["-H", "transfer-encoding: chunked"]),
+        ])
+    func oversize(path: String, limit: Int, more: [String]) async throws {
+        try await RunningServer.with { server async throws in
+            let body = String(repeating: "#", count: limit + 1)
+            let answer = try await Curl.ask(
+                "POST", path, on: server, body: body, type: "application/yaml", more: more)
+            #expect(try answer.problem().status == 413)
+            #expect(server.agent.requests.isEmpty)
+            #expect(try await Curl.ask("GET", "/v1/status", on: server).status == 200)
+        }
+    }
+
+    @Test("a large apply passes, and its sender is told to go on at once")
+    func large() async throws {
+        try await RunningServer.with { server async throws in
+            let body = String(repeating: "#", count: 31 << 20)
+            let answer = try await Curl.ask("POST", "/v1/apply", on: server, body: body, type: "application/yaml")
+            #expect(answer.status == 200)
+            #expect(answer.trace.contains("< HTTP/1.1 100 Continue"))
+        }
+    }
+
+    @Test("text that is not UTF-8 is refused")
+    func notUTF8() async throws {
+        try await TemporaryDirectory.with { directory in
+            try Data([0x6B, 0xFF, 0xFE]).write(to: URL(fileURLWithPath: directory + "/latin1.yaml"))
+            try await RunningServer.with { server async throws in
+                let answer = try await Curl.ask(
+                    "POST", "/v1/apply", on: server,
+                    more: ["-H", "content-type: text/yaml", "--data-binary", "@\(directory)/latin1.yaml"])
+                #expect(try answer.problem().code == "not-utf8")
+            }
+        }
+    }
+}
