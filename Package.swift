@@ -100,7 +100,11 @@ let package = Package(
         tests("TrammelCoreTests", ["TrammelCore"]),
         tests("TrammelConfigTests", ["TrammelConfig"]),
         tests("TrammelPolicyTests", ["TrammelPolicy"]),
-        tests("TrammelWireTests", ["TrammelWire"]),
+        // The parsers' fuzz targets: run by `swift test` for a bounded time, and by libFuzzer (Tests/Fuzz/run).
+        .target(
+            name: "TrammelFuzzTargets", dependencies: ["TrammelCore", "TrammelWire"], path: "Tests/Fuzz/Targets",
+            swiftSettings: swiftSettings),
+        tests("TrammelWireTests", ["TrammelWire", "TrammelFuzzTargets"]),
         tests("TrammelCaptureTests", ["TrammelCapture", "TrammelTestSupport"]),
         tests("TrammelTelemetryTests", ["TrammelTelemetry"]),
         tests("TrammelProxyTests", ["TrammelProxy", nioEmbedded]),

@@ -13,7 +13,9 @@ package enum TextField: Int, CaseIterable, Sendable {
 /// One belongs to each connection and is used again for each of its requests, so that a keep-alive connection allocates
 /// once. Text is taken as it came, whatever its bytes; the formatter makes it valid. A piece longer than `limit` is cut
 /// there.
-package struct RecordText: ~Copyable, Sendable {
+///
+/// `@unchecked Sendable`: it owns its memory alone, and cannot be copied.
+package struct RecordText: ~Copyable, @unchecked Sendable {
     /// The longest piece kept, in bytes: nothing in a log line grows without bound.
     package static let limit = 4096
     /// An idle connection keeps no more than this many bytes.
@@ -26,22 +28,37 @@ package struct RecordText: ~Copyable, Sendable {
         static let absent = UInt32.max
     }
 
-    private var bytes: [UInt8] = []
+    private var bytes: UnsafeMutableRawPointer?
+    private var capacity = 0
+    /// All bytes kept, an upper bound for what the formatter will read.
+    private(set) var count = 0
     private var pieces = [9 of Piece](repeating: Piece())
 
     package init() {}
 
+    deinit { bytes?.deallocate() }
+
     /// Forgets all text and keeps a small capacity.
     package mutating func removeAll() {
-        bytes.removeAll(keepingCapacity: bytes.capacity <= Self.keptCapacity)
+        count = 0
         pieces = [9 of Piece](repeating: Piece())
+        if capacity > Self.keptCapacity {
+            bytes?.deallocate()
+            bytes = nil
+            capacity = 0
+        }
     }
 
     /// Copies `text`. A field that is set again shows the newer text; the older bytes stay until `removeAll`.
     package mutating func set(_ field: TextField, _ text: UnsafeRawBufferPointer) {
-        let text = text.count > Self.limit ? UnsafeRawBufferPointer(rebasing: text[..<Self.limit]) : text
-        pieces[field.rawValue] = Piece(offset: UInt32(truncatingIfNeeded: bytes.count), length: UInt32(text.count))
-        bytes.append(contentsOf: text)
+        let length = min(text.count, Self.limit)
+        if capacity &- count < length { grow(by: length) }
+        pieces[field.rawValue] = Piece(
+            offset: UInt32(truncatingIfNeeded: count), length: UInt32(truncatingIfNeeded: length))
+        if let source = text.baseAddress, let bytes {
+            (bytes + count).copyMemory(from: source, byteCount: length)
+            count &+= length
+        }
     }
 
     package mutating func set(_ field: TextField, _ text: [UInt8]) {
@@ -54,17 +71,23 @@ package struct RecordText: ~Copyable, Sendable {
         text.withUTF8 { set(field, UnsafeRawBufferPointer($0)) }
     }
 
+    private mutating func grow(by length: Int) {
+        let larger = max(Self.keptCapacity, capacity * 2, count + length)
+        let memory = UnsafeMutableRawPointer.allocate(byteCount: larger, alignment: 1)
+        if let bytes {
+            memory.copyMemory(from: bytes, byteCount: count)
+            bytes.deallocate()
+        }
+        bytes = memory
+        capacity = larger
+    }
+
     /// Calls `body` with the bytes of `field`, or with nil when it was not set.
     @inline(__always)
     func withBytes<R>(of field: TextField, _ body: (UnsafeRawBufferPointer?) -> R) -> R {
         let piece = pieces[field.rawValue]
         if piece.length == Piece.absent { return body(nil) }
-        return bytes.withUnsafeBytes { all in
-            let start = Int(piece.offset)
-            return body(UnsafeRawBufferPointer(rebasing: all[start..<start + Int(piece.length)]))
-        }
+        guard let bytes else { return body(UnsafeRawBufferPointer(start: nil, count: 0)) }
+        return body(UnsafeRawBufferPointer(start: bytes + Int(piece.offset), count: Int(piece.length)))
     }
-
-    /// All bytes kept, an upper bound for what the formatter will read.
-    var count: Int { bytes.count }
 }

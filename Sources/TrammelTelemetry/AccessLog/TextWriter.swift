@@ -103,9 +103,10 @@ struct TextWriter: ~Copyable {
 
     /// `1.2.3.4:80` or `[::1]:80`: at most 53 bytes.
     mutating func endpoint(_ endpoint: IPEndpoint) {
-        if endpoint.address.family == .v4 {
+        switch endpoint.address.family {
+        case .v4:
             dottedQuad(endpoint.address.low)
-        } else {
+        case .v6:
             byte(UInt8(ascii: "["))
             v6(endpoint.address)
             byte(UInt8(ascii: "]"))
