@@ -1,2 +1,105 @@
 import ArgumentParser
-@main struct Trammeld: AsyncParsableCommand {}
+import Glibc
+import Logging
+import TrammelAgent
+import TrammelCapture
+import TrammelConfig
+import TrammelCore
+
+@main struct Trammeld: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "trammeld",
+        abstract: "The node agent: captures the traffic of attached workloads and carries it by the mesh's policy.",
+        version: Build.version, subcommands: [Run.self, Cleanup.self], defaultSubcommand: Run.self)
+}
+
+/// Where the settings come from.
+struct SettingsOption: ParsableArguments {
+    @Option(name: .long, help: "The settings, YAML; every key is optional. Default: /etc/trammel/trammeld.yaml if it is there.")
+    var config: String?
+
+    func read() throws -> AgentSettings {
+        let standard = "/etc/trammel/trammeld.yaml"
+        if config == nil, access(standard, F_OK) != 0 { return AgentSettings() }
+        let path = config ?? standard
+        guard let bytes = SettingsFile.bytes(of: path) else {
+            throw TrammelError(
+                .notFound, code: "settings", "cannot read \(path): \(String(cString: strerror(errno)))",
+                hint: "give the path of a settings file, or none for the defaults")
+        }
+        return try AgentSettings.decode(bytes, file: path)
+    }
+}
+
+struct Run: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Runs the agent until SIGTERM (the default).")
+
+    @OptionGroup var settings: SettingsOption
+
+    @Flag(name: .long, help: "Read the settings, say what is wrong with them, and end.")
+    var checkConfig = false
+
+    func run() async throws {
+        do {
+            let settings = try settings.read()
+            if checkConfig { return print("the settings are valid") }
+            var logger = Logger(label: "trammeld", factory: StreamLogHandler.standardError(label:))
+            logger.logLevel = Logger.Level(rawValue: settings.logLevel.rawValue) ?? .info
+            try await Agent(settings: settings, logger: logger).run()
+        } catch let error where !(error is ExitCode) {
+            throw Failure.told(error)
+        }
+    }
+}
+
+struct Cleanup: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Removes every rule and route that an agent left behind.",
+        discussion: "Refuses while an agent lives: it would put them back.")
+
+    @OptionGroup var settings: SettingsOption
+
+    func run() async throws {
+        do {
+            let settings = try settings.read()
+            let lock = try AgentLock(besides: settings.socket)
+            defer { withExtendedLifetime(lock) {} }
+            let count = try WorkloadCapture.cleanUp(virtualRanges: [settings.vips.ipv4, settings.vips.ipv6])
+            AgentCgroup.remove(name: lock.cgroupName)
+            unlink(settings.socket)
+            print("looked at \(count) network namespaces; nothing of the agent is left in them")
+        } catch let error where !(error is ExitCode) {
+            throw Failure.told(error)
+        }
+    }
+}
+
+enum Failure {
+    /// Says what went wrong, in a line, and becomes the exit code.
+    static func told(_ error: any Error) -> ExitCode {
+        var line = "trammeld: \(error)\n"
+        line.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
+        return ExitCode(1)
+    }
+}
+
+enum SettingsFile {
+    /// Nil, with errno set, where it cannot be read.
+    static func bytes(of path: String) -> [UInt8]? {
+        let file = open(path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return nil }
+        defer { close(file) }
+        var bytes: [UInt8] = []
+        while true {
+            var failed = false
+            let chunk = [UInt8](unsafeUninitializedCapacity: 65536) { buffer, count in
+                let got = Glibc.read(file, buffer.baseAddress, buffer.count)
+                failed = got < 0
+                count = max(0, got)
+            }
+            if failed { return nil }
+            if chunk.isEmpty { return bytes }
+            bytes += chunk
+        }
+    }
+}

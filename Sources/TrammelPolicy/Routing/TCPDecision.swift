@@ -1,5 +1,5 @@
 import TrammelConfig
-package import TrammelCore
+import TrammelCore
 
 /// What becomes of a connection that is carried as bytes.
 package struct TCPDecision: Sendable {

@@ -6,9 +6,8 @@ import TrammelPolicy
 /// The first step after accept: which stage a connection goes to, by what its port is declared to speak.
 enum ConnectionStart {
     static func begin(_ connection: ProxyConnection, on channel: any Channel, _ loop: LoopContext) throws {
-        let source = Source(id: connection.workload.id, identity: connection.workload.identity)
         let route = HTTPRouteContext(
-            direction: connection.direction, source: source, original: connection.destination)
+            direction: connection.direction, source: connection.workload.source, original: connection.destination)
         let declared =
             connection.direction == .outbound
             ? loop.snapshot.servicePort(at: connection.destination)?.appProtocol ?? .undeclared : .undeclared

@@ -1,5 +1,5 @@
 import NIOCore
-package import TrammelWire
+import TrammelWire
 
 /// Takes a message body out of what was read, slice by slice without copying, and knows where it ends.
 struct BodyForwarder {

@@ -17,19 +17,19 @@ struct HTTPRouteContext {
             return TrammelPolicy.decide(
                 snapshot, source: source, destination: destination, request: request, entropy: entropy)
         case .inbound:
-            return decideInbound(snapshot, destination: source)
+            return .toTheApplication(decideInbound(snapshot, workload: source.id, port: original.endpoint.port))
         }
     }
 
     /// For a connection that is carried as bytes.
-    func decideTCP(loop: LoopContext, entropy: UInt64) -> TCPDecision {
+    func decideTCP(loop: LoopContext) -> TCPDecision {
         let snapshot = loop.snapshot
         switch direction {
         case .outbound:
             let destination = HTTPDestination(servicePort: snapshot.servicePort(at: original), original: original)
-            return TrammelPolicy.decideTCP(snapshot, source: source, destination: destination, entropy: entropy)
+            return TrammelPolicy.decideTCP(snapshot, source: source, destination: destination)
         case .inbound:
-            return TCPDecision.toTheApplication
+            return .toTheApplication(decideInbound(snapshot, workload: source.id, port: original.endpoint.port))
         }
     }
 }

@@ -1,7 +1,7 @@
-package import NIOCore
-package import TrammelCore
-package import TrammelPolicy
-package import TrammelTelemetry
+import NIOCore
+import TrammelCore
+import TrammelPolicy
+import TrammelTelemetry
 package import TrammelWire
 
 /// Bounds and waits of the data path.

@@ -1,7 +1,7 @@
 import NIOCore
 import Synchronization
-package import TrammelPolicy
-package import TrammelTelemetry
+import TrammelPolicy
+import TrammelTelemetry
 
 /// The data loops and what each owns. A loop's context is touched on that loop only.
 ///

@@ -1,4 +1,4 @@
-package import TrammelCore
+import TrammelCore
 import NIOCore
 
 /// Something that has to be looked at when time passes: a connection, an idle upstream.

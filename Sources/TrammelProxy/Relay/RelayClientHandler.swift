@@ -154,7 +154,8 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
     // MARK: The upstream
 
     private func dial() {
-        let decision = route.decideTCP(loop: loop, entropy: loop.randomness.next())
+        let decision = route.decideTCP(loop: loop)
+        record.flow.service = loop.serviceID(of: decision.service)
         switch decision.verdict {
         case .refuse:
             loop.counters.refusedConnections[.policy, default: 0] += 1
@@ -163,7 +164,6 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
             connect(loop.planAsAsked(for: connection), timeout: loop.settings.connectTimeout)
         case .forward(let cluster):
             self.cluster = cluster
-            record.flow.service = loop.serviceID(of: cluster.service)
             connect(to: cluster, excluding: nil)
         }
     }

@@ -1,6 +1,6 @@
 import NIOCore
 import NIOPosix
-package import TrammelCore
+import TrammelCore
 
 /// Opens connections onward, each from inside the network namespace that its plan names.
 struct Dialer {
@@ -12,7 +12,7 @@ struct Dialer {
     /// The socket is made on the calling thread, which is the loop's own, while it is inside the namespace; everything
     /// after that is the kernel's business. `done` is called on the loop, once.
     func connect(
-        _ plan: UpstreamSocketPlan, timeout: TimeAmount, handler: some ChannelHandler,
+        _ plan: UpstreamSocketPlan, timeout: TimeAmount, handler: any ChannelHandler,
         _ done: @escaping (Result<Void, any Error>) -> Void
     ) {
         let bound = NIOLoopBound((handler: handler, done: done), eventLoop: loop)

@@ -4,7 +4,7 @@ import Glibc
 import Musl
 #endif
 import NIOCore
-package import TrammelCore
+import TrammelCore
 
 extension SocketAddress {
     /// The same endpoint as NIO writes it.

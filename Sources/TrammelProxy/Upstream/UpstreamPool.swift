@@ -1,5 +1,5 @@
 import NIOCore
-package import TrammelCore
+import TrammelCore
 
 /// What idle connections must agree in to serve the same requests.
 struct PoolKey: Hashable {

@@ -1,0 +1,94 @@
+import Glibc
+package import Logging
+import NIOCore
+import NIOPosix
+import TrammelCapture
+package import TrammelConfig
+import TrammelControl
+import TrammelControlAPI
+import TrammelCore
+import TrammelProxy
+import TrammelTelemetry
+import TrammelWire
+
+/// The node agent: everything wired together, started in order, drained at the end.
+package struct Agent: Sendable {
+    private let settings: AgentSettings
+    private let logger: Logger
+
+    package init(settings: AgentSettings, logger: Logger) {
+        self.settings = settings
+        self.logger = logger
+    }
+
+    /// Runs until SIGTERM or SIGINT. Rules stay as they are: only detach and cleanup take them away.
+    package func run() async throws {
+        let lock = try AgentLock(besides: settings.socket)
+        defer { withExtendedLifetime(lock) {} }
+        let cgroup = try AgentCgroup.enter(name: lock.cgroupName)
+        let agentMetrics = AgentMetrics()
+        let labels = LabelRegistry()
+        let accessLog = try AccessLogSink(
+            settings.accessLog.path.map { .file($0) } ?? .standardOutput, metrics: agentMetrics)
+
+        var ports = CapturePorts()
+        ports.outbound = settings.ports.outbound
+        ports.inbound = settings.ports.inbound
+        ports.dns = settings.ports.dns
+        let capture = try WorkloadCapture(
+            cgroup: cgroup, ports: ports, virtualRanges: [settings.vips.ipv4, settings.vips.ipv6])
+        let mesh = Mesh(capture: capture, labels: labels, ranges: settings.vips)
+
+        let dataGroup = MultiThreadedEventLoopGroup(numberOfThreads: settings.dataLoops ?? System.coreCount)
+        let controlGroup = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let dataPlane = DataPlane(
+            group: dataGroup, settings: ProxySettings(settings), snapshot: await mesh.snapshot,
+            sockets: capture.sockets, destinations: KernelOriginalDestination(),
+            telemetry: Telemetry(labels: labels, accessLog: accessLog), onConnectRefused: { _ in })
+        await mesh.serve(through: dataPlane)
+
+        let service = AgentService(
+            mesh: mesh, dataPlane: dataPlane, labels: labels, agentMetrics: agentMetrics, settings: settings,
+            loops: settings.dataLoops ?? System.coreCount)
+        let server = ControlServer(
+            service: service, socket: settings.socket, eventLoopGroup: controlGroup, logger: logger)
+        let scrape = MetricsServer(
+            service: service, address: IPEndpoint(settings.metrics.address, settings.ports.metrics),
+            eventLoopGroup: controlGroup, logger: logger)
+
+        let log = logger
+        let socket = settings.socket
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask {
+                try await server.run { log.info("ready", metadata: ["socket": "\(socket)"]) }
+            }
+            group.addTask { try await scrape.run() }
+            group.addTask { await Signals.untilTermination() }
+            // The first to end is a signal or a failure; either ends the others.
+            do {
+                try await group.next()
+            } catch {
+                group.cancelAll()
+                throw error
+            }
+            log.info("draining")
+            await dataPlane.drain(for: .nanoseconds(Int64(clamping: settings.limits.drainTimeout)))
+            group.cancelAll()
+            while let result = await group.nextResult() {
+                if case .failure(let error) = result, !(error is CancellationError) { throw error }
+            }
+        }
+        _ = accessLog.close(seconds: 5)
+        try? await dataGroup.shutdownGracefully()
+        try? await controlGroup.shutdownGracefully()
+    }
+}
+
+extension ProxySettings {
+    init(_ settings: AgentSettings) {
+        self.init()
+        http1 = HTTP1Limits(maxHeadBytes: settings.limits.maxHeadBytes, maxFields: settings.limits.maxHeaderCount)
+        idleTimeout = settings.limits.idleTimeout
+        headTimeout = settings.limits.headTimeout
+    }
+}
