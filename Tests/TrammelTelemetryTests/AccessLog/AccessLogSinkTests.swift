@@ -82,12 +82,19 @@ import TrammelCore
             write("new\n")
             #expect(lines(path + ".1").count == 2)
             #expect(lines(path) == ["new"])
+            // Moved, and another made in its place before anybody looked.
+            try FileManager.default.moveItem(atPath: path, toPath: path + ".2")
+            #expect(FileManager.default.createFile(atPath: path, contents: nil))
+            output.followRotation(now: .milliseconds(7_000))
+            write("newest\n")
+            #expect(lines(path + ".2") == ["new"])
+            #expect(lines(path) == ["newest"])
             // The folder is gone: what is open stays open.
             try FileManager.default.moveItem(atPath: folder, toPath: folder + ".away")
             defer { try? FileManager.default.moveItem(atPath: folder + ".away", toPath: folder) }
             output.followRotation(now: .milliseconds(8_000))
             write("kept\n")
-            #expect(lines(folder + ".away/log") == ["new", "kept"])
+            #expect(lines(folder + ".away/log") == ["newest", "kept"])
         }
     }
 
