@@ -26,6 +26,8 @@ static char buffer[BUFFER];
 static char zeros[BUFFER];
 static char responses[RESPONSES * 256];
 static size_t responseLength;
+static char lastResponse[256];
+static size_t lastResponseLength;
 static const char *name;
 static int poller;
 
@@ -75,7 +77,11 @@ static void answerHTTP(int fd) {
     }
     size_t count = 0;
     for (char *at = buffer; (at = memmem(at, buffer + n - at, "\r\n\r\n", 4)); at += 4) count++;
-    int last = memmem(buffer, n, "onnection: close", 16) != NULL;
+    if (memmem(buffer, n, "onnection: close", 16)) {
+        if (write(fd, lastResponse, lastResponseLength) < 0) perror("write");
+        close(fd);
+        return;
+    }
     while (count) {
         size_t some = count < RESPONSES ? count : RESPONSES;
         if (write(fd, responses, some * responseLength) != (ssize_t)(some * responseLength)) {
@@ -84,7 +90,6 @@ static void answerHTTP(int fd) {
         }
         count -= some;
     }
-    if (last) close(fd);
 }
 
 static void echo(int fd) {
@@ -113,6 +118,9 @@ int main(int argc, char **argv) {
     responseLength = snprintf(
         responses, 256,
         "HTTP/1.1 200 OK\r\nx-backend: %s\r\ncontent-type: text/plain\r\ncontent-length: 13\r\n\r\nHello, world\n", name);
+    lastResponseLength = snprintf(
+        lastResponse, 256, "HTTP/1.1 200 OK\r\nx-backend: %s\r\nconnection: close\r\ncontent-length: 13\r\n\r\nHello, world\n",
+        name);
     for (int i = 1; i < RESPONSES; i++) memcpy(responses + i * responseLength, responses, responseLength);
 
     poller = epoll_create1(EPOLL_CLOEXEC);

@@ -19,7 +19,7 @@ class Case:
     name = ""
 
     def __init__(self, world):
-        self.world, self.pids, self.logs = world, [], []
+        self.world, self.pids, self.logs, self.held = world, [], [], []
         self.client = world.pod(f"{self.name}-client")
         self.servers = {version: world.pod(f"{self.name}-{version}") for version in ("v1", "v2")}
         for version, pod in self.servers.items():
