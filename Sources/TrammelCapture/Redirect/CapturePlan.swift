@@ -121,6 +121,10 @@ extension CapturePlan {
             // An application's answer to a call that the agent carried here. Whoever sets this mark himself is routed
             // to his own loopback and gets nowhere.
             rules.append(.init(.mark(value: Marks.onward, mask: Marks.mask), then: .accept))
+            // The kernel sends these without a full socket, so without a cgroup: what answers a captured call from
+            // outside. Neither begins a connection, so letting them by lets nobody out.
+            rules.append(.init(.tcpSynAck, then: .accept))
+            rules.append(.init(.tcpReset, then: .accept))
         }
         rules.append(.init(.destinationNotUnicast, then: .accept))
         for set in exclusionSets { rules.append(.init(.destinationIn(set: set.name, set.family), then: .accept)) }

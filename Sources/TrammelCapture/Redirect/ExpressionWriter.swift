@@ -52,11 +52,11 @@ struct ExpressionWriter {
             payload(NFT_PAYLOAD_TRANSPORT_HEADER, offset: Self.tcpPortOffset, length: 2)
             compare(withUnsafeBytes(of: port.bigEndian, Array.init))
         case .tcpSyn:
-            write(.tcp)
-            payload(NFT_PAYLOAD_TRANSPORT_HEADER, offset: Self.tcpFlagsOffset, length: 1)
-            // fin, syn, rst, ack
-            and([0x17])
-            compare([0x02])
+            tcpFlags(0x02, of: Self.finSynResetAck)
+        case .tcpSynAck:
+            tcpFlags(0x12, of: Self.finSynResetAck)
+        case .tcpReset:
+            tcpFlags(0x04, of: 0x04)
         case .transparentSocket:
             add("socket") { expression in
                 set(expression, NFTNL_EXPR_SOCKET_KEY, NFT_SOCKET_TRANSPARENT.rawValue)
@@ -142,6 +142,15 @@ struct ExpressionWriter {
             set(expression, NFTNL_EXPR_PAYLOAD_LEN, length)
             set(expression, NFTNL_EXPR_PAYLOAD_DREG, Self.register)
         }
+    }
+
+    private static let finSynResetAck: UInt8 = 0x17
+
+    private func tcpFlags(_ value: UInt8, of mask: UInt8) {
+        write(.tcp)
+        payload(NFT_PAYLOAD_TRANSPORT_HEADER, offset: Self.tcpFlagsOffset, length: 1)
+        and([mask])
+        compare([value])
     }
 
     private func compare(_ data: [UInt8], _ operation: nft_cmp_ops = NFT_CMP_EQ) {

@@ -56,6 +56,10 @@ package struct Ruleset: Sendable, Hashable {
         case destinationPort(UInt16)
         /// `tcp flags & (fin|syn|rst|ack) == syn`
         case tcpSyn
+        /// `tcp flags & (fin|syn|rst|ack) == syn|ack`
+        case tcpSynAck
+        /// `tcp flags & rst == rst`
+        case tcpReset
         /// `socket transparent 1`
         case transparentSocket
         /// `ip daddr @name` or `ip6 daddr @name`

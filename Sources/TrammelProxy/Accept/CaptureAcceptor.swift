@@ -34,7 +34,6 @@ struct CaptureAcceptor: Sendable {
     func listen(on group: any EventLoopGroup) -> EventLoopFuture<any Channel> {
         ServerBootstrap(group: group, childGroup: group)
             .serverChannelOption(.maxMessagesPerRead, value: 16)
-            .serverChannelOption(.backlog, value: CaptureAcceptor.backlog)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelInitializer { channel in
@@ -46,6 +45,15 @@ struct CaptureAcceptor: Sendable {
                 }
             }
             .withBoundSocket(listener.socket)
+            .flatMapThrowing { channel in
+                // NIO listens with a backlog of its own when it adopts a socket.
+                try channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) {
+                    guard Glibc.listen($0, CaptureAcceptor.backlog) == 0 else {
+                        throw IOError(errnoCode: errno, reason: "listen")
+                    }
+                }
+                return channel
+            }
     }
 
     private static let backlog: Int32 = 4096
