@@ -37,6 +37,9 @@ package final class StateStore: Sendable {
                 version = UInt64(clamping: row.integer(0))
             }
         }
+        // It was let through when it was applied; a restart is no time to change one's mind.
+        var options = options
+        options.warnUnknown = true
         var entries: [ResourceSet.Entry] = []
         var errors: [ConfigError] = []
         for row in rows {

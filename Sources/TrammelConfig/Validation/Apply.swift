@@ -20,6 +20,8 @@ package struct ApplyOptions: Sendable {
     package var prune = false
     /// Prune only what bears these labels.
     package var pruneSelector: LabelSelector?
+    /// Files that could not be read: prune leaves alone what came from them, so that their last good version stays.
+    package var keptFiles: Set<String> = []
     /// A reference to something that does not exist is an error, not a warning.
     package var strict = false
 
@@ -98,7 +100,8 @@ extension ResourceSet {
     private func prunable(_ batch: DecodedBatch, _ options: ApplyOptions) -> [Entry] {
         let kept = Set(batch.resources.map(\.key))
         return listed { !kept.contains($0) }.filter {
-            $0.origin == options.origin && options.pruneSelector?.matches($0.resource.labels) ?? true
+            $0.origin == options.origin && !options.keptFiles.contains($0.resource.location.file)
+                && options.pruneSelector?.matches($0.resource.labels) ?? true
         }
     }
 

@@ -103,6 +103,19 @@ struct TemporaryDirectory: ~Copyable {
         #expect(restored.errors.map(\.location.description) == ["shop/a.yaml:14"])
     }
 
+    @Test func whatWasLetThroughWithAWarningComesBack() throws {
+        let directory = try TemporaryDirectory()
+        let store = try StateStore(directory: directory.path)
+        var options = DecodingOptions()
+        options.warnUnknown = true
+        let batch = try ResourceDecoder.decode(
+            ResourceSetTests.service("a", "  newField: 1"), file: "a.yaml", options: options)
+        try store.commit(try ResourceSet().applying(batch))
+        let restored = try store.restore()
+        #expect(restored.errors.isEmpty)
+        #expect(restored.set.entries.count == 1)
+    }
+
     @Test func attachmentsAreKeptReplacedAndForgotten() throws {
         let directory = try TemporaryDirectory()
         let store = try StateStore(directory: directory.path)

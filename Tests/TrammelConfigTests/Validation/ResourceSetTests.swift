@@ -68,6 +68,21 @@ import TrammelCore
         #expect(selected.set.listed().map(\.resource.key.name) == ["b", "c", "d"])
     }
 
+    @Test func aFileThatCannotBeReadKeepsItsLastGoodVersion() throws {
+        let files = [
+            (file: "d/a.yaml", bytes: Array(Self.service("a").utf8)),
+            (file: "d/b.yaml", bytes: Array(Self.service("b").utf8)),
+        ]
+        let options = ApplyOptions(origin: .directory, prune: true)
+        let both = try ResourceSet().applying(ResourceDecoder.decode(files), options)
+        var keeping = options
+        keeping.keptFiles = ["d/b.yaml"]
+        let kept = try both.set.applying(ResourceDecoder.decode([files[0]]), keeping)
+        #expect(kept.changes.map(\.outcome) == [.unchanged])
+        let pruned = try both.set.applying(ResourceDecoder.decode([files[0]]), options)
+        #expect(pruned.changes.map(\.outcome) == [.unchanged, .pruned])
+    }
+
     @Test func theDirectoryWinsOverTheAPI() throws {
         let directory = try ResourceSet().applying(
             Self.batch(Self.service("a"), file: "conf.d/a.yaml"), ApplyOptions(origin: .directory))
