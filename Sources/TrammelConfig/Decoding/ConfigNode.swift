@@ -150,6 +150,9 @@ extension ConfigNode {
     package func says(sameAs other: ConfigNode) -> Bool {
         switch (value, other.value) {
         case (.scalar(let a), .scalar(let b)):
+            if a.type == .null || b.type == .null { return a.type == b.type }
+            // `yes` and `true` are written alike once they have been stored.
+            if let one = a.boolValue, let other = b.boolValue { return one == other }
             return a.type == b.type && a.text == b.text
         case (.sequence(let a), .sequence(let b)):
             return a.count == b.count && zip(a, b).allSatisfy { $0.says(sameAs: $1) }

@@ -12,6 +12,9 @@ package struct DecodingOptions: Sendable {
     /// `--skip-unimplemented`: a document that asks for what is not built yet is left out with a warning; never one
     /// whose absence would open a door (`security.istio.io` and its predecessors).
     package var skipUnimplemented = false
+    /// Whether the annotation `trammel.dev/source` says where a document came from. False for the configuration
+    /// directory, whose files are that place themselves.
+    package var readsSourceAnnotation = true
     /// After so many errors the rest are counted no more.
     package var maxErrors = 100
     package var limits = DocumentLimits()

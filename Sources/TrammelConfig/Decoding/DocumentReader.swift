@@ -54,7 +54,8 @@ package enum DocumentReader {
 
     private static func read(_ document: DocumentText, file: String, limits: DocumentLimits) -> Outcome? {
         let source = document.stamp?.file ?? file
-        let shift = (document.stamp?.line ?? document.firstLine) - 1
+        // A stamp stands on the marker's line and tells the number of the next.
+        let shift = document.stamp.map { $0.line - 2 } ?? document.firstLine - 1
         do throws(ConfigError) {
             let text = KeyGuard.withoutSurrogateEscapes(document.text)
             if let line = KeyGuard.lineOfComplexKey(in: text) {

@@ -91,6 +91,12 @@ package struct SourceStamp: Sendable, Hashable {
         self.init(file: String(text[..<colon]), line: line)
     }
 
+    /// The annotation of a document, where it has one.
+    init?(annotationOf document: ConfigNode) {
+        guard let text = document["metadata"]?["annotations"]?[SourceStamp.annotation]?.string else { return nil }
+        self.init(text)
+    }
+
     /// Parses ` # trammel.dev/source: path:line`.
     init?(comment: Substring) {
         let trimmed = comment.drop { $0 == " " || $0 == "\t" }

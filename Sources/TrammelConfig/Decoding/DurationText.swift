@@ -28,10 +28,11 @@ package enum DurationText {
                 rest = rest.dropFirst(1 + fraction.count)
             }
             guard !whole.isEmpty || !fraction.isEmpty else { return fail("has no number before \(quoted(rest))") }
-            guard let unit = units.first(where: { rest.hasPrefix($0.name) }) else {
-                return fail(rest.isEmpty ? "has no unit" : "has the unknown unit \(quoted(rest))")
+            let name = rest.prefix { !($0.isASCII && $0.isNumber) && $0 != "." }
+            guard let unit = units.first(where: { $0.name == name }) else {
+                return fail(name.isEmpty ? "has no unit" : "has the unknown unit \(quoted(name))")
             }
-            rest = rest.dropFirst(unit.name.count)
+            rest = rest.dropFirst(name.count)
             guard let value = UInt64(whole.isEmpty ? "0" : whole) else { return fail("is too long a time") }
             let (product, tooMany) = value.multipliedReportingOverflow(by: unit.nanoseconds)
             let (sum, tooLarge) = total.addingReportingOverflow(product)

@@ -85,11 +85,12 @@ struct Field {
         } else if let effect = fields.ignored[name] {
             context.warning(.ignored, at: entry.keyPosition, field: place, "\(name) has no effect here: \(effect)")
         } else if let instead = fields.withdrawn[name] {
-            context.error(.unknownField, at: entry.keyPosition, field: place, "\(name) was withdrawn", hint: instead)
+            context.error(
+                .unknownField, at: entry.keyPosition, field: place, "\(name) is not accepted here", hint: instead)
         } else {
             let hint =
                 NearestName.hint(for: name, among: fields.suggestions)
-                ?? (fields.known.isEmpty ? nil : "known here: \(fields.suggestions.joined(separator: ", "))")
+                ?? (fields.known.isEmpty ? nil : "known here: \(fields.known.joined(separator: ", "))")
             if context.options.warnUnknown {
                 context.warning(.unknownField, at: entry.keyPosition, field: place, "unknown field", hint: hint)
             } else {
@@ -188,9 +189,10 @@ struct Field {
     }
 
     /// One of a fixed set of words.
-    func oneOf(_ words: [String]) -> String? {
+    /// - Parameter unoffered: known too, and not put forward: old names, and what is not built yet.
+    func oneOf(_ words: [String], unoffered: [String] = []) -> String? {
         guard let text = string() else { return nil }
-        if words.contains(text) { return text }
+        if words.contains(text) || unoffered.contains(text) { return text }
         error(
             .badValue, "found \(quoted(text)); expected \(words.joined(separator: ", "))",
             hint: NearestName.hint(for: text, among: words))

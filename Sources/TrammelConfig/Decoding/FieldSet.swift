@@ -8,7 +8,7 @@ struct FieldSet: Sendable {
     let later: [String]
     /// Without meaning here, accepted with a warning that says so.
     let ignored: [String: String]
-    /// Withdrawn by the ecosystem: what to write instead.
+    /// Withdrawn by the ecosystem, or never meant to be written: what to write instead.
     let withdrawn: [String: String]
 
     init(

@@ -63,7 +63,7 @@ enum KnownKinds {
         }
         // A kind of ours under a version or group that does not serve it.
         if let stored = ResourceKind(rawValue: kind),
-            isOurs(group) || NearestName.nearest(to: group, among: ours) != nil
+            isOurs(group) || kubernetes[group] != nil || NearestName.nearest(to: group, among: ours) != nil
         {
             return .wrong(
                 message: "found apiVersion \(quoted(apiVersion)); \(kind) is served as "
@@ -72,6 +72,10 @@ enum KnownKinds {
         if isOurs(group) || kubernetes[group] != nil {
             let kinds = kinds(of: group)
             let elsewhere = ResourceKind.allCases.map(\.rawValue) + later.values.joined().sorted()
+            if let home = later.keys.sorted().first(where: { later[$0]?.contains(kind) == true }) {
+                return .wrong(
+                    message: "found \(kind) in \(quoted(apiVersion))", hint: "it belongs to the API group \(home)")
+            }
             return .wrong(
                 message: "found the unknown kind \(quoted(kind)) in \(quoted(apiVersion))",
                 hint: NearestName.hint(for: kind, among: kinds) ?? NearestName.hint(for: kind, among: elsewhere)

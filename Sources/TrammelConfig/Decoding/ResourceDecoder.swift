@@ -74,18 +74,16 @@ private struct BatchDecoder {
     }
 
     mutating func add(_ document: DocumentReader.Document, file: String) {
-        var root = document.root
-        var file = document.stamp?.file ?? file
-        if document.stamp == nil, let annotation = root["metadata"]?["annotations"]?[SourceStamp.annotation]?.string,
-            let stamp = SourceStamp(annotation)
-        {
+        add(document.root, file: document.stamp?.file ?? file, isStamped: document.stamp != nil, depth: 0)
+    }
+
+    private mutating func add(_ root: ConfigNode, file: String, isStamped: Bool, depth: Int) {
+        var root = root
+        var file = file
+        if !isStamped, options.readsSourceAnnotation, let stamp = SourceStamp(annotationOf: root) {
             file = stamp.file
             root = root.shifted(by: stamp.line - Int(root.position.line))
         }
-        add(root, file: file, depth: 0)
-    }
-
-    private mutating func add(_ root: ConfigNode, file: String, depth: Int) {
         let context = DecodingContext(options: options, file: file)
         let document = DocumentDecoder(context: context).decode(root)
         switch document {
@@ -102,7 +100,7 @@ private struct BatchDecoder {
             if depth > 0 {
                 context.error(.badValue, at: root.position, "found a List inside a List", hint: "write its items out")
             } else {
-                for item in items { add(item, file: file, depth: 1) }
+                for item in items { add(item, file: file, isStamped: isStamped, depth: 1) }
             }
         case .nothing:
             break

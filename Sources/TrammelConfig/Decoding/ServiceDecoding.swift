@@ -22,10 +22,10 @@ enum ServiceDecoding {
     static func decode(_ spec: Field) -> ServiceSpec? {
         guard let object = spec.object(fields) else { return nil }
         if let type = object["type"] { check(type: type) }
-        if let affinity = object["sessionAffinity"], affinity.oneOf(["None", "ClientIP"]) == "ClientIP" {
+        if let affinity = object["sessionAffinity"], affinity.oneOf(["None"], unoffered: ["ClientIP"]) == "ClientIP" {
             affinity.error(.unimplemented, "sessionAffinity ClientIP is not implemented yet", hint: "write None")
         }
-        if let policy = object["internalTrafficPolicy"], policy.oneOf(["Cluster", "Local"]) == "Local" {
+        if let policy = object["internalTrafficPolicy"], policy.oneOf(["Cluster"], unoffered: ["Local"]) == "Local" {
             policy.error(.unimplemented, "internalTrafficPolicy Local is not implemented yet", hint: "write Cluster")
         }
         if object["externalName"] != nil, object["type"]?.node.string != "ExternalName" {
@@ -50,7 +50,7 @@ enum ServiceDecoding {
     }
 
     private static func check(type: Field) {
-        switch type.oneOf(["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"]) {
+        switch type.oneOf(["ClusterIP", "NodePort", "LoadBalancer"], unoffered: ["ExternalName"]) {
         case "NodePort", "LoadBalancer":
             type.warning(
                 .ignored, "\(type.found) opens no port to the outside here: \(external)",

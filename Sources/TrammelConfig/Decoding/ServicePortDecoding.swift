@@ -24,7 +24,7 @@ enum ServicePortDecoding {
     }
 
     private static func decodeTransport(_ field: Field?) -> ServiceSpec.Transport {
-        guard let field, let word = field.oneOf(["TCP", "UDP", "SCTP"]) else { return .tcp }
+        guard let field, let word = field.oneOf(["TCP", "UDP"], unoffered: ["SCTP"]) else { return .tcp }
         if word == "SCTP" { field.error(.unimplemented, "SCTP is not implemented", hint: "write TCP or UDP") }
         return ServiceSpec.Transport(rawValue: word) ?? .tcp
     }

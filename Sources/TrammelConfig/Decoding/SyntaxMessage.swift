@@ -4,16 +4,23 @@ import Yams
 enum SyntaxMessage {
     static func describe(_ error: YamlError, text: String, file: String, shift: Int) -> ConfigError {
         func report(line: Int, column: Int, _ message: String, _ hint: String?) -> ConfigError {
-            let place = SourceLocation(file: file, line: line + shift, column: column)
+            let last = lastLineWithContent(text)
+            let place = SourceLocation(file: file, line: min(line, last) + shift, column: line > last ? 1 : column)
             return ConfigError(.syntax, location: place, message, hint: hint)
         }
         switch error {
-        case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
-            .composer(_, let problem, let mark, _):
+        case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _),
+            .composer(let context, let problem, let mark, _):
             if let line = lineIndentedByTab(text, upTo: mark.line) {
                 return report(
                     line: line, column: 1, "found a tab in the indentation; YAML allows only spaces there",
                     "replace the tab with spaces")
+            }
+            // What was never closed is best looked for where it was opened.
+            if let context, problem.contains("unexpected end of stream") || problem.contains("',' or") {
+                return report(
+                    line: context.mark.line, column: context.mark.column, "not valid YAML: \(problem)",
+                    "what begins here, a quote or a bracket, is not closed")
             }
             return report(line: mark.line, column: mark.column, "not valid YAML: \(problem)", hint(for: problem))
         case .duplicatedKeysInMapping(let names, let context):
@@ -31,13 +38,15 @@ enum SyntaxMessage {
 
     private static func hint(for problem: String) -> String? {
         let hints: [(String, String)] = [
-            ("mapping values are not allowed", "check the indentation, and put quotes around a value that holds ': '"),
+            (
+                "mapping values are not allowed",
+                "check the indentation and that each key has its colon; put quotes around a value that holds ': '"
+            ),
             ("could not find expected ':'", "a key on this or the line before lacks its colon"),
             ("did not find expected key", "check that the line is indented like its neighbours"),
             ("did not find expected '-'", "check that the list's items are indented alike"),
             ("block sequence entries are not allowed", "put the '-' on a line of its own, below its key"),
-            ("did not find expected ',' or", "a bracket or brace is not closed"),
-            ("unexpected end of stream", "a quote is not closed"),
+            ("expected node content", "a bracket is not closed, or a value is missing"),
             ("undefined alias", "define the anchor (&name) earlier in the same document"),
             ("cannot start any token", "put quotes around the value"),
             ("unknown escape character", "write a backslash twice, or use single quotes"),
@@ -46,6 +55,12 @@ enum SyntaxMessage {
             ("nesting level", "flatten the document"),
         ]
         return hints.first { problem.contains($0.0) }?.1
+    }
+
+    private static func lastLineWithContent(_ text: String) -> Int {
+        let rows = text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+        let last = rows.lastIndex { row in row.contains { $0 != 0x20 && $0 != 0x09 && $0 != 0x0D } }
+        return (last ?? 0) + 1
     }
 
     /// The last line up to `line` with a tab before its first word: what a complaint at or after it is mostly about.

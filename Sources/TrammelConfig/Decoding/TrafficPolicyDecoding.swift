@@ -44,7 +44,7 @@ enum TrafficPolicyDecoding {
             "connectTimeout"]?
             .duration(1_000_000...3_600_000_000_000)
         if let mode = object["tls"]?.object(tlsFields)?["mode"],
-            let word = mode.oneOf(["DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL"]), word != "DISABLE"
+            let word = mode.oneOf(["DISABLE"], unoffered: ["SIMPLE", "MUTUAL", "ISTIO_MUTUAL"]), word != "DISABLE"
         {
             mode.error(
                 .unimplemented, "TLS mode \(word) is not implemented yet; only DISABLE is",
@@ -54,8 +54,8 @@ enum TrafficPolicyDecoding {
     }
 
     private static func decode(balancer field: Field) -> LoadBalancer? {
-        let words = ["LEAST_REQUEST", "RANDOM", "ROUND_ROBIN", "PASSTHROUGH", "LEAST_CONN", "UNSPECIFIED"]
-        switch field.oneOf(words) {
+        let words = ["LEAST_REQUEST", "RANDOM", "ROUND_ROBIN", "PASSTHROUGH"]
+        switch field.oneOf(words, unoffered: ["LEAST_CONN", "UNSPECIFIED"]) {
         case "UNSPECIFIED", nil: return nil
         case "LEAST_CONN":
             field.warning(.deprecated, "LEAST_CONN is an old name of LEAST_REQUEST", hint: "write LEAST_REQUEST")
