@@ -6,7 +6,7 @@ import TrammelCore
 ///
 /// Names are in lower case. Where several levels edit the same head, they are merged when compiled (the chosen
 /// destination's first, then the route's, as Envoy orders them), so that a head is edited once.
-package final class HeaderEdits: Sendable {
+@usableFromInline package final class HeaderEdits: Sendable {
     /// Fields to drop: the removed, and those that a `set` replaces.
     package let dropped: [String]
     /// `name: value\r\n` for each field set or added, in order; ready to be written after the other fields.

@@ -1,5 +1,5 @@
 import TrammelConfig
-package import TrammelCore
+import TrammelCore
 
 /// What becomes of a connection that is carried as bytes.
 package struct TCPDecision: Sendable {
@@ -40,6 +40,6 @@ package func decideTCP(
     }
     let cluster = port.defaultCluster
     return TCPDecision(
-        verdict: cluster.keeps(destination.original) ? .passthrough(cluster) : .forward(cluster),
+        verdict: ClusterReference(cluster).keeps(destination.original) ? .passthrough(cluster) : .forward(cluster),
         service: port.service, origin: port.origin)
 }
