@@ -39,6 +39,13 @@ import TrammelCore
         lengths = names.reduce(0) { $0 | 1 << UInt64($1.count & 63) }
     }
 
+    /// `drop a, b; add "c: d"`.
+    var description: String {
+        let added = String(decoding: lines, as: UTF8.self).split(separator: "\r\n").map { "\"\($0)\"" }
+        return [("drop", dropped), ("add", added)].filter { !$0.1.isEmpty }
+            .map { "\($0.0) \($0.1.joined(separator: ", "))" }.joined(separator: "; ")
+    }
+
     /// Whether a field of that name, in whatever case, is dropped.
     package func drops(_ name: UnsafeRawBufferPointer) -> Bool {
         guard lengths & (1 << UInt64(name.count & 63)) != 0 else { return false }

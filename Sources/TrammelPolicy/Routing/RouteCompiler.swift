@@ -79,8 +79,8 @@ struct RouteCompiler {
                 return dangling(
                     CompileWarning(
                         .danglingReference, reference.key, reference.location,
-                        "\(service.identity.host) has no TCP port \(number); it has \(declared.isEmpty ? "none" : declared). "
-                            + RouteCompiler.consequence))
+                        "\(service.identity.host) has no TCP port \(number); it has "
+                            + (declared.isEmpty ? "none. " : "\(declared). ") + RouteCompiler.consequence))
             }
             ports = [port]
         }

@@ -82,6 +82,8 @@ struct WorkloadPort: Hashable {
 /// What the agent's DNS answers for a name.
 package struct ResolvedName: Sendable {
     package let service: ServiceIdentity
+    /// The Service.
+    package let origin: ResourceReference
     /// The virtual addresses, or for a headless service those of its ready endpoints. A name with addresses of one
     /// family only exists all the same: asked for the other, the answer is NODATA.
     package let addresses: [IPAddress]
