@@ -19,19 +19,24 @@ package final class LoadBalancerState {
         active.deallocate()
     }
 
-    /// An endpoint for the next request to `cluster`; nil where there is none but (perhaps) the excluded one.
+    /// The index, in `cluster.endpoints`, of an endpoint for the next request to `cluster`; nil where there is none but
+    /// (perhaps) the excluded one. `cluster.endpointSlots` has its slot without touching a reference count.
     ///
     /// - Parameters:
     ///   - entropy: 64 evenly spread bits; may be the ones that the decision was made with.
     ///   - excluding: one that has just failed.
-    package func pick(_ cluster: Cluster, entropy: UInt64, excluding: Endpoint? = nil) -> Endpoint? {
+    package func pickIndex(_ cluster: Cluster, entropy: UInt64, excluding: Endpoint? = nil) -> Int? {
         let count = cluster.endpoints.count
         guard count > 0 else { return nil }
         guard let excluding, let excluded = cluster.endpoints.firstIndex(where: { $0 === excluding }) else {
-            return cluster.endpoints[index(in: cluster, of: count, skipping: count, entropy)]
+            return index(in: cluster, of: count, skipping: count, entropy)
         }
-        guard count > 1 else { return nil }
-        return cluster.endpoints[index(in: cluster, of: count - 1, skipping: excluded, entropy)]
+        return count > 1 ? index(in: cluster, of: count - 1, skipping: excluded, entropy) : nil
+    }
+
+    /// The same, as the endpoint itself.
+    package func pick(_ cluster: Cluster, entropy: UInt64, excluding: Endpoint? = nil) -> Endpoint? {
+        pickIndex(cluster, entropy: entropy, excluding: excluding).map { cluster.endpoints[$0] }
     }
 
     /// An index into the cluster's endpoints; `count` of them are to choose from, the one at `hole` is not.
@@ -51,21 +56,25 @@ package final class LoadBalancerState {
             if second >= count { second &-= count }
             let (a, b) = (actual(first), actual(second))
             return cluster.endpointSlots.withUnsafeBufferPointer { slots in
-                load(Int(slots[a])) <= load(Int(slots[b])) ? a : b
+                load(slots[a]) <= load(slots[b]) ? a : b
             }
         }
     }
 
     /// Counts a request as under way at `endpoint`, until `finished`.
-    package func started(_ endpoint: Endpoint) {
-        if endpoint.slot >= active.count { active = LoadBalancerState.grown(active, toHold: endpoint.slot) }
-        active[endpoint.slot] &+= 1
-    }
+    package func started(_ endpoint: Endpoint) { started(slot: endpoint.slot) }
 
     /// Once for each `started`.
-    package func finished(_ endpoint: Endpoint) {
-        guard endpoint.slot < active.count, active[endpoint.slot] > 0 else { return }
-        active[endpoint.slot] &-= 1
+    package func finished(_ endpoint: Endpoint) { finished(slot: endpoint.slot) }
+
+    package func started(slot: Int) {
+        if slot >= active.count { active = LoadBalancerState.grown(active, toHold: slot) }
+        active[slot] &+= 1
+    }
+
+    package func finished(slot: Int) {
+        guard slot < active.count, active[slot] > 0 else { return }
+        active[slot] &-= 1
     }
 
     /// Requests under way at `endpoint` from this loop.

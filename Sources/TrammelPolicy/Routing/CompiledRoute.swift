@@ -1,14 +1,14 @@
 package import TrammelConfig
 
 /// One entry of a VirtualService's `http`, ready to be carried out.
-package final class CompiledRoute: Sendable {
+@usableFromInline package final class CompiledRoute: Sendable {
     /// The route's own name; `#3` (its place, from 1) where it has none.
     package let name: String
     /// The VirtualService, at the line of this route.
     package let origin: ResourceReference
     package var location: SourceLocation { origin.location }
     /// Nanoseconds for the whole request; 0 for none.
-    package let timeout: UInt64
+    @usableFromInline package let timeout: UInt64
     package let action: Action
     /// What replaces the matched part of the path; empty for none. `HTTPDecision.appendTarget` executes it.
     package let rewrittenURI: [UInt8]
@@ -20,6 +20,9 @@ package final class CompiledRoute: Sendable {
         /// A direct response, or a redirect, whose `Location` depends on the request.
         case respond(LocalResponse)
     }
+
+    package var split: WeightedSplit? { if case .route(let split) = action { split } else { nil } }
+    package var response: LocalResponse? { if case .respond(let response) = action { response } else { nil } }
 
     init(
         name: String, origin: ResourceReference, timeout: UInt64, action: Action, rewrittenURI: [UInt8],
@@ -50,26 +53,11 @@ package final class WeightedSplit: Sendable {
         }
     }
 
-    var total: UInt64 { bounds.last ?? 0 }
-
-    /// The index of the destination whose range `entropy` falls into: the same for the same entropy, and in
-    /// proportion to the weights over evenly spread entropy.
-    @inline(__always)
-    func index(_ entropy: UInt64) -> Int {
-        guard bounds.count > 1 else { return 0 }
-        let point = point(entropy)
-        var index = 0
-        while index &+ 1 < bounds.count, point >= bounds[index] { index &+= 1 }
-        return index
-    }
-
-    /// Where in 0..<total an entropy lies.
-    @inline(__always)
-    func point(_ entropy: UInt64) -> UInt64 { entropy.multipliedFullWidth(by: total).high }
+    package var total: UInt64 { bounds.last ?? 0 }
 }
 
 /// One weighted destination.
-package final class CompiledDestination: Sendable {
+@usableFromInline package final class CompiledDestination: Sendable {
     /// As written: host and subset; the port where one is given.
     package let written: Destination
     package let weight: UInt32
@@ -77,21 +65,15 @@ package final class CompiledDestination: Sendable {
     package let authority: [UInt8]
     package let requestEdits: HeaderEdits?
     package let responseEdits: HeaderEdits?
-    let targets: Targets
-
-    /// Which cluster the destination stands for.
-    enum Targets: Sendable {
-        /// The same whatever port was asked for: the destination names one, or its service has one only.
-        case one(Cluster)
-        /// By the port that was asked for: the service has several and the destination names none.
-        case byPort([(port: UInt16, cluster: Cluster)])
-        /// There is no such host, port or subset, for the reason given.
-        case dangling(String)
-    }
+    /// What it stands for, by the port that was asked for; one of port 0 where that does not matter, since the
+    /// destination names a port or its service has one only. Empty where there is no such host, port or subset.
+    let targets: [(port: UInt16, cluster: Cluster)]
+    /// Why `targets` is empty.
+    package let problem: String?
 
     init(
         written: Destination, weight: UInt32, authority: [UInt8], requestEdits: HeaderEdits?,
-        responseEdits: HeaderEdits?, targets: Targets
+        responseEdits: HeaderEdits?, targets: [(port: UInt16, cluster: Cluster)], problem: String?
     ) {
         self.written = written
         self.weight = weight
@@ -99,16 +81,6 @@ package final class CompiledDestination: Sendable {
         self.requestEdits = requestEdits
         self.responseEdits = responseEdits
         self.targets = targets
-    }
-
-    /// Nil where the destination dangles.
-    func cluster(port: UInt16) -> Cluster? {
-        switch targets {
-        case .one(let cluster): return cluster
-        case .byPort(let clusters):
-            for candidate in clusters where candidate.port == port { return candidate.cluster }
-            return nil
-        case .dangling: return nil
-        }
+        self.problem = problem
     }
 }

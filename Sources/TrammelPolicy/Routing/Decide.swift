@@ -6,6 +6,7 @@ package import TrammelCore
 ///
 /// - Parameters:
 ///   - snapshot: everything known; it must be held by the caller for as long as the decision is.
+///   - destination: made with the same snapshot, or an earlier one that is held as well.
 ///   - entropy: 64 evenly spread bits; the same entropy gives the same decision.
 package func decide(
     _ snapshot: RuntimeSnapshot, source: Source, destination: HTTPDestination, request: RequestView, entropy: UInt64
@@ -20,91 +21,103 @@ extension RuntimeSnapshot {
         _ source: Source, _ destination: HTTPDestination, _ request: RequestView, _ entropy: UInt64,
         trace: inout Trace
     ) -> HTTPDecision {
+        let call = Call(
+            request: request, path: request.path, original: destination.original, source: .passUnretained(source),
+            entropy: entropy)
         let decision: HTTPDecision
-        if let port = destination.servicePort {
+        if let port = destination.plan {
             trace.ownedAddress(port)
-            decision = decide(port, source, destination, request, entropy, trace: &trace)
+            decision = call.decide(port, trace: &trace)
         } else {
-            decision = decideByHost(source, destination, request, entropy, trace: &trace)
+            decision = decideByHost(call, trace: &trace)
         }
-        trace.decided(decision.verdict)
+        trace.decided(decision)
         return decision
     }
 
-    @inline(__always)
-    private func decide<Trace: DecisionTrace>(
-        _ port: ServicePort, _ source: Source, _ destination: HTTPDestination, _ request: RequestView,
-        _ entropy: UInt64, trace: inout Trace
-    ) -> HTTPDecision {
-        guard let table = port.routes else {
-            trace.noRoutes(port)
-            let verdict = carry(to: port.defaultCluster, destination.original, trace: &trace)
-            return HTTPDecision(verdict, service: port.service)
-        }
-        return decide(
-            table, port.port, port.service, source, destination.original, request, entropy, trace: &trace)
-    }
-
     /// For a connection whose address no service owns.
-    private func decideByHost<Trace: DecisionTrace>(
-        _ source: Source, _ destination: HTTPDestination, _ request: RequestView, _ entropy: UInt64,
-        trace: inout Trace
-    ) -> HTTPDecision {
-        let lookup = lookUp(request.bytes[request.authority], port: destination.original.endpoint.port, from: source)
+    private func decideByHost<Trace: DecisionTrace>(_ call: Call, trace: inout Trace) -> HTTPDecision {
+        let lookup = lookUp(call)
         trace.hostLookup(lookup)
         switch lookup {
         case .service(let port):
-            return decide(port, source, destination, request, entropy, trace: &trace)
-        case .virtualHost(let table):
-            return decide(
-                table, destination.original.endpoint.port, nil, source, destination.original, request, entropy,
-                trace: &trace)
+            return call.decide(port, trace: &trace)
+        case .virtualHost(let program):
+            return call.decide(program, port: call.original.endpoint.port, service: nil, trace: &trace)
         case .undeclaredPort, .nothing:
             switch outboundTrafficPolicy {
-            case .allowAny: return HTTPDecision(.passthrough(nil), service: nil)
-            case .registryOnly: return HTTPDecision(.respond(.notInRegistry), service: nil)
+            case .allowAny: return HTTPDecision(.passthrough, to: nil, service: nil)
+            case .registryOnly:
+                return HTTPDecision(answer: LocalResponse.Uncounted.notInRegistry, by: nil, service: nil)
             }
         }
     }
+}
+
+/// A request with the connection that it came on: what a decision is about. Plain bits, for the length of a decision.
+struct Call {
+    let request: RequestView
+    let path: ByteRange
+    let original: OriginalDestination
+    let source: Unmanaged<Source>
+    let entropy: UInt64
 
     @inline(__always)
-    private func decide<Trace: DecisionTrace>(
-        _ table: RouteTable, _ port: UInt16, _ service: ServiceIdentity?, _ source: Source,
-        _ original: OriginalDestination, _ request: RequestView, _ entropy: UInt64, trace: inout Trace
+    func decide<Trace: DecisionTrace>(_ port: PortPlan, trace: inout Trace) -> HTTPDecision {
+        guard let program = port.program else {
+            trace.noRoutes(port)
+            let kind = kind(of: port.defaultCluster, trace: &trace)
+            return HTTPDecision(kind, to: port.defaultCluster.cluster, service: port.service)
+        }
+        return decide(program, port: port.port, service: port.service, trace: &trace)
+    }
+
+    @inline(__always)
+    func decide<Trace: DecisionTrace>(
+        _ program: UnsafePointer<RouteProgram>, port: UInt16, service: Unmanaged<ServiceIdentity>?, trace: inout Trace
     ) -> HTTPDecision {
-        trace.entered(table)
-        let input = MatchInput(request: request, port: port, source: source)
-        guard let match = table.match(input, trace: &trace) else {
-            return HTTPDecision(.respond(.noRoute), service: service)
+        trace.entered(program.pointee)
+        guard let match = program.pointee.match(self, port: port, trace: &trace) else {
+            return HTTPDecision(answer: LocalResponse.Uncounted.noRoute, by: nil, service: service)
         }
-        let route = table.routes[match.route]
-        switch route.action {
-        case .route(let split):
-            let index = split.index(entropy)
-            let destination = split.destinations[index]
-            trace.picked(destination, at: index, of: split, entropy: entropy)
-            guard let cluster = destination.cluster(port: port) else {
-                return HTTPDecision(.respond(.noCluster), route: route, service: service)
-            }
-            return HTTPDecision(
-                carry(to: cluster, original, trace: &trace), route: route, destination: destination,
-                matchedPrefixLength: match.matchedPrefixLength, service: cluster.service)
-        case .respond(let response):
-            return HTTPDecision(
-                .respond(response), route: route, matchedPrefixLength: match.matchedPrefixLength, service: service)
+        if let response = match.route.response {
+            return HTTPDecision(answer: response, by: match.route, service: service)
         }
+        let (destination, cluster) = program.pointee.destination(of: match.route, port: port, entropy, trace: &trace)
+        guard let destination, let cluster else {
+            return HTTPDecision(answer: LocalResponse.Uncounted.noCluster, by: match.route, service: service)
+        }
+        return HTTPDecision(kind(of: cluster, trace: &trace), to: cluster, by: match, destination)
     }
 
     /// To the cluster's endpoints, unless its policy or a headless service's own address asks for the very endpoint
     /// that the client chose.
     @inline(__always)
-    private func carry<Trace: DecisionTrace>(
-        to cluster: Cluster, _ original: OriginalDestination, trace: inout Trace
-    ) -> HTTPDecision.Verdict {
-        if cluster.keeps(original) {
-            trace.keptAddress(cluster)
-            return .passthrough(cluster)
+    private func kind<Trace: DecisionTrace>(of cluster: ClusterReference, trace: inout Trace) -> HTTPDecision.Kind {
+        guard cluster.keeps(original) else { return .forward }
+        trace.keptAddress(cluster)
+        return .passthrough
+    }
+}
+
+extension RouteProgram {
+    /// The destination whose range `entropy` falls into, in proportion to the weights over evenly spread entropy and
+    /// always the same for the same entropy; and its cluster for `port`, nil where it dangles.
+    @inline(__always)
+    func destination<Trace: DecisionTrace>(
+        of route: Route, port: UInt16, _ entropy: UInt64, trace: inout Trace
+    ) -> (destination: Destination?, cluster: ClusterReference?) {
+        var index = route.destinations.lower
+        guard index < route.destinations.upper else { return (nil, nil) }
+        let point = entropy.multipliedFullWidth(by: route.total).high
+        while index &+ 1 < route.destinations.upper, point >= destinations[index].bound { index &+= 1 }
+        let chosen = destinations[index]
+        trace.picked(destination: index &- route.destinations.lower, of: route, in: self, point: point)
+        var target = chosen.targets.lower
+        while target < chosen.targets.upper {
+            if targets[target].port == port || targets[target].port == 0 { return (chosen, targets[target].cluster) }
+            target &+= 1
         }
-        return .forward(cluster)
+        return (chosen, nil)
     }
 }

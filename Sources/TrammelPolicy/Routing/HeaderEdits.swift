@@ -6,7 +6,7 @@ import TrammelCore
 ///
 /// Names are in lower case. Where several levels edit the same head, they are merged when compiled (the chosen
 /// destination's first, then the route's, as Envoy orders them), so that a head is edited once.
-package final class HeaderEdits: Sendable {
+@usableFromInline package final class HeaderEdits: Sendable {
     /// Fields to drop: the removed, and those that a `set` replaces.
     package let dropped: [String]
     /// `name: value\r\n` for each field set or added, in order; ready to be written after the other fields.
@@ -37,6 +37,13 @@ package final class HeaderEdits: Sendable {
         lines = appended.flatMap { Array("\($0.name): \($0.value)\r\n".utf8) }
         names = dropped.map { Array($0.utf8) }
         lengths = names.reduce(0) { $0 | 1 << UInt64($1.count & 63) }
+    }
+
+    /// `drop a, b; add "c: d"`.
+    var description: String {
+        let added = String(decoding: lines, as: UTF8.self).split(separator: "\r\n").map { "\"\($0)\"" }
+        return [("drop", dropped), ("add", added)].filter { !$0.1.isEmpty }
+            .map { "\($0.0) \($0.1.joined(separator: ", "))" }.joined(separator: "; ")
     }
 
     /// Whether a field of that name, in whatever case, is dropped.

@@ -1,5 +1,5 @@
 /// An answer that the proxy gives by itself.
-package final class LocalResponse: Sendable {
+@usableFromInline package final class LocalResponse: Sendable {
     package let status: UInt16
     package let body: [UInt8]
     /// `name: value\r\n` lines that belong to the body (its type); neither Content-Length nor Date.
@@ -50,4 +50,11 @@ package final class LocalResponse: Sendable {
         status: 503, text: "no healthy upstream", flag: .noHealthyUpstream, details: "no_healthy_upstream")
     /// No service owns the destination and the mesh is REGISTRY_ONLY.
     package static let notInRegistry = LocalResponse(status: 502, text: "", flag: .none, details: "direct_response")
+
+    /// The same objects, which never go away, as decisions refer to them.
+    enum Uncounted {
+        static let noRoute = Unmanaged.passRetained(LocalResponse.noRoute)
+        static let noCluster = Unmanaged.passRetained(LocalResponse.noCluster)
+        static let notInRegistry = Unmanaged.passRetained(LocalResponse.notInRegistry)
+    }
 }

@@ -52,20 +52,21 @@ struct RouteCompiler {
         let written = weighted.destination
         let reference = ResourceReference(key: resource.key, location: written.location)
         let inner = SafeEdits(weighted.headers, resource.key, written.location, &warnings)
-        let targets = targets(of: written, reference, warnings: &warnings)
+        let (targets, problem) = targets(of: written, reference, warnings: &warnings)
         let authority = inner.authority ?? route.rewrite?.authority ?? outer.authority ?? ""
         return CompiledDestination(
             written: written, weight: weighted.weight, authority: Array(authority.utf8),
             requestEdits: HeaderEdits([inner.request, outer.request]),
-            responseEdits: HeaderEdits([inner.response, outer.response]), targets: targets)
+            responseEdits: HeaderEdits([inner.response, outer.response]), targets: targets, problem: problem)
     }
 
     private func targets(
         of destination: Destination, _ reference: ResourceReference, warnings: inout [CompileWarning]
-    ) -> CompiledDestination.Targets {
-        func dangling(_ warning: CompileWarning) -> CompiledDestination.Targets {
+    ) -> (targets: [(port: UInt16, cluster: Cluster)], problem: String?) {
+        typealias Result = (targets: [(port: UInt16, cluster: Cluster)], problem: String?)
+        func dangling(_ warning: CompileWarning) -> Result {
             warnings.append(warning)
-            return .dangling(warning.message)
+            return ([], warning.message)
         }
         let namespace = reference.key.namespace
         guard let service = services[HostName.key(of: destination.host, namespace: namespace)] else {
@@ -78,8 +79,8 @@ struct RouteCompiler {
                 return dangling(
                     CompileWarning(
                         .danglingReference, reference.key, reference.location,
-                        "\(service.identity.host) has no TCP port \(number); it has \(declared.isEmpty ? "none" : declared). "
-                            + RouteCompiler.consequence))
+                        "\(service.identity.host) has no TCP port \(number); it has "
+                            + (declared.isEmpty ? "none. " : "\(declared). ") + RouteCompiler.consequence))
             }
             ports = [port]
         }
@@ -94,7 +95,8 @@ struct RouteCompiler {
             }
             clusters.append((port.spec.port, cluster))
         }
-        return clusters.count == 1 ? .one(clusters[0].cluster) : .byPort(clusters)
+        if clusters.count == 1 { clusters[0].port = 0 }
+        return (clusters, nil)
     }
 
     private static let consequence = "The route answers 503 (NC) until it exists"

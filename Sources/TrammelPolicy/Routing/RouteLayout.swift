@@ -3,9 +3,9 @@ import TrammelCore
 
 /// The plain form of a route table while it is being built.
 struct RouteLayout {
-    var alternativesOfRoutes: [RouteTable.Span] = []
-    var alternatives: [RouteTable.Alternative] = []
-    var conditions: [RouteTable.Condition] = []
+    var alternativesOfRoutes: [RouteProgram.Span] = []
+    var alternatives: [RouteProgram.Alternative] = []
+    var conditions: [RouteProgram.Condition] = []
     var arena: [UInt8] = []
     var expressions: [RegularExpression] = []
 
@@ -14,42 +14,43 @@ struct RouteLayout {
     mutating func append(_ matches: [HTTPMatch], warn: (SourceLocation, String) -> Void) {
         let first = alternatives.count
         for match in matches { append(match, warn: warn) }
-        alternativesOfRoutes.append(span(first, alternatives.count))
+        alternativesOfRoutes.append(RouteProgram.Span(first, upTo: alternatives.count))
     }
 
     private mutating func append(_ match: HTTPMatch, warn: (SourceLocation, String) -> Void) {
-        typealias Condition = RouteTable.Condition
+        typealias Condition = RouteProgram.Condition
         let first = conditions.count
         func warned(_ problem: String) { warn(match.location, problem) }
         if let uri = match.uri {
-            append(Condition(subject: .path, test: .exact), uri, ignoringCase: match.ignoreURICase, warned)
+            append(Condition(subject: .path), uri, ignoringCase: match.ignoreURICase, warned)
         }
-        if let scheme = match.scheme { append(Condition(subject: .scheme, test: .exact), scheme, warned) }
-        if let method = match.method { append(Condition(subject: .method, test: .exact), method, warned) }
-        if let authority = match.authority { append(Condition(subject: .authority, test: .exact), authority, warned) }
+        if let scheme = match.scheme { append(Condition(subject: .scheme), scheme, warned) }
+        if let method = match.method { append(Condition(subject: .method), method, warned) }
+        if let authority = match.authority { append(Condition(subject: .authority), authority, warned) }
         for (name, test) in match.headers { append(header: name, test, inverted: false, warned) }
         for (name, test) in match.withoutHeaders { append(header: name, test, inverted: true, warned) }
         for (name, test) in match.queryParams {
-            var condition = Condition(subject: .query, test: .exact)
+            var condition = Condition(subject: .query)
             condition.name = intern(name)
             append(condition, test, warned)
         }
         if let port = match.port {
-            var condition = Condition(subject: .port, test: .exact)
+            var condition = Condition(subject: .port)
             condition.port = port
             conditions.append(condition)
         }
         if let namespace = match.sourceNamespace {
-            append(Condition(subject: .sourceNamespace, test: .exact), .exact(namespace), warned)
+            append(Condition(subject: .sourceNamespace), .exact(namespace), warned)
         }
         for (name, value) in match.sourceLabels.sorted(by: { $0.key < $1.key }) {
-            var condition = Condition(subject: .sourceLabel, test: .exact)
+            var condition = Condition(subject: .sourceLabel)
             condition.name = intern(name)
             append(condition, .exact(value), warned)
         }
         alternatives.append(
-            RouteTable.Alternative(
-                conditions: span(first, conditions.count), line: UInt32(truncatingIfNeeded: match.location.line)))
+            RouteProgram.Alternative(
+                conditions: RouteProgram.Span(first, upTo: conditions.count),
+                line: match.location.line))
     }
 
     /// Istio takes the four names for a mistake of somebody who meant the fields of the same names, and passes them
@@ -61,7 +62,7 @@ struct RouteLayout {
             warn("a header match on \"\(name)\" is not looked at; \(name) has a field of its own in the match")
             return
         }
-        var condition = RouteTable.Condition(subject: .header, test: .exact)
+        var condition = RouteProgram.Condition(subject: .header)
         condition.isInverted = inverted
         switch name {
         // One and the same to a request, whichever version of HTTP it came by.
@@ -77,7 +78,7 @@ struct RouteLayout {
     }
 
     private mutating func append(
-        _ blank: RouteTable.Condition, _ test: StringMatch, ignoringCase: Bool = false, _ warn: (String) -> Void
+        _ blank: RouteProgram.Condition, _ test: StringMatch, ignoringCase: Bool = false, _ warn: (String) -> Void
     ) {
         var condition = blank
         switch test {
@@ -110,9 +111,5 @@ struct RouteLayout {
         let start = arena.count
         arena += text.utf8
         return ByteRange(start, upTo: arena.count)
-    }
-
-    private func span(_ first: Int, _ end: Int) -> RouteTable.Span {
-        RouteTable.Span(first: UInt32(truncatingIfNeeded: first), count: UInt32(truncatingIfNeeded: end - first))
     }
 }

@@ -8,55 +8,47 @@ import TrammelCore
 
 /// The route that a request fell to, and how much of its path the route's condition matched.
 struct RouteMatch {
-    let route: Int
+    let route: RouteProgram.Route
     let matchedPrefixLength: Int
 }
 
-/// What conditions are held against: a request, and the connection that it came on.
-struct MatchInput {
-    let request: RequestView
-    let path: ByteRange
-    let port: UInt16
-    let source: Source
-
-    init(request: RequestView, port: UInt16, source: Source) {
-        self.request = request
-        self.path = request.path
-        self.port = port
-        self.source = source
-    }
-}
-
-extension RouteTable {
-    /// The first route with an alternative whose conditions all hold.
+extension RouteProgram {
+    /// The first route with an alternative whose conditions all hold. `port` is the one that was asked for.
     @inline(__always)
-    func match<Trace: DecisionTrace>(_ input: borrowing MatchInput, trace: inout Trace) -> RouteMatch? {
-        for route in 0..<alternativesOfRoutes.count {
-            let indices = alternativesOfRoutes[route].indices
-            if indices.isEmpty {
-                trace.judged(route: route, of: self, holds: true)
-                return RouteMatch(route: route, matchedPrefixLength: matchedPrefix(nil, input))
+    func match<Trace: DecisionTrace>(_ call: Call, port: UInt16, trace: inout Trace) -> RouteMatch? {
+        for index in 0..<routes.count {
+            let span = routes[index].alternatives
+            if span.isEmpty {
+                trace.judged(route: index, of: self, holds: true)
+                return RouteMatch(route: routes[index], matchedPrefixLength: matchedPrefix(nil, call))
             }
-            for alternative in indices where holds(alternative, input, trace: &trace) {
-                trace.judged(route: route, of: self, holds: true)
-                return RouteMatch(route: route, matchedPrefixLength: matchedPrefix(alternative, input))
+            var alternative = span.lower
+            while alternative < span.upper {
+                if holds(alternative, call, port, trace: &trace) {
+                    trace.judged(route: index, of: self, holds: true)
+                    return RouteMatch(route: routes[index], matchedPrefixLength: matchedPrefix(alternative, call))
+                }
+                alternative &+= 1
             }
-            trace.judged(route: route, of: self, holds: false)
+            trace.judged(route: index, of: self, holds: false)
         }
         return nil
     }
 
     @inline(__always)
     private func holds<Trace: DecisionTrace>(
-        _ alternative: Int, _ input: borrowing MatchInput, trace: inout Trace
+        _ alternative: Int, _ call: Call, _ port: UInt16, trace: inout Trace
     ) -> Bool {
-        for index in alternatives[alternative].conditions.indices {
-            let holds = holds(conditions[index], input)
-            trace.judged(index, of: self, holds: holds)
+        let span = alternatives[alternative].conditions
+        var index = span.lower
+        while index < span.upper {
+            let holds = holds(conditions[index], call, port)
+            trace.judged(condition: index, of: self, holds: holds)
             guard holds else {
                 trace.judged(alternative: alternative, of: self, holds: false)
                 return false
             }
+            index &+= 1
         }
         trace.judged(alternative: alternative, of: self, holds: true)
         return true
@@ -64,33 +56,37 @@ extension RouteTable {
 
     /// A prefix's own length; the whole path for an exact or regex condition; the leading slash where there is no
     /// condition on the path, as Envoy takes such a route for `prefix: /`.
-    private func matchedPrefix(_ alternative: Int?, _ input: borrowing MatchInput) -> Int {
+    private func matchedPrefix(_ alternative: Int?, _ call: Call) -> Int {
         if let alternative {
-            for index in alternatives[alternative].conditions.indices where conditions[index].subject == .path {
-                return conditions[index].test == .prefix ? Int(conditions[index].operand.count) : Int(input.path.count)
+            let span = alternatives[alternative].conditions
+            // The condition on the path is always the first.
+            if !span.isEmpty, conditions[span.lower].subject == .path {
+                let condition = conditions[span.lower]
+                return condition.test == .prefix ? Int(condition.operand.count) : Int(call.path.count)
             }
         }
-        return min(1, Int(input.path.count))
+        return min(1, Int(call.path.count))
     }
 
     @inline(__always)
-    private func holds(_ condition: Condition, _ input: borrowing MatchInput) -> Bool {
+    private func holds(_ condition: Condition, _ call: Call, _ port: UInt16) -> Bool {
         switch condition.subject {
-        case .path: return satisfies(condition, input.request.bytes[input.path])
-        case .header: return header(condition, input.request)
-        case .method: return satisfies(condition, input.request.bytes[input.request.method]) != condition.isInverted
+        case .path: return satisfies(condition, call.request.bytes[call.path])
+        case .header: return header(condition, call.request)
+        case .method: return satisfies(condition, call.request.bytes[call.request.method]) != condition.isInverted
         case .authority:
-            let authority = input.request.bytes[input.request.authority]
+            let authority = call.request.bytes[call.request.authority]
             return (satisfies(condition, authority) && !(condition.test == .presence && authority.isEmpty))
                 != condition.isInverted
         case .scheme:
-            let scheme = input.request.scheme.text
+            let scheme = call.request.scheme.text
             let text = UnsafeRawBufferPointer(start: scheme.utf8Start, count: scheme.utf8CodeUnitCount)
             return satisfies(condition, text) != condition.isInverted
-        case .query: return query(condition, input.request)
-        case .port: return input.port == condition.port
-        case .sourceNamespace: return equals(arena[condition.operand], input.source.namespace)
-        case .sourceLabel: return label(condition, input.source)
+        case .query: return query(condition, call.request)
+        case .port: return port == condition.port
+        case .sourceNamespace:
+            return call.source._withUnsafeGuaranteedRef { equals(arena[condition.operand], $0.namespace) }
+        case .sourceLabel: return call.source._withUnsafeGuaranteedRef { label(condition, $0) }
         }
     }
 

@@ -19,13 +19,18 @@ package final class Source: Sendable {
 }
 
 /// Where a connection was going: fixed for its whole life, looked up once.
-package struct HTTPDestination: Sendable {
+package struct HTTPDestination: @unchecked Sendable {
+    // Sendable: `plan` refers to immutable objects that `servicePort` keeps alive.
+
     /// What `RuntimeSnapshot.servicePort(at:)` said; nil when no service owns the address.
     package let servicePort: ServicePort?
     package let original: OriginalDestination
+    /// The same as `servicePort`, at hand for every request.
+    let plan: PortPlan?
 
     package init(servicePort: ServicePort?, original: OriginalDestination) {
         self.servicePort = servicePort
         self.original = original
+        plan = servicePort?.plan
     }
 }

@@ -40,6 +40,6 @@ package func decideTCP(
     }
     let cluster = port.defaultCluster
     return TCPDecision(
-        verdict: cluster.keeps(destination.original) ? .passthrough(cluster) : .forward(cluster),
+        verdict: ClusterReference(cluster).keeps(destination.original) ? .passthrough(cluster) : .forward(cluster),
         service: port.service, origin: port.origin)
 }

@@ -4,7 +4,7 @@ import TrammelCore
 /// The endpoints that one destination (a host, a port, a subset or none) stands for, and how they are treated.
 ///
 /// Immutable; a change of resources, of workloads or of their readiness makes a new one under the same `slot`.
-package final class Cluster: Sendable {
+@usableFromInline package final class Cluster: Sendable {
     /// Dense, and the same in every snapshot for the same host, port and subset.
     package let slot: Int
     /// `outbound|9080|v2|reviews.default.svc.cluster.local`, as Envoy's statistics have it.
@@ -24,9 +24,10 @@ package final class Cluster: Sendable {
     /// The DestinationRule behind `policy`, `connectTimeout` and the subset; nil where the defaults hold.
     package let rule: ResourceReference?
     /// The endpoints' slots, in the order of `endpoints`.
-    let endpointSlots: [Int32]
+    package let endpointSlots: [Int]
     /// For `isHeadless`: every endpoint's own address, ready or not.
     let ownAddresses: Set<IPEndpoint>
+    let addressing: ClusterReference.Addressing
 
     package var serviceHost: String { service.host }
     package var serviceName: String { service.name }
@@ -47,14 +48,12 @@ package final class Cluster: Sendable {
         self.connectTimeout = connectTimeout
         self.isHeadless = isHeadless
         self.rule = rule
-        endpointSlots = endpoints.map { Int32(truncatingIfNeeded: $0.slot) }
+        endpointSlots = endpoints.map(\.slot)
+        switch policy {
+        case .passthrough: addressing = .kept
+        case .leastRequest, .random, .roundRobin: addressing = isHeadless ? .keptIfOwn : .balanced
+        }
         ownAddresses = isHeadless ? Cluster.addresses(of: endpoints + notReady) : []
-    }
-
-    /// Whether a call goes to the very address that was asked for.
-    @inline(__always)
-    func keeps(_ original: OriginalDestination) -> Bool {
-        policy == .passthrough || isHeadless && ownAddresses.contains(original.endpoint)
     }
 
     private static func addresses(of endpoints: [Endpoint]) -> Set<IPEndpoint> {
@@ -63,7 +62,7 @@ package final class Cluster: Sendable {
 }
 
 /// A service's names, as metric labels and logs want them.
-package final class ServiceIdentity: Sendable {
+@usableFromInline package final class ServiceIdentity: Sendable {
     /// `reviews.default.svc.cluster.local`.
     package let host: String
     package let name: String

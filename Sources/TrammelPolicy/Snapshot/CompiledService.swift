@@ -25,7 +25,8 @@ struct CompiledService {
         var seen: Set<IPAddress> = []
         let own = ports.flatMap { $0.cluster.endpoints }.flatMap(\.addresses).filter { seen.insert($0).inserted }
         return ResolvedName(
-            service: identity, addresses: isHeadless ? own : addresses, isHeadless: isHeadless,
+            service: identity, origin: ResourceReference(key: resource.key, location: resource.location),
+            addresses: isHeadless ? own : addresses, isHeadless: isHeadless,
             ports: spec.ports.compactMap { port in port.name.map { ($0, port.transport, port.port) } })
     }
 }

@@ -5,6 +5,7 @@
 /// without the dot of the root.
 package enum HostName {
     static let meshSuffix = ".svc.cluster.local"
+    private static let dot = UInt8(ascii: ".")
     /// The longest name of the DNS in its textual form (RFC 1035 section 2.3.4).
     static let longest = 253
 
@@ -19,12 +20,13 @@ package enum HostName {
         var name = host.lowercased()
         if name.hasSuffix(".") { name.removeLast() }
         if name.hasPrefix("*") { return name }
-        if name.hasSuffix(meshSuffix) {
-            name.removeLast(meshSuffix.utf8.count)
-        } else if name.hasSuffix(".svc") {
-            name.removeLast(4)
+        guard name.utf8.contains(dot) else { return "\(name).\(namespace)" }
+        // A name and a namespace are left, or it was no such suffix: `a.svc` is `a` in the namespace `svc`.
+        for suffix in [meshSuffix, ".svc"] where name.hasSuffix(suffix) {
+            let rest = name.dropLast(suffix.utf8.count)
+            return rest.utf8.contains(dot) ? String(rest) : name
         }
-        return name.utf8.contains(UInt8(ascii: ".")) ? name : "\(name).\(namespace)"
+        return name
     }
 
     /// What `*.example.com` stands for: `example.com`; the empty name for `*`; nil for a host that is no wildcard.
@@ -81,10 +83,10 @@ struct CanonicalHost: ~Copyable {
                 buffer[(keyCount + 1)...].copyBytes(from: namespace)
                 keyCount &+= 1 + namespace.count
                 isInMesh = true
-            } else if ends(buffer, count, with: ".svc.cluster.local") {
+            } else if dots > 3, ends(buffer, count, with: ".svc.cluster.local") {
                 keyCount &-= 18
                 isInMesh = true
-            } else if ends(buffer, count, with: ".svc") {
+            } else if dots > 1, ends(buffer, count, with: ".svc") {
                 keyCount &-= 4
                 isInMesh = true
             }

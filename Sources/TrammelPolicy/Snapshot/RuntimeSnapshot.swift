@@ -62,10 +62,13 @@ package final class RuntimeSnapshot: Sendable {
     }
 
     /// What a request to an address that no service owns is for, by the host in it.
-    func lookUp(_ authority: UnsafeRawBufferPointer, port: UInt16, from source: Source) -> HostLookup {
+    func lookUp(_ call: Call) -> HostLookup {
+        let port = call.original.endpoint.port
         guard hosts.declares(port) else { return .undeclaredPort(port) }
-        return source.namespace.withUnsafeBytes { namespace in
-            hosts.lookUp(authority, port: port, from: namespace, servicePorts: servicePorts)
+        return call.source._withUnsafeGuaranteedRef { source in
+            source.namespace.withUnsafeBytes { namespace in
+                hosts.lookUp(call.request.bytes[call.request.authority], port: port, from: namespace)
+            }
         }
     }
 }
@@ -79,6 +82,8 @@ struct WorkloadPort: Hashable {
 /// What the agent's DNS answers for a name.
 package struct ResolvedName: Sendable {
     package let service: ServiceIdentity
+    /// The Service.
+    package let origin: ResourceReference
     /// The virtual addresses, or for a headless service those of its ready endpoints. A name with addresses of one
     /// family only exists all the same: asked for the other, the answer is NODATA.
     package let addresses: [IPAddress]

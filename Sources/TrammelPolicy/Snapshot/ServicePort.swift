@@ -31,4 +31,11 @@ package final class ServicePort: Sendable {
         self.routes = routes
         self.origin = origin
     }
+
+    /// Valid for as long as this object.
+    var plan: PortPlan {
+        PortPlan(
+            port: port, service: .passUnretained(service), defaultCluster: ClusterReference(defaultCluster),
+            program: routes?.program, servicePort: .passUnretained(self))
+    }
 }

@@ -8,7 +8,8 @@ struct SnapshotAssembly {
     private var byAddress: [IPEndpoint: ServicePort] = [:]
     private var inbound: [WorkloadPort: ServicePort] = [:]
     private var clusters: [Cluster] = []
-    private var exact: [(name: String, entry: HostIndex.Entry)] = []
+    private var hosts: [(key: String, ports: Range<Int>, name: Int)] = []
+    private var virtualHosts: [(key: String, table: RouteTable)] = []
     private var wildcards: [(suffix: String, table: RouteTable)] = []
 
     /// - Parameter services: in the order of their keys.
@@ -22,10 +23,9 @@ struct SnapshotAssembly {
                 byAddress[address] = port
             }
         }
-        let known = Set(exact.map(\.name))
-        for (key, claim) in routes.exact.sorted(by: { $0.key < $1.key }) where !known.contains(key) {
-            exact.append((key, HostIndex.Entry(table: claim.table)))
-        }
+        let known = Set(hosts.map(\.key))
+        virtualHosts = routes.exact.filter { !known.contains($0.key) }.sorted { $0.key < $1.key }
+            .map { ($0.key, $0.value.table) }
         wildcards = routes.wildcards.sorted { $0.key < $1.key }.map { ($0.key, $0.value.table) }
         clusters.sort { $0.name < $1.name }
     }
@@ -60,7 +60,7 @@ struct SnapshotAssembly {
         }
         names.append(service.resolvedName)
         let name = HostName.key(of: service.identity.host, namespace: service.key.namespace)
-        exact.append((name, HostIndex.Entry(ports: first..<servicePorts.count, name: names.count - 1)))
+        hosts.append((name, first..<servicePorts.count, names.count - 1))
     }
 
     func snapshot(version: UInt64, settings: SortedResources) -> RuntimeSnapshot {
@@ -68,6 +68,7 @@ struct SnapshotAssembly {
             version: version, outboundTrafficPolicy: settings.outboundTrafficPolicy, meshConfig: settings.meshConfig,
             servicePorts: servicePorts, clusters: clusters,
             names: names, byAddress: byAddress, inbound: inbound,
-            hosts: HostIndex(exact: exact, wildcards: wildcards, declaredPorts: servicePorts.lazy.map(\.port)))
+            hosts: HostIndex(
+                services: hosts, ports: servicePorts, virtualHosts: virtualHosts, wildcards: wildcards))
     }
 }

@@ -1,0 +1,113 @@
+package import TrammelConfig
+package import TrammelCore
+
+/// A decision told as a story: what was looked at, what held and what did not, and the file and line behind each step.
+///
+/// It is made by the very code that decides for the data path, with somebody listening.
+package struct Explanation: Sendable {
+    package struct Step: Sendable, Equatable {
+        /// A word or two: `address`, `route #2`, `weights`.
+        package let title: String
+        /// What was found, in a sentence without its full stop.
+        package let detail: String
+        /// The resource that the step comes from; nil for a fact about the call.
+        package let origin: ResourceReference?
+        package var location: SourceLocation? { origin?.location }
+    }
+
+    /// One place that requests like this one may end at.
+    package struct Possibility: Sendable {
+        /// As written, `reviews/v2`; the cluster's name where no route took part.
+        package let destination: String
+        /// 0…1, of the requests that fall to the same route.
+        package let share: Double
+        /// Nil for a destination that dangles.
+        package let cluster: Cluster?
+        /// Those that the balancer chooses from.
+        package let endpoints: [Endpoint]
+    }
+
+    package let steps: [Step]
+    package let verdict: Verdict
+    package let possibilities: [Possibility]
+    /// The resource and line that decided; nil where the mesh has no say.
+    package let decidedBy: ResourceReference?
+    /// Nil for a connection that is carried as bytes, and where no route took part.
+    package let route: CompiledRoute?
+
+    package enum Verdict: Sendable {
+        case forward(Cluster)
+        case passthrough(Cluster?)
+        case respond(LocalResponse)
+        /// A connection that is carried as bytes is closed.
+        case refuse
+    }
+}
+
+extension Explanation: CustomStringConvertible {
+    /// A line for each step, the resource behind it in parentheses.
+    package var description: String {
+        steps.map { step in
+            "\(step.title): \(step.detail)" + (step.origin.map { " (\($0.key), \($0.location))" } ?? "")
+        }.joined(separator: "\n")
+    }
+}
+
+/// Tells how `decide` comes to its decision, for the same arguments.
+package func explain(
+    _ snapshot: RuntimeSnapshot, source: Source, destination: HTTPDestination, request: RequestView, entropy: UInt64
+) -> Explanation {
+    var story = StoryTrace(
+        request: request, source: source, destination: destination, policy: snapshot.outboundTrafficPolicy,
+        meshConfig: snapshot.meshConfig)
+    let decision = snapshot.decide(source, destination, request, entropy, trace: &story)
+    return withExtendedLifetime((snapshot, destination)) { story.explanation(of: decision) }
+}
+
+/// Tells how `decideTCP` comes to its decision, for the same arguments.
+package func explainTCP(_ snapshot: RuntimeSnapshot, source: Source, destination: HTTPDestination) -> Explanation {
+    let decision = decideTCP(snapshot, source: source, destination: destination)
+    var steps: [Explanation.Step] = []
+    if let port = destination.servicePort {
+        steps.append(.owned(destination.original, port))
+    } else {
+        steps.append(.unowned(destination.original))
+    }
+    let verdict: Explanation.Verdict
+    switch decision.verdict {
+    case .forward(let cluster):
+        verdict = .forward(cluster)
+        steps.append(.balancing(cluster))
+    case .passthrough(let cluster):
+        verdict = .passthrough(cluster)
+        if let cluster { steps.append(.kept(cluster, destination.original)) }
+    case .refuse:
+        verdict = .refuse
+    }
+    if destination.servicePort == nil {
+        steps.append(.outsideTheMesh(snapshot.outboundTrafficPolicy, snapshot.meshConfig, answer: "closed"))
+    }
+    return Explanation(
+        steps: steps, verdict: verdict, possibilities: decision.cluster.map { [.all(to: $0)] } ?? [],
+        decidedBy: decision.origin, route: nil)
+}
+
+/// What the agent's DNS makes of a name, as the first step of a story.
+package func explainName(
+    _ snapshot: RuntimeSnapshot, name: String, source: Source
+) -> (step: Explanation.Step, resolved: ResolvedName?) {
+    let namespace = source.identity.name.namespace
+    guard let resolved = snapshot.resolve(name: name, from: namespace) else {
+        let detail = "\"\(name)\" is no service to namespace \(namespace); the resolver that the workload asked answers"
+        return (Explanation.Step(title: "name", detail: detail, origin: nil), nil)
+    }
+    let addresses = resolved.addresses.map(\.description).joined(separator: ", ")
+    let meaning =
+        resolved.isHeadless
+        ? "headless: its ready endpoints' own addresses, \(addresses.isEmpty ? "none now" : addresses)"
+        : addresses.isEmpty ? "without an address" : addresses
+    return (
+        Explanation.Step(
+            title: "name", detail: "\"\(name)\" is \(resolved.host), \(meaning)", origin: resolved.origin), resolved
+    )
+}
