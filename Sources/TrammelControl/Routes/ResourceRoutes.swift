@@ -3,7 +3,9 @@ import TrammelCore
 
 /// The routes of the stored resources, and the forms in which an apply may come.
 extension ControlRoutes {
-    private static let applyFlags = ["dryRun", "prune", "selector", "strict", "warnUnknown", "skipUnimplemented"]
+    private static let applyQuery = [
+        "namespace", "dryRun", "prune", "selector", "strict", "warnUnknown", "skipUnimplemented",
+    ]
 
     static func resources(_ service: any ControlService) -> [Route] {
         func list(_ path: String) -> Route {
@@ -16,7 +18,7 @@ extension ControlRoutes {
             }
         }
         return [
-            Route("POST", "/v1/apply", .change, query: applyFlags, bodyLimit: Route.applyBody) { call in
+            Route("POST", "/v1/apply", .change, query: applyQuery, bodyLimit: Route.applyBody) { call in
                 try await Reply(service.apply(applyRequest(call)))
             },
             list("/v1/resources"),
@@ -56,6 +58,7 @@ extension ControlRoutes {
                 detail: "an apply of \(type) is not understood",
                 hint: "send YAML or JSON, with curl: -H 'content-type: application/yaml' --data-binary @FILE")
         }
+        request.namespace = call.query["namespace"] ?? request.namespace
         request.dryRun = try call.flag("dryRun") ?? request.dryRun
         request.prune = try call.flag("prune") ?? request.prune
         request.selector = call.query["selector"] ?? request.selector
