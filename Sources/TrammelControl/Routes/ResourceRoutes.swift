@@ -45,11 +45,11 @@ extension ControlRoutes {
         switch mediaType(call) {
         case "application/json":
             // A bare resource has a kind, which the message has not.
-            if let value = try? ControlJSON.decode(JSONValue.self, from: call.body), value["kind"] != nil {
-                request = try ApplyRequest(documents: [bareDocument(call)])
-            } else {
-                request = try ControlJSON.decodeStrictly(ApplyRequest.self, from: call.body)
-            }
+            let value = try ControlJSON.decode(JSONValue.self, from: call.body)
+            request =
+                try value["kind"] == nil
+                ? ControlJSON.decodeStrictly(ApplyRequest.self, from: call.body, parsed: value)
+                : ApplyRequest(documents: [bareDocument(call)])
         case nil, "application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml":
             request = try ApplyRequest(documents: [bareDocument(call)])
         case let type?:

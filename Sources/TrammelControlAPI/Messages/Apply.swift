@@ -18,6 +18,9 @@ package struct ApplyRequest: Codable, Hashable, Sendable {
     /// Skip, with a warning, documents of a kind that is not built yet; never one of `security.istio.io`.
     package var skipUnimplemented: Bool
 
+    /// The most bytes that an apply's body may have: 32 MiB.
+    package static let longestBody = 32 << 20
+
     /// One file as it was read, which may hold many YAML or JSON documents.
     package struct Document: Codable, Hashable, Sendable {
         /// The file's absolute path, `-` for standard input, `api` for a bare body: what errors and `explain` name.

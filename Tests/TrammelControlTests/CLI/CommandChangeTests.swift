@@ -147,6 +147,21 @@ struct CommandChangeTests {
         }
     }
 
+    @Test("more than the agent takes at once is refused, here or there")
+    func oversize() async throws {
+        try await RunningServer.with { server async throws in
+            // Line breaks double when they become JSON, so the first passes here and not there.
+            for (count, word) in [(20 << 20, "32 MiB"), (33 << 20, "hold more than 32 MiB")] {
+                let child = try await Trammel.run(
+                    "apply", "-f", "-", input: String(repeating: "\n", count: count),
+                    environment: ["TRAMMEL_SOCKET": server.socket])
+                #expect(child.status == 1)
+                #expect(child.errors.contains(word), "\(child.errors)")
+            }
+            #expect(server.agent.requests.isEmpty)
+        }
+    }
+
     @Test("delete by name and by file")
     func delete() async throws {
         try await RunningServer.with { server async throws in

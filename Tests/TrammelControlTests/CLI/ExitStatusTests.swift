@@ -91,6 +91,40 @@ struct ExitStatusTests {
         }
     }
 
+    @Test("something that speaks HTTP and is no agent is 1", arguments: ["200 OK", "500 No"])
+    func notAnAgent(status: String) async throws {
+        try await TemporaryDirectory.with { directory in
+            let answer = """
+                import socket,sys,subprocess
+                s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(); s.settimeout(20)
+                p = subprocess.Popen(sys.argv[2:] + ["--socket", sys.argv[1]], stderr=subprocess.PIPE)
+                c, _ = s.accept(); c.recv(65536)
+                c.sendall(b"HTTP/1.1 \(status)\\r\\ncontent-length: 6\\r\\n\\r\\n<html>")
+                p.wait(20)
+                print(p.returncode, p.stderr.read().decode(), end="")
+                """
+            let child = try await Child.run(
+                ["/usr/bin/python3", "-c", answer, directory + "/other.sock", Trammel.binary(), "status"])
+            #expect(child.output.hasPrefix("1 trammel: the agent"), "\(child.output)\(child.errors)")
+            #expect(child.output.contains("of one version"))
+        }
+    }
+
+    @Test("a socket whose path has to be quoted, or is relative")
+    func oddPath() async throws {
+        try await TemporaryDirectory.with { directory in
+            let odd = directory + "/a b%41ü?#"
+            try FileManager.default.createDirectory(atPath: odd, withIntermediateDirectories: false)
+            let server = RunningServer(agent: FakeAgent(), directory: odd)
+            try await server.serve { server async throws in
+                for path in [server.socket, "run/trammel.sock", "./run/trammel.sock"] {
+                    let child = try await Trammel.run(["status", "--socket", path], directory: odd)
+                    #expect(child.status == 0, "\(child.errors)")
+                }
+            }
+        }
+    }
+
     @Test("a user who may not is told which group to join", .enabled(if: getuid() == 0, "takes root"))
     func forbidden() async throws {
         try await RunningServer.with { server async throws in
