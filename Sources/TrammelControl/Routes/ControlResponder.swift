@@ -15,7 +15,7 @@ struct ControlContext: RequestContext {
     init(source: ApplicationRequestContextSource) {
         coreContext = .init(source: source)
         channel = source.channel
-        peer = PeerConnection.currentPeer
+        peer = Peer.current
     }
 }
 
