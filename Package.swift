@@ -90,7 +90,8 @@ let package = Package(
         .executableTarget(
             name: "trammel",
             dependencies: [
-                "TrammelCore", "TrammelControlAPI", "TrammelConfig", arguments, .product(name: "Yams", package: "Yams"),
+                "TrammelCore", "TrammelControlAPI", "TrammelConfig", "CTrammelRE2", arguments,
+                .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: swiftSettings),
 

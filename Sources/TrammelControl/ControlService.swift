@@ -3,8 +3,8 @@ package import TrammelControlAPI
 /// What the control API is a thin face of: the agent, as far as people and programs may ask or change it.
 ///
 /// The harness in this module decodes a request, checks who asks, calls one of these, and encodes what comes back. An
-/// error is answered as a problem document: a `TrammelError` by its kind, a `Problem` as it is, anything else as the
-/// agent's own fault (500). Who may call is settled before the call.
+/// error is answered as a problem document: a `TrammelError` by its kind, `ConfigErrors` with the place of each, a
+/// `Problem` as it is, anything else as the agent's own fault (500). Who may call is settled before the call.
 package protocol ControlService: Sendable {
     func status() async throws -> AgentStatus
     func version() async -> AgentVersion

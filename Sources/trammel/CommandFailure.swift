@@ -1,4 +1,5 @@
 import Glibc
+import TrammelConfig
 import TrammelControlAPI
 import TrammelCore
 
@@ -35,10 +36,12 @@ struct CommandFailure: Error {
 
     /// One line for each fault of a document.
     init(_ items: [Problem.Item]) {
-        lines = items.map { item in
-            let place = item.file.map { file in item.line.map { "\(file):\($0): " } ?? "\(file): " } ?? ""
-            return Self.line((item.detail.hasPrefix(place) ? "" : place) + item.detail, hint: item.hint)
-        }
+        lines = items.map { Self.line($0.description, hint: nil) }
+        status = Self.failed
+    }
+
+    init(_ errors: ConfigErrors) {
+        lines = errors.description.split(separator: "\n").map { Self.line(String($0), hint: nil) }
         status = Self.failed
     }
 

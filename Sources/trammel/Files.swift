@@ -4,8 +4,8 @@ import TrammelControlAPI
 
 /// Reads what `-f` names: files, a directory's `*.yaml`, `*.yml` and `*.json` in order, or standard input.
 enum Files {
-    /// The most that an apply may hold, as the agent has it: 32 MiB, with room for the JSON around it.
-    private static let limit = 31 << 20
+    /// The most that is read: 32 MiB, which is what the agent takes at once.
+    private static let limit = 32 << 20
 
     static func read(_ names: [String]) throws -> [ApplyRequest.Document] {
         var documents: [ApplyRequest.Document] = []
@@ -14,7 +14,7 @@ enum Files {
             let document = try read(path)
             total += document.text.utf8.count
             guard total <= limit else {
-                throw CommandFailure("the files hold more than 31 MiB", hint: "apply them in parts")
+                throw CommandFailure("the files hold more than 32 MiB", hint: "apply them in parts")
             }
             documents.append(document)
         }

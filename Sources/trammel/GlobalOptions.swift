@@ -22,8 +22,10 @@ struct GlobalOptions: ParsableArguments {
     var namespace: String?
 
     var socketPath: String {
-        if let socket { return socket }
-        if let named = getenv("TRAMMEL_SOCKET").map({ String(cString: $0) }), !named.isEmpty { return named }
+        if let socket { return Files.absolute(socket) }
+        if let named = getenv("TRAMMEL_SOCKET").map({ String(cString: $0) }), !named.isEmpty {
+            return Files.absolute(named)
+        }
         return ControlClient.defaultSocket
     }
 

@@ -14,7 +14,7 @@ struct Trammel: AsyncParsableCommand {
             """,
         subcommands: [
             StatusCommand.self, AttachCommand.self, DetachCommand.self, WorkloadsCommand.self, ApplyCommand.self,
-            GetCommand.self, DeleteCommand.self, ServicesCommand.self, EndpointsCommand.self,
+            ValidateCommand.self, GetCommand.self, DeleteCommand.self, ServicesCommand.self, EndpointsCommand.self,
             ConnectionsCommand.self, ExplainCommand.self, RulesCommand.self, VersionCommand.self,
             CompletionCommand.self,
         ])

@@ -23,6 +23,43 @@ struct ControlServerTests {
         }
     }
 
+    @Test("a request under way is answered before the server stops, and idle connections do not hold it up")
+    func drain() async throws {
+        try await TemporaryDirectory.with { directory in
+            let running = RunningServer(agent: FakeAgent(), directory: directory)
+            let (asked, answer) = running.agent.holdExplanations()
+            let (listening, listens) = AsyncStream.makeStream(of: Void.self)
+            let (stopping, stop) = AsyncStream.makeStream(of: Void.self)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { () async throws in
+                    try await running.serve { _ async throws in
+                        listens.finish()
+                        for await _ in stopping {}
+                    }
+                }
+                for await _ in listening {}
+                group.addTask { () async throws in
+                    let explanation = try await ControlClient.with(socket: running.socket) {
+                        try await $0.explain(ExplainRequest(from: "default/a", to: "b:80"))
+                    }
+                    #expect(explanation == Sample.explanation)
+                }
+                try await ControlClient.with(socket: running.socket) { idle in
+                    _ = try await idle.version()
+                    for await _ in asked { break }
+                    stop.finish()
+                    // Nobody new is let in: the shutdown has begun.
+                    while UnixSocketProbe.connect(to: running.socket) == 0 { await Task.yield() }
+                    let begun = ContinuousClock.now
+                    answer()
+                    try await group.waitForAll()
+                    // Else it would have waited for the idle connection, and then cut it off after 5 s.
+                    #expect(ContinuousClock.now - begun < .seconds(4))
+                }
+            }
+        }
+    }
+
     @Test("the socket that a dead agent left behind is replaced")
     func staleSocket() async throws {
         try await TemporaryDirectory.with { directory in

@@ -22,19 +22,24 @@ struct MessageTests {
         #expect(try ControlJSON.encode(value) == bytes)
     }
 
-    @Test("times are RFC 3339 in UTC with milliseconds", arguments: [
-        (0, "1970-01-01T00:00:00.000Z"), (1_795_235_932_120, "2026-11-21T04:38:52.120Z"),
-        (951_782_399_999, "2000-02-28T23:59:59.999Z"), (4_107_542_400_007, "2100-03-01T00:00:00.007Z"),
-    ])
+    @Test(
+        "times are RFC 3339 in UTC with milliseconds",
+        arguments: [
+            (0, "1970-01-01T00:00:00.000Z"), (1_795_235_932_120, "2026-11-21T04:38:52.120Z"),
+            (951_782_399_999, "2000-02-28T23:59:59.999Z"), (4_107_542_400_007, "2100-03-01T00:00:00.007Z"),
+        ])
     func time(milliseconds: Int64, text: String) {
         #expect(Timestamp(milliseconds: milliseconds).description == text)
         #expect(Timestamp(text) == Timestamp(milliseconds: milliseconds))
     }
 
-    @Test("what is no such time is not read as one", arguments: [
-        "", "2026-11-21", "2026-11-21T04:38:52Z", "2026-11-21T04:38:52.120", "2026-11-21T04:38:52.120+01:00",
-        "2026-11-21 04:38:52.120Z", "2026-1a-21T04:38:52.120Z", "2026-11-21T04:38:52.120Z ", "２026-11-21T04:38:52.1Z",
-    ])
+    @Test(
+        "what is no such time is not read as one",
+        arguments: [
+            "", "2026-11-21", "2026-11-21T04:38:52Z", "2026-11-21T04:38:52.120", "2026-11-21T04:38:52.120+01:00",
+            "2026-11-21 04:38:52.120Z", "2026-1a-21T04:38:52.120Z", "2026-11-21T04:38:52.120Z ",
+            "２026-11-21T04:38:52.1Z",
+        ])
     func badTime(text: String) {
         #expect(Timestamp(text) == nil)
     }
@@ -54,9 +59,11 @@ struct MessageTests {
         #expect(KindNames.nearest(to: "pods") == nil)
     }
 
-    @Test("a misspelt name finds what it was meant to be, and nothing far-fetched", arguments: [
-        ("labls", "labels"), ("Netns", "netns"), ("faliureMode", "failureMode"), ("zzzzzz", nil), ("", nil),
-    ])
+    @Test(
+        "a misspelt name finds what it was meant to be, and nothing far-fetched",
+        arguments: [
+            ("labls", "labels"), ("Netns", "netns"), ("faliureMode", "failureMode"), ("zzzzzz", nil), ("", nil),
+        ])
     func nearest(name: String, expected: String?) {
         #expect(NearestName.of(name, among: AttachRequest.memberNames) == expected)
     }
@@ -73,19 +80,26 @@ struct MessageTests {
         try request.check()
     }
 
-    @Test("names and labels are those of Kubernetes", arguments: [
-        ("a", ["app": ""]), ("reviews-v1.2", ["app.kubernetes.io/name": "a_B.c-1"]),
-        (String(repeating: "x", count: 253), [String(repeating: "k", count: 63): String(repeating: "v", count: 63)]),
-    ])
+    @Test(
+        "names and labels are those of Kubernetes",
+        arguments: [
+            ("a", ["app": ""]), ("reviews-v1.2", ["app.kubernetes.io/name": "a_B.c-1"]),
+            (
+                String(repeating: "x", count: 253),
+                [String(repeating: "k", count: 63): String(repeating: "v", count: 63)]
+            ),
+        ])
     func goodNames(name: String, labels: [String: String]) throws {
         try AttachRequest(name: name, labels: labels, pid: 1).check()
     }
 
-    @Test("other names and labels are refused", arguments: [
-        ("", [:]), ("a_b", [:]), ("-a", [:]), ("a-", [:]), ("ä", [:]), (String(repeating: "x", count: 254), [:]),
-        ("a", ["": "x"]), ("a", ["a/b/c": "x"]), ("a", ["A/b": "x"]), ("a", ["/b": "x"]), ("a", ["b": "x y"]),
-        ("a", ["b": String(repeating: "v", count: 64)]),
-    ] as [(String, [String: String])])
+    @Test(
+        "other names and labels are refused",
+        arguments: [
+            ("", [:]), ("a_b", [:]), ("-a", [:]), ("a-", [:]), ("ä", [:]), (String(repeating: "x", count: 254), [:]),
+            ("a", ["": "x"]), ("a", ["a/b/c": "x"]), ("a", ["A/b": "x"]), ("a", ["/b": "x"]), ("a", ["b": "x y"]),
+            ("a", ["b": String(repeating: "v", count: 64)]),
+        ] as [(String, [String: String])])
     func badNames(name: String, labels: [String: String]) {
         let error = #expect(throws: TrammelError.self) {
             try AttachRequest(name: name, labels: labels, pid: 1).check()

@@ -11,6 +11,9 @@ package struct Peer: Hashable, Sendable {
     /// The effective group and the supplementary groups.
     package let groups: Set<UInt32>
 
+    /// The peer of the connection that the current task serves.
+    @TaskLocal static var current: Peer?
+
     package init(pid: Int32, uid: UInt32, groups: Set<UInt32>) {
         self.pid = pid
         self.uid = uid

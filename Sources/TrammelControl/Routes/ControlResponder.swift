@@ -15,7 +15,7 @@ struct ControlContext: RequestContext {
     init(source: ApplicationRequestContextSource) {
         coreContext = .init(source: source)
         channel = source.channel
-        peer = PeerConnection.currentPeer
+        peer = Peer.current
     }
 }
 
@@ -26,6 +26,8 @@ struct ControlResponder: HTTPResponder {
     let access: AccessPolicy?
     /// How long a client may take over a request's body.
     let bodyDeadline: TimeAmount
+    /// Where it is written who changed what, and what the agent failed at.
+    let logger: Logger
 
     func respond(to request: Request, context: ControlContext) async throws -> Response {
         var reply: Reply
@@ -43,8 +45,13 @@ struct ControlResponder: HTTPResponder {
             reply.allow = error.allowed
         } catch {
             let problem = Problem(reporting: error)
-            if problem.status == 500 { context.logger.error("\(request.method) \(request.uri.path): \(error)") }
+            if problem.status == 500 { logger.error("\(request.method) \(request.uri.path): \(error)") }
             reply = Reply(problem)
+        }
+        if request.method != .get, let peer = context.peer {
+            logger.info(
+                "\(request.method) \(request.uri.path)",
+                metadata: ["uid": "\(peer.uid)", "pid": "\(peer.pid)", "status": "\(reply.status)"])
         }
         var response = Response(
             status: .init(code: reply.status), headers: reply.fields,

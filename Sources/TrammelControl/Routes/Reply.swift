@@ -1,5 +1,6 @@
 import HTTPTypes
 import NIOCore
+import TrammelConfig
 import TrammelControlAPI
 import TrammelCore
 
@@ -46,6 +47,8 @@ extension Problem {
             self = problem
         case let error as TrammelError:
             self.init(error)
+        case let errors as ConfigErrors:
+            self.init(errors)
         case is NIOTooManyBytesError:
             self.init(
                 status: 413, code: "body-too-large", title: "Too large", detail: "the body is larger than is accepted",

@@ -3,7 +3,9 @@ import TrammelCore
 
 /// The routes of the stored resources, and the forms in which an apply may come.
 extension ControlRoutes {
-    private static let applyFlags = ["dryRun", "prune", "selector", "strict", "warnUnknown", "skipUnimplemented"]
+    private static let applyQuery = [
+        "namespace", "dryRun", "prune", "selector", "strict", "warnUnknown", "skipUnimplemented",
+    ]
 
     static func resources(_ service: any ControlService) -> [Route] {
         func list(_ path: String) -> Route {
@@ -16,7 +18,7 @@ extension ControlRoutes {
             }
         }
         return [
-            Route("POST", "/v1/apply", .change, query: applyFlags, bodyLimit: Route.applyBody) { call in
+            Route("POST", "/v1/apply", .change, query: applyQuery, bodyLimit: Route.applyBody) { call in
                 try await Reply(service.apply(applyRequest(call)))
             },
             list("/v1/resources"),
@@ -43,11 +45,11 @@ extension ControlRoutes {
         switch mediaType(call) {
         case "application/json":
             // A bare resource has a kind, which the message has not.
-            if let value = try? ControlJSON.decode(JSONValue.self, from: call.body), value["kind"] != nil {
-                request = try ApplyRequest(documents: [bareDocument(call)])
-            } else {
-                request = try ControlJSON.decodeStrictly(ApplyRequest.self, from: call.body)
-            }
+            let value = try ControlJSON.decode(JSONValue.self, from: call.body)
+            request =
+                try value["kind"] == nil
+                ? ControlJSON.decodeStrictly(ApplyRequest.self, from: call.body, parsed: value)
+                : ApplyRequest(documents: [bareDocument(call)])
         case nil, "application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml":
             request = try ApplyRequest(documents: [bareDocument(call)])
         case let type?:
@@ -56,6 +58,7 @@ extension ControlRoutes {
                 detail: "an apply of \(type) is not understood",
                 hint: "send YAML or JSON, with curl: -H 'content-type: application/yaml' --data-binary @FILE")
         }
+        request.namespace = call.query["namespace"] ?? request.namespace
         request.dryRun = try call.flag("dryRun") ?? request.dryRun
         request.prune = try call.flag("prune") ?? request.prune
         request.selector = call.query["selector"] ?? request.selector

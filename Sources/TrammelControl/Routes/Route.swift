@@ -49,8 +49,7 @@ struct Route: Sendable {
 
     /// The limit of every body but that of an apply.
     static let smallBody = 64 << 10
-    /// The limit of an apply's body: 32 MiB.
-    static let applyBody = 32 << 20
+    static let applyBody = ApplyRequest.longestBody
 }
 
 /// A request after its route was found and its caller was let in.

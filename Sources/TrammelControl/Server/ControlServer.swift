@@ -22,7 +22,7 @@ package struct ControlLimits: Sendable {
 
 /// Serves the control API on a Unix socket that every user may connect to and few may use.
 ///
-/// `run` returns when its task is cancelled, after the socket file is removed.
+/// `run` returns when its task is cancelled, after requests under way are answered and the socket file is removed.
 package struct ControlServer: Sendable {
     private let service: any ControlService
     private let file: SocketFile
@@ -50,7 +50,8 @@ package struct ControlServer: Sendable {
         let opened = Mutex<Result<SocketFile.Identity, any Error>?>(nil)
         defer { if case .success(let identity)? = opened.withLock({ $0 }) { file.remove(identity) } }
         let responder = ControlResponder(
-            routes: ControlRoutes.all(of: service), access: access, bodyDeadline: limits.bodyDeadline)
+            routes: ControlRoutes.all(of: service), access: access, bodyDeadline: limits.bodyDeadline,
+            logger: logger)
         let limits = limits
         let application = Application(
             responder: responder, server: HTTPServerBuilder { PeerChannel(limits: limits, responder: $0) },
@@ -94,7 +95,8 @@ package struct MetricsServer: Sendable {
         limits.connections = ConnectionLimits(root: 64, others: 64, perUser: 64)
         let application = Application(
             responder: ControlResponder(
-                routes: ControlRoutes.metricsOnly(of: service), access: nil, bodyDeadline: limits.bodyDeadline),
+                routes: ControlRoutes.metricsOnly(of: service), access: nil, bodyDeadline: limits.bodyDeadline,
+                logger: logger),
             server: HTTPServerBuilder { [limits] in PeerChannel(limits: limits, responder: $0) },
             configuration: ApplicationConfiguration(
                 address: .hostname(address.address.description, port: Int(address.port))),
@@ -106,10 +108,20 @@ package struct MetricsServer: Sendable {
     }
 }
 
-/// Runs until the task is cancelled, which is the way to stop and no failure.
+/// Runs until the task is cancelled, which is the way to stop and no failure: requests under way are then finished
+/// first, for as long as a few seconds.
 private func serve(_ application: some ApplicationProtocol, at place: String) async throws {
+    var configuration = ServiceGroupConfiguration(services: [application], logger: application.logger)
+    configuration.maximumGracefulShutdownDuration = .seconds(5)
+    let group = ServiceGroup(configuration: configuration)
+    // A task of its own: the cancellation of ours is to begin the shutdown, not to cut requests off.
+    let running = Task { try await group.run() }
     do {
-        try await application.run()
+        try await withTaskCancellationHandler {
+            try await running.value
+        } onCancel: {
+            Task { await group.triggerGracefulShutdown() }
+        }
     } catch is CancellationError {
         return
     } catch let error as IOError {

@@ -16,9 +16,6 @@ struct PeerConnection: ServerChildChannelValue {
     let admitted: Bool
 
     var channel: any Channel { http.channel }
-
-    /// The peer of the connection that the current task serves.
-    @TaskLocal static var currentPeer: Peer?
 }
 
 /// HTTP/1.1 for the control API: hummingbird's channel, with the peer's credentials carried beside it and bounds on
@@ -62,7 +59,7 @@ struct PeerChannel: ServerChildChannel {
 
     func handle(value: PeerConnection, logger: Logger) async {
         guard value.admitted else { return await turnAway(value, logger: logger) }
-        await PeerConnection.$currentPeer.withValue(value.peer) {
+        await Peer.$current.withValue(value.peer) {
             await http1.handle(value: value.http, logger: logger)
         }
     }

@@ -9,8 +9,15 @@ extension ControlClient {
     }
 
     package func apply(_ request: ApplyRequest) async throws -> ApplyResult {
-        try await send(
-            Call("POST", "v1", "apply", body: ControlJSON.encode(request), timeout: 120), as: ApplyResult.self)
+        let body = try ControlJSON.encode(request)
+        // Told here: an agent that refuses in the middle of a body is heard only if the client is quick.
+        guard body.count <= ApplyRequest.longestBody else {
+            throw Problem(
+                status: 413, code: "body-too-large", title: "Too large",
+                detail: "as JSON the documents take \(body.count) bytes, the agent takes 32 MiB at once",
+                hint: "apply them in parts")
+        }
+        return try await send(Call("POST", "v1", "apply", body: body, timeout: 120), as: ApplyResult.self)
     }
 
     package func resources(_ query: ResourceQuery) async throws -> [StoredResource] {

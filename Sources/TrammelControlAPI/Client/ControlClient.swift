@@ -103,7 +103,12 @@ package struct ControlClient: Sendable {
 
     /// Sends `call` and decodes the answer.
     package func send<Message: Decodable>(_ call: Call, as type: Message.Type) async throws -> Message {
-        try await ControlJSON.decode(type, from: send(call).body)
+        let answer = try await send(call)
+        do {
+            return try ControlJSON.decode(type, from: answer.body)
+        } catch {
+            throw Self.notUnderstood("the agent's answer to \(call.method) \(call.target) is not understood")
+        }
     }
 
     private static func describe(_ error: any Error, seconds: Int64) -> String {
@@ -119,10 +124,13 @@ package struct ControlClient: Sendable {
         {
             return problem
         }
-        return Problem(
-            status: answer.status, code: "not-an-agent", title: "Unexpected answer",
-            detail: "the agent answered \(answer.status) without saying why",
-            hint: "check with `trammel version` that the command and the agent are of one version")
+        return notUnderstood("the agent answered \(answer.status) without saying why")
+    }
+
+    private static func notUnderstood(_ detail: String) -> Problem {
+        Problem(
+            status: 502, code: "unexpected-answer", title: "Unexpected answer", detail: detail,
+            hint: "check that `trammel` and `trammeld` are of one version, and that the socket is the agent's")
     }
 }
 

@@ -22,10 +22,12 @@ package enum ControlJSON {
 
     /// As `decode`, and refuses any member that the message does not have: nothing that a user writes is ignored.
     /// - Throws: `TrammelError` of kind `invalid`, code `malformed-json` or `unknown-member`.
+    ///
+    /// - Parameter parsed: the same bytes as a value, where the caller has it already.
     package static func decodeStrictly<Message: StrictMessage>(
-        _ type: Message.Type, from bytes: [UInt8]
+        _ type: Message.Type, from bytes: [UInt8], parsed: JSONValue? = nil
     ) throws -> Message {
-        guard case .object(let members) = try decode(JSONValue.self, from: bytes) else {
+        guard case .object(let members) = try parsed ?? decode(JSONValue.self, from: bytes) else {
             throw TrammelError(
                 .invalid, code: "malformed-json", "the body is JSON but not an object",
                 hint: "send an object with the members \(type.memberNames.joined(separator: ", "))")

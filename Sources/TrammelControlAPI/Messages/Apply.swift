@@ -3,6 +3,8 @@
 /// As JSON this message; as `application/yaml` the bare text of one file, with the settings in the query.
 package struct ApplyRequest: Codable, Hashable, Sendable {
     package var documents: [Document]
+    /// The namespace of documents that name none.
+    package var namespace: String
     /// Say what would happen and change nothing.
     package var dryRun: Bool
     /// Delete the resources that came through the API, match `selector` and are not among `documents`.
@@ -15,6 +17,9 @@ package struct ApplyRequest: Codable, Hashable, Sendable {
     package var warnUnknown: Bool
     /// Skip, with a warning, documents of a kind that is not built yet; never one of `security.istio.io`.
     package var skipUnimplemented: Bool
+
+    /// The most bytes that an apply's body may have: 32 MiB.
+    package static let longestBody = 32 << 20
 
     /// One file as it was read, which may hold many YAML or JSON documents.
     package struct Document: Codable, Hashable, Sendable {
@@ -29,10 +34,12 @@ package struct ApplyRequest: Codable, Hashable, Sendable {
     }
 
     package init(
-        documents: [Document], dryRun: Bool = false, prune: Bool = false, selector: String? = nil,
+        documents: [Document], namespace: String = "default", dryRun: Bool = false, prune: Bool = false,
+        selector: String? = nil,
         strict: Bool = false, warnUnknown: Bool = false, skipUnimplemented: Bool = false
     ) {
         self.documents = documents
+        self.namespace = namespace
         self.dryRun = dryRun
         self.prune = prune
         self.selector = selector
@@ -45,6 +52,7 @@ package struct ApplyRequest: Codable, Hashable, Sendable {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         func flag(_ key: CodingKeys) throws -> Bool { try container.decodeIfPresent(Bool.self, forKey: key) ?? false }
         documents = try container.decode([Document].self, forKey: .documents)
+        namespace = try container.decodeIfPresent(String.self, forKey: .namespace) ?? "default"
         dryRun = try flag(.dryRun)
         prune = try flag(.prune)
         selector = try container.decodeIfPresent(String.self, forKey: .selector)
@@ -54,7 +62,7 @@ package struct ApplyRequest: Codable, Hashable, Sendable {
     }
 
     enum CodingKeys: String, CodingKey, CaseIterable {
-        case documents, dryRun, prune, selector, strict, warnUnknown, skipUnimplemented
+        case documents, namespace, dryRun, prune, selector, strict, warnUnknown, skipUnimplemented
     }
 }
 

@@ -2,7 +2,7 @@ package import TrammelCore
 
 /// An error as the API answers it: RFC 9457 `application/problem+json`.
 ///
-/// `kind`, `namespace`, `name`, `field`, `file` and `line` say which resource is at fault, where that is known. An
+/// `kind`, `namespace`, `name`, `field`, `file`, `line` and `column` say which resource is at fault, where that is known. An
 /// apply may be refused for several reasons at once: all of them stand in `errors`, the first of them in the problem
 /// itself.
 package struct Problem: Error, Codable, Hashable, Sendable {
@@ -23,6 +23,8 @@ package struct Problem: Error, Codable, Hashable, Sendable {
     package var file: String?
     /// From 1.
     package var line: Int?
+    /// From 1.
+    package var column: Int?
     package var errors: [Item]?
 
     /// One of several faults in what was applied.
@@ -35,10 +37,11 @@ package struct Problem: Error, Codable, Hashable, Sendable {
         package var field: String?
         package var file: String?
         package var line: Int?
+        package var column: Int?
 
         package init(
             detail: String, hint: String? = nil, kind: String? = nil, namespace: String? = nil, name: String? = nil,
-            field: String? = nil, file: String? = nil, line: Int? = nil
+            field: String? = nil, file: String? = nil, line: Int? = nil, column: Int? = nil
         ) {
             self.detail = detail
             self.hint = hint
@@ -48,6 +51,7 @@ package struct Problem: Error, Codable, Hashable, Sendable {
             self.field = field
             self.file = file
             self.line = line
+            self.column = column
         }
     }
 
@@ -76,6 +80,7 @@ package struct Problem: Error, Codable, Hashable, Sendable {
         field = items.first?.field
         file = items.first?.file
         line = items.first?.line
+        column = items.first?.column
         errors = items.count > 1 ? items : nil
     }
 
@@ -89,12 +94,27 @@ package struct Problem: Error, Codable, Hashable, Sendable {
         errors ?? [
             Item(
                 detail: detail, hint: hint, kind: kind, namespace: namespace, name: name, field: field, file: file,
-                line: line)
+                line: line, column: column)
         ]
     }
 
     package static let mediaType = "application/problem+json"
     private static let typePrefix = "urn:trammel:problem:"
+}
+
+extension Problem.Item: CustomStringConvertible {
+    /// One line in the form of compilers: `canary.yaml:12:7: VirtualService default/reviews: spec.http[0]: …; …`.
+    package var description: String {
+        var text = ""
+        if let file {
+            text += ([file] + [line, column].compactMap { $0.map(String.init) }).joined(separator: ":") + ": "
+        }
+        if let kind, let name { text += "\(kind) \(namespace.map { "\($0)/" } ?? "")\(name): " }
+        if let field, !field.isEmpty { text += "\(field): " }
+        text += detail
+        if let hint { text += "; \(hint)" }
+        return text
+    }
 }
 
 extension TrammelError.Kind {

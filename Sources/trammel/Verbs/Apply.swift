@@ -12,7 +12,10 @@ struct ApplyCommand: AsyncParsableCommand {
 
     @OptionGroup var global: GlobalOptions
     @OptionGroup var files: FileOptions
-    @OptionGroup var decoding: DecodingOptions
+    @OptionGroup var decoding: DecodingFlags
+
+    @Flag(name: .long, help: "A reference to something that does not exist is an error rather than a warning.")
+    var strict = false
 
     @Flag(name: .long, help: "Say what would change and change nothing.")
     var dryRun = false
@@ -31,8 +34,9 @@ struct ApplyCommand: AsyncParsableCommand {
 
     func run() async throws {
         let request = ApplyRequest(
-            documents: try Files.read(files.file), dryRun: dryRun, prune: prune, selector: selector,
-            strict: decoding.strict, warnUnknown: decoding.warnUnknown,
+            documents: try Files.read(files.file), namespace: global.namespace ?? "default", dryRun: dryRun,
+            prune: prune, selector: selector,
+            strict: strict, warnUnknown: decoding.warnUnknown,
             skipUnimplemented: decoding.skipUnimplemented)
         let result = try await global.withAgent { try await $0.apply(request) }
         StandardError.warn(result.warnings + result.results.flatMap(\.warnings))
@@ -57,18 +61,4 @@ struct FileOptions: ParsableArguments {
     func validate() throws {
         guard file.count(where: { $0 == "-" }) <= 1 else { throw ValidationError("-f - can be given once only") }
     }
-}
-
-/// How strictly documents are judged.
-struct DecodingOptions: ParsableArguments {
-    @Flag(name: .long, help: "A reference to something that does not exist is an error rather than a warning.")
-    var strict = false
-
-    @Flag(name: .long, help: "A field that is not known is a warning rather than an error.")
-    var warnUnknown = false
-
-    @Flag(
-        name: .long,
-        help: "Skip, with a warning, documents of a kind that is not built yet; never one of security.istio.io.")
-    var skipUnimplemented = false
 }

@@ -29,7 +29,8 @@ struct CommandChangeTests {
             #expect(good.status == 0)
             #expect(
                 good.output
-                    == "shop/web attached: netns \(server.directory)/ns/web, captured by tproxy (the kernel can do it)\n")
+                    == "shop/web attached: netns \(server.directory)/ns/web, captured by tproxy (the kernel can do it)\n"
+            )
             #expect(good.errors == "warning: 2 older connections stay uncaptured\n")
             #expect(
                 server.agent.requests == [
@@ -93,7 +94,7 @@ struct CommandChangeTests {
             }
             let child = try await Trammel.run(
                 "apply", "-f", "conf", "-f", "-", "-f", "./conf/b.yml", "--dry-run", "--prune", "-l", "app=a",
-                "--strict", "--warn-unknown", "--skip-unimplemented", input: "stdin",
+                "--strict", "-n", "shop", "--warn-unknown", "--skip-unimplemented", input: "stdin",
                 environment: ["TRAMMEL_SOCKET": server.socket], directory: directory)
             #expect(child.status == 0)
             #expect(
@@ -110,10 +111,11 @@ struct CommandChangeTests {
                     """)
             let expected = ApplyRequest(
                 documents: [
-                    .init(path: directory + "/conf/a.yaml", text: "ä"), .init(path: directory + "/conf/b.yml", text: "b"),
+                    .init(path: directory + "/conf/a.yaml", text: "ä"),
+                    .init(path: directory + "/conf/b.yml", text: "b"),
                     .init(path: directory + "/conf/c.json", text: "{}"), .init(path: "-", text: "stdin"),
                     .init(path: directory + "/conf/b.yml", text: "b"),
-                ], dryRun: true, prune: true, selector: "app=a", strict: true, warnUnknown: true,
+                ], namespace: "shop", dryRun: true, prune: true, selector: "app=a", strict: true, warnUnknown: true,
                 skipUnimplemented: true)
             #expect(server.agent.requests == [.apply(expected)])
         }
@@ -126,8 +128,11 @@ struct CommandChangeTests {
                 with: Problem(
                     code: "invalid-configuration",
                     items: [
-                        .init(detail: "unknown field \"matcj\"", hint: "did you mean \"match\"?", file: "/a.yaml", line: 9),
-                        .init(detail: "/b.yaml:2: weight\nis negative", file: "/b.yaml", line: 2),
+                        .init(
+                            detail: "unknown field \"matcj\"", hint: "did you mean \"match\"?",
+                            kind: "VirtualService", namespace: "default", name: "reviews", field: "spec.http[0]",
+                            file: "/a.yaml", line: 9, column: 5),
+                        .init(detail: "weight\nis negative", file: "/b.yaml", line: 2),
                     ]))
             let child = try await Trammel.run(
                 "apply", "-f", "-", input: "x", environment: ["TRAMMEL_SOCKET": server.socket])
@@ -135,10 +140,25 @@ struct CommandChangeTests {
             #expect(child.output == "")
             #expect(
                 child.errors == """
-                    trammel: /a.yaml:9: unknown field "matcj"; did you mean "match"?
+                    trammel: /a.yaml:9:5: VirtualService default/reviews: spec.http[0]: unknown field "matcj"; did you mean "match"?
                     trammel: /b.yaml:2: weight is negative
 
                     """)
+        }
+    }
+
+    @Test("more than the agent takes at once is refused, here or there")
+    func oversize() async throws {
+        try await RunningServer.with { server async throws in
+            // Line breaks double when they become JSON, so the first passes here and not there.
+            for (count, word) in [(20 << 20, "32 MiB"), (33 << 20, "hold more than 32 MiB")] {
+                let child = try await Trammel.run(
+                    "apply", "-f", "-", input: String(repeating: "\n", count: count),
+                    environment: ["TRAMMEL_SOCKET": server.socket])
+                #expect(child.status == 1)
+                #expect(child.errors.contains(word), "\(child.errors)")
+            }
+            #expect(server.agent.requests.isEmpty)
         }
     }
 
@@ -149,7 +169,8 @@ struct CommandChangeTests {
             let named = try await Trammel.run("delete", "vs", "a", "shop/b", environment: environment)
             #expect(named.output == "VirtualService default/a deleted\nVirtualService shop/b deleted\n")
             let file = try await Trammel.run(
-                "delete", "-f", "-", input: """
+                "delete", "-f", "-",
+                input: """
                     kind: Service
                     metadata: {name: c}
                     ---

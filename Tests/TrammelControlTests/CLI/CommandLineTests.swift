@@ -6,85 +6,87 @@ import TrammelCore
 
 @Suite("The command line")
 struct CommandLineTests {
-    @Test("tables, with more columns when wide", arguments: [
-        (
-            "workloads -o table",
-            """
-            NAMESPACE  NAME         TARGET             STATE     CAPTURE   ADDRESSES         CONNECTIONS
-            default    productpage  netns productpage  attached  tproxy    10.1.0.2,fd00::2  3
-            shop       reviews-v1   pid 812            degraded  redirect  -                 0
+    @Test(
+        "tables, with more columns when wide",
+        arguments: [
+            (
+                "workloads -o table",
+                """
+                NAMESPACE  NAME         TARGET             STATE     CAPTURE   ADDRESSES         CONNECTIONS
+                default    productpage  netns productpage  attached  tproxy    10.1.0.2,fd00::2  3
+                shop       reviews-v1   pid 812            degraded  redirect  -                 0
 
-            """
-        ),
-        (
-            "services",
-            """
-            NAMESPACE  NAME     ADDRESSES              PORTS           READY
-            default    reviews  240.240.0.1,2001:2::1  9080>8080/http  1/2
-            shop       redis    headless               6379/redis      0/0
+                """
+            ),
+            (
+                "services",
+                """
+                NAMESPACE  NAME     ADDRESSES              PORTS           READY
+                default    reviews  240.240.0.1,2001:2::1  9080>8080/http  1/2
+                shop       redis    headless               6379/redis      0/0
 
-            """
-        ),
-        (
-            "services -n shop -o wide",
-            """
-            NAMESPACE  NAME   ADDRESSES  PORTS       READY  HOSTS       SOURCE
-            shop       redis  headless   6379/redis  0/0    redis.shop  -
+                """
+            ),
+            (
+                "services -n shop -o wide",
+                """
+                NAMESPACE  NAME   ADDRESSES  PORTS       READY  HOSTS       SOURCE
+                shop       redis  headless   6379/redis  0/0    redis.shop  -
 
-            """
-        ),
-        (
-            "endpoints reviews",
-            """
-            SERVICE          PORT  ADDRESS        WORKLOAD         SUBSETS  HEALTH    CONNECTIONS
-            default/reviews  9080  10.1.0.3:8080  shop/reviews-v1  v1       ready     2
-            default/reviews  9080  10.1.0.4:8080  -                -        notReady  0
+                """
+            ),
+            (
+                "endpoints reviews",
+                """
+                SERVICE          PORT  ADDRESS        WORKLOAD         SUBSETS  HEALTH    CONNECTIONS
+                default/reviews  9080  10.1.0.3:8080  shop/reviews-v1  v1       ready     2
+                default/reviews  9080  10.1.0.4:8080  -                -        notReady  0
 
-            """
-        ),
-        (
-            "endpoints -o wide",
-            """
-            SERVICE          PORT  ADDRESS        WORKLOAD         SUBSETS  HEALTH    CONNECTIONS  WEIGHT  ZONE  REASON
-            default/reviews  9080  10.1.0.3:8080  shop/reviews-v1  v1       ready     2            1       -     -
-            default/reviews  9080  10.1.0.4:8080  -                -        notReady  0            1       a     nothing listens on 8080
+                """
+            ),
+            (
+                "endpoints -o wide",
+                """
+                SERVICE          PORT  ADDRESS        WORKLOAD         SUBSETS  HEALTH    CONNECTIONS  WEIGHT  ZONE  REASON
+                default/reviews  9080  10.1.0.3:8080  shop/reviews-v1  v1       ready     2            1       -     -
+                default/reviews  9080  10.1.0.4:8080  -                -        notReady  0            1       a     nothing listens on 8080
 
-            """
-        ),
-        (
-            "connections",
-            """
-            ID  WORKLOAD             DIRECTION  CLIENT          DESTINATION       UPSTREAM       PROTOCOL  SENT  RECEIVED  AGE
-            17  default/productpage  outbound   10.1.0.2:51000  240.240.0.1:9080  10.1.0.3:8080  http/1.1  1.5K  50M       3m
-            23  shop/reviews-v1      inbound    10.9.0.7:40000  10.1.0.3:443      127.0.0.1:443  tls       10    20        5s
+                """
+            ),
+            (
+                "connections",
+                """
+                ID  WORKLOAD             DIRECTION  CLIENT          DESTINATION       UPSTREAM       PROTOCOL  SENT  RECEIVED  AGE
+                17  default/productpage  outbound   10.1.0.2:51000  240.240.0.1:9080  10.1.0.3:8080  http/1.1  1.5K  50M       3m
+                23  shop/reviews-v1      inbound    10.9.0.7:40000  10.1.0.3:443      127.0.0.1:443  tls       10    20        5s
 
-            """
-        ),
-        (
-            "get all -A",
-            """
-            NAMESPACE  KIND            NAME     ORIGIN     SOURCE
-            default    Service         reviews  api        /srv/app.yaml:1
-            shop       VirtualService  reviews  directory  /etc/trammel/conf.d/canary.yaml:5
+                """
+            ),
+            (
+                "get all -A",
+                """
+                NAMESPACE  KIND            NAME     ORIGIN     SOURCE
+                default    Service         reviews  api        /srv/app.yaml:1
+                shop       VirtualService  reviews  directory  /etc/trammel/conf.d/canary.yaml:5
 
-            """
-        ),
-        (
-            "rules",
-            """
-            # default/productpage, nftables
-            # as they should be
-            table inet trammel {
-            \tchain out {
-            \t}
-            }
+                """
+            ),
+            (
+                "rules",
+                """
+                # default/productpage, nftables
+                # as they should be
+                table inet trammel {
+                \tchain out {
+                \t}
+                }
 
-            # shop/reviews-v1, nftables
-            # drift: table inet trammel is missing
+                # shop/reviews-v1, nftables
+                # drift: table inet trammel is missing
 
-            """
-        ),
-    ])
+                """
+            ),
+        ])
     func tables(command: String, expected: String) async throws {
         try await RunningServer.with { server async throws in
             let child = try await Trammel.run(command, on: server)
@@ -126,7 +128,9 @@ struct CommandLineTests {
                     warning: /etc/trammel/conf.d/bad.yaml:3 is not valid; the version before it is live
 
                     """)
-            #expect(try await Trammel.run("version", on: server).output == "trammeld 0.1.0 (commit 0123abc, release, Swift 6.3)\n")
+            #expect(
+                try await Trammel.run("version", on: server).output
+                    == "trammeld 0.1.0 (commit 0123abc, release, Swift 6.3)\n")
         }
     }
 
@@ -203,7 +207,8 @@ struct CommandLineTests {
             #expect(try await Trammel.run("get vs a/b -n shop", on: server).status == 2)
             let missing = try await Trammel.run("get svc nosuch", on: server)
             #expect(missing.status == 1)
-            #expect(missing.errors == "trammel: there is no Service default/nosuch; `trammel get` lists what there is\n")
+            #expect(
+                missing.errors == "trammel: there is no Service default/nosuch; `trammel get` lists what there is\n")
         }
     }
 }

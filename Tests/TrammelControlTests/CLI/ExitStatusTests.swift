@@ -5,35 +5,45 @@ import TrammelControlAPI
 
 @Suite("The command line's exit status and its word on standard error")
 struct ExitStatusTests {
-    @Test("verbs that are to come are refused by name", arguments: [
-        "bypass", "tap", "top", "graph", "dashboard", "identity", "canary", "doctor", "bug-report", "log-level",
-    ])
+    @Test(
+        "verbs that are to come are refused by name",
+        arguments: [
+            "bypass", "tap", "top", "graph", "dashboard", "identity", "canary", "doctor", "bug-report", "log-level",
+        ])
     func notBuiltYet(verb: String) async throws {
         let child = try await Trammel.run("--socket", "/nonexistent", verb, "on", "--flag")
         #expect(child.status == 1)
-        #expect(child.errors == "trammel: `trammel \(verb)`: not built yet; `trammel --help` lists what this version does\n")
+        #expect(
+            child.errors == "trammel: `trammel \(verb)`: not built yet; `trammel --help` lists what this version does\n"
+        )
         #expect(child.output == "")
     }
 
-    @Test("forms of attachment that are to come are refused by name", arguments: [
-        (["--unit", "a.service"], "--unit"), (["--cgroup", "/a"], "--cgroup"), (["--uid", "1000"], "--uid"),
-        (["--netns", "a", "--kill-existing"], "--kill-existing"),
-    ])
+    @Test(
+        "forms of attachment that are to come are refused by name",
+        arguments: [
+            (["--unit", "a.service"], "--unit"), (["--cgroup", "/a"], "--cgroup"), (["--uid", "1000"], "--uid"),
+            (["--netns", "a", "--kill-existing"], "--kill-existing"),
+        ])
     func attachNotBuiltYet(arguments: [String], flag: String) async throws {
         let child = try await Trammel.run(["attach", "--name", "a"] + arguments)
         #expect(child.status == 1)
         #expect(child.errors.hasPrefix("trammel: attaching with \(flag): not built yet; "))
     }
 
-    @Test("wrong usage is 2, in one line", arguments: [
-        "statsu", "attach", "attach --netns a", "attach --name a", "attach --netns a --pid 1 --name a",
-        "attach --netns a --name b --label x", "attach --netns a --name b --failure-mode ajar",
-        "attach --netns a --name b --exclude-outbound-port 65536", "attach --netns a --name b --label a=1 --label a=2",
-        "detach", "detach a --all", "apply", "apply -f a -l b=c", "get", "get nosuchkind", "get all a", "get vs -A -n b",
-        "get vs a/b/c", "delete vs", "delete all x", "delete vs a -f b", "explain --from a",
-        "explain --from a --to b -H nocolon", "connections a --kill 1", "connections --kill x", "status -o xml",
-        "status --nosuch", "completion csh", "status extra",
-    ])
+    @Test(
+        "wrong usage is 2, in one line",
+        arguments: [
+            "statsu", "attach", "attach --netns a", "attach --name a", "attach --netns a --pid 1 --name a",
+            "attach --netns a --name b --label x", "attach --netns a --name b --failure-mode ajar",
+            "attach --netns a --name b --exclude-outbound-port 65536",
+            "attach --netns a --name b --label a=1 --label a=2",
+            "detach", "detach a --all", "apply", "apply -f a -l b=c", "get", "get nosuchkind", "get all a",
+            "get vs -A -n b",
+            "get vs a/b/c", "delete vs", "delete all x", "delete vs a -f b", "explain --from a",
+            "explain --from a --to b -H nocolon", "connections a --kill 1", "connections --kill x", "status -o xml",
+            "status --nosuch", "completion csh", "status extra",
+        ])
     func usage(command: String) async throws {
         let words = command.split(separator: " ").map(String.init)
         let child = try await Trammel.run(words, environment: ["TRAMMEL_SOCKET": "/nonexistent"])
@@ -81,6 +91,40 @@ struct ExitStatusTests {
         }
     }
 
+    @Test("something that speaks HTTP and is no agent is 1", arguments: ["200 OK", "500 No"])
+    func notAnAgent(status: String) async throws {
+        try await TemporaryDirectory.with { directory in
+            let answer = """
+                import socket,sys,subprocess
+                s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(); s.settimeout(20)
+                p = subprocess.Popen(sys.argv[2:] + ["--socket", sys.argv[1]], stderr=subprocess.PIPE)
+                c, _ = s.accept(); c.recv(65536)
+                c.sendall(b"HTTP/1.1 \(status)\\r\\ncontent-length: 6\\r\\n\\r\\n<html>")
+                p.wait(20)
+                print(p.returncode, p.stderr.read().decode(), end="")
+                """
+            let child = try await Child.run(
+                ["/usr/bin/python3", "-c", answer, directory + "/other.sock", Trammel.binary(), "status"])
+            #expect(child.output.hasPrefix("1 trammel: the agent"), "\(child.output)\(child.errors)")
+            #expect(child.output.contains("of one version"))
+        }
+    }
+
+    @Test("a socket whose path has to be quoted, or is relative")
+    func oddPath() async throws {
+        try await TemporaryDirectory.with { directory in
+            let odd = directory + "/a b%41ü?#"
+            try FileManager.default.createDirectory(atPath: odd, withIntermediateDirectories: false)
+            let server = RunningServer(agent: FakeAgent(), directory: odd)
+            try await server.serve { server async throws in
+                for path in [server.socket, "run/trammel.sock", "./run/trammel.sock"] {
+                    let child = try await Trammel.run(["status", "--socket", path], directory: odd)
+                    #expect(child.status == 0, "\(child.errors)")
+                }
+            }
+        }
+    }
+
     @Test("a user who may not is told which group to join", .enabled(if: getuid() == 0, "takes root"))
     func forbidden() async throws {
         try await RunningServer.with { server async throws in
@@ -123,7 +167,8 @@ struct ExitStatusTests {
         #expect(help.status == 0)
         #expect(help.errors == "")
         for verb in [
-            "apply", "get", "delete", "validate", "attach", "detach", "workloads", "services", "endpoints", "connections",
+            "apply", "get", "delete", "validate", "attach", "detach", "workloads", "services", "endpoints",
+            "connections",
             "explain", "rules", "status", "version", "completion",
         ] {
             #expect(help.output.contains("\n  \(verb) "), "\(verb)")

@@ -21,6 +21,7 @@ final class FakeAgent: ControlService {
         var requests: [Request] = []
         var readiness = Readiness(ready: true)
         var failure: (any Error)?
+        var explanations: (asked: AsyncStream<Void>.Continuation, go: AsyncStream<Void>)?
         var metrics = Array("trammel_up 1\n".utf8)
     }
 
@@ -32,6 +33,14 @@ final class FakeAgent: ControlService {
 
     /// Every call throws `error` from now on.
     func fail(with error: any Error) { state.withLock { $0.failure = error } }
+
+    /// Holds every explanation back until `answer` is called; `asked` says when one is wanted.
+    func holdExplanations() -> (asked: AsyncStream<Void>, answer: @Sendable () -> Void) {
+        let (asked, ask) = AsyncStream.makeStream(of: Void.self)
+        let (go, answer) = AsyncStream.makeStream(of: Void.self)
+        state.withLock { $0.explanations = (ask, go) }
+        return (asked, { answer.finish() })
+    }
 
     func expose(_ metrics: [UInt8]) { state.withLock { $0.metrics = metrics } }
 
@@ -143,6 +152,10 @@ final class FakeAgent: ControlService {
 
     func explain(_ request: ExplainRequest) async throws -> Explanation {
         try note(.explain(request))
+        if let held = state.withLock({ $0.explanations }) {
+            held.asked.yield()
+            for await _ in held.go {}
+        }
         return Sample.explanation
     }
 

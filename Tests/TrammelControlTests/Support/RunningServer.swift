@@ -27,21 +27,23 @@ struct RunningServer: Sendable {
 
     /// Runs `body` against a server, which is stopped afterwards.
     static func with(
-        limits: ControlLimits = ControlLimits(), _ body: @Sendable (RunningServer) async throws -> Void
+        limits: ControlLimits = ControlLimits(), logger: Logger = logger,
+        _ body: @Sendable (RunningServer) async throws -> Void
     ) async throws {
         try await TemporaryDirectory.with { directory in
             let running = RunningServer(agent: FakeAgent(), directory: directory)
-            try await running.serve(limits: limits, body)
+            try await running.serve(limits: limits, logger: logger, body)
         }
     }
 
     func serve(
-        limits: ControlLimits = ControlLimits(), _ body: @Sendable (RunningServer) async throws -> Void
+        limits: ControlLimits = ControlLimits(), logger: Logger = logger,
+        _ body: @Sendable (RunningServer) async throws -> Void
     ) async throws {
         let (listening, signal) = AsyncStream.makeStream(of: Void.self)
         let server = ControlServer(
             service: agent, socket: socket, access: Self.access, limits: limits,
-            eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: Self.logger)
+            eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: logger)
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
                 defer { signal.finish() }
