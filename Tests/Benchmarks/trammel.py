@@ -57,7 +57,6 @@ stateDirectory: {RUN}/state
 configDirectory: {RUN}/conf.d
 dataLoops: 1
 accessLog: {{path: {self.log}, format: json}}
-metrics: {{address: "127.0.0.1:15020"}}
 """)
         (RUN / "conf.d").mkdir()
         self.process = subprocess.Popen(

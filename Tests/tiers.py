@@ -1,0 +1,279 @@
+"""Runs every tier of the tests, as root, and ends with one line: N passed, N failed, N skipped.
+
+Everything that touches the network does so in namespaces of its own: the machine's rules, routes and namespaces are
+the same afterwards. The full output of each tier is kept in .build/test-logs.
+
+  sudo scripts/test                 all tiers
+  sudo scripts/test check units     some of them, in the order given
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+LOGS = ROOT / ".build" / "test-logs"
+STARTED = time.monotonic()
+
+# A network of its own for the tests of a tier: only loopback, no rules, a /run/netns nobody else sees.
+PRIVATE = ["unshare", "--mount", "--net", "--propagation", "private", "sh", "-euc",
+           'mount -t tmpfs -o mode=755 tmpfs /run; mkdir /run/netns; ip link set lo up; exec "$@"', "private"]
+
+
+WARNINGS = "TRAMMEL_WARNINGS_AS_ERRORS"
+# What of a build is worth a line on the screen.
+BUILDING = r"^\[\d+/\d+\] (Emitting module [Tt]rammel|Linking)|^/.*(error|warning):|^error:"
+
+
+class Tally:
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+        self.failures = []
+
+    def count(self, tier, passed=0, failed=(), skipped=()):
+        self.passed, self.failed, self.skipped = self.passed + passed, self.failed + len(failed), self.skipped + len(skipped)
+        self.failures += [f"{tier}: {name}" for name in failed]
+        words = f"{passed} passed, {len(failed)} failed" + (f", {len(skipped)} skipped" if skipped else "")
+        say(f"{tier}: {words}")
+        for name in skipped:
+            print(f"    skipped: {name}", flush=True)
+
+
+def say(text):
+    print(f"[{(time.monotonic() - STARTED) / 60:5.1f} min] {text}", flush=True)
+
+
+def run(name, command, timeout, show=None, environment=None):
+    """Runs `command` with its output in a log, the lines that `show` matches on the screen too; its exit status, or
+    None when it had to be ended after `timeout` seconds."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    log = LOGS / f"{name}.log"
+    deadline = time.monotonic() + timeout
+    with open(log, "w") as output:
+        process = subprocess.Popen(
+            [str(word) for word in command], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL, start_new_session=True, env={**os.environ, **(environment or {})})
+    with open(log, errors="replace") as lines:
+        try:
+            ended = False
+            while True:
+                line = lines.readline()
+                if line:
+                    if show and re.search(show, line):
+                        print("    " + line.rstrip(), flush=True)
+                elif ended:
+                    break
+                elif process.poll() is not None:
+                    ended = True  # once more, for what was written last
+                elif time.monotonic() > deadline:
+                    say(f"{name}: no end after {timeout} s")
+                    return None
+                else:
+                    time.sleep(0.1)
+        finally:
+            # Whatever a tier leaves running in its session ends with it.
+            try:
+                os.killpg(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            process.wait()
+    return process.returncode
+
+
+def tail(name, count=40):
+    lines = (LOGS / f"{name}.log").read_text(errors="replace").splitlines()
+    print(*("    " + line for line in lines[-count:]), sep="\n", flush=True)
+
+
+# MARK: tiers
+
+def tap(tally, tier, command, timeout, environment=None):
+    """A tier that prints `ok …`, `not ok …`, `ok … # SKIP why` for each thing it holds, as the Test Anything Protocol has
+    it."""
+    status = run(tier, command, timeout, show=r"^(not ok|#|[^\s#]+:|\.\.\.)", environment=environment)
+    passed, failed, skipped = 0, [], []
+    for line in (LOGS / f"{tier}.log").read_text(errors="replace").splitlines():
+        found = re.match(r"(not )?ok\b[ \d]*(?:- )?(.*)", line)
+        if not found:
+            continue
+        if found[1]:
+            failed.append(found[2])
+        elif "# SKIP" in found[2].upper():
+            skipped.append(found[2])
+        else:
+            passed += 1
+    if status != 0 and not failed:
+        tail(tier)
+        failed.append("did not come to its end" if status is None else f"ended with status {status}")
+    tally.count(tier, passed, failed, skipped)
+
+
+def check(tally):
+    tap(tally, "check", ["scripts/check"], 300)
+
+
+def build(tally):
+    """With warnings as errors; where that fails, without, so that the other tiers still have something to run."""
+    say("building everything, warnings as errors")
+    if run("build", ["scripts/build", "debug"], 2400, show=BUILDING, environment={WARNINGS: "1"}) == 0:
+        os.environ[WARNINGS] = "1"
+        tally.count("build", passed=1)
+        return True
+    tally.count("build", failed=["it builds without a warning"])
+    say("building once more, warnings allowed")
+    if run("build-with-warnings", ["scripts/build", "debug"], 2400, show=BUILDING) == 0:
+        return True
+    tail("build-with-warnings")
+    tally.count("build", failed=["it builds"])
+    return False
+
+
+def swift_testing(tally, target, parallel=True, timeout=600):
+    """One test target in a process of its own, so that a crash is that target's alone. What happened is read from
+    Swift Testing's event stream: a test that started or was due and never ended counts as failed."""
+    stream = LOGS / f"{target}.jsonl"
+    stream.unlink(missing_ok=True)
+    status = run(
+        target,
+        [*PRIVATE, "swift", "test", "--skip-build", "--disable-xctest", "--parallel" if parallel else "--no-parallel",
+         "--filter", rf"^{target}\.", "--event-stream-output-path", stream, "--event-stream-version", "0"],
+        timeout, show=r"^✘ .*(recorded an issue|failed after)|^↳|Fatal error|Crash")
+    outcome, skippedSuites = {}, []
+    for line in stream.read_text(errors="replace").splitlines() if stream.exists() else []:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue  # the line that a crash cut short
+        payload = record["payload"]
+        if record["kind"] == "test":
+            if payload["kind"] == "function":
+                outcome.setdefault(payload["id"], "not run")
+            continue
+        test = payload.get("testID")
+        if payload["kind"] == "testSkipped":
+            why = payload["messages"][0]["text"] if payload.get("messages") else test
+            if test in outcome:
+                outcome[test] = ("skipped", why)
+            else:
+                skippedSuites.append((test + "/", why))
+        elif test in outcome and payload["kind"] == "testStarted":
+            outcome[test] = "not ended"
+        elif test in outcome and payload["kind"] == "testEnded":
+            symbol = payload["messages"][0]["symbol"] if payload.get("messages") else "fail"
+            outcome[test] = "passed" if symbol.startswith("pass") else "failed"
+    passed, failed, skipped = 0, [], []
+    for test, what in outcome.items():
+        name = test.rsplit("/", 1)[0]
+        whole = next((why for suite, why in skippedSuites if test.startswith(suite)), None)
+        if what == "passed":
+            passed += 1
+        elif what == "not run" and whole:
+            skipped.append(f"{name}: {whole}")
+        elif isinstance(what, tuple):
+            skipped.append(f"{name}: {what[1]}")
+        else:
+            failed.append(name if what == "failed" else f"{name} ({what})")
+    if status != 0 and not failed:
+        failed.append("did not come to its end" if status is None else f"ended with status {status}")
+    if any("(" in name and name.endswith(")") for name in failed) or (failed and not outcome):
+        tail(target)
+    tally.count(target, passed, failed, skipped)
+
+
+def test_targets():
+    return sorted(folder.name for folder in (ROOT / "Tests").glob("*Tests") if any(folder.rglob("*.swift")))
+
+
+def units(tally):
+    for target in test_targets():
+        if target not in ("KernelTests", "SystemTests"):
+            swift_testing(tally, target)
+
+
+def kernel(tally):
+    swift_testing(tally, "KernelTests", parallel=False, timeout=900)
+
+
+def fuzz(tally):
+    say("fuzzing the parsers for a bounded time")
+    status = run("fuzz", ["Tests/Fuzz/run", "20"], 900, show=": (ok|FAILED)")
+    if status != 0:
+        tail("fuzz")
+    log = (LOGS / "fuzz.log").read_text(errors="replace")
+    passed = len(re.findall(r"^\w+: ok", log, re.M))
+    failed = [f"{name} found a crash" for name in re.findall(r"^(\w+): FAILED", log, re.M)]
+    if status != 0 and not failed:
+        failed = ["did not come to its end" if status is None else f"ended with status {status}"]
+    tally.count("fuzz", passed, failed)
+
+
+def system(tally):
+    """Programs in Tests/SystemTests that print TAP: the binaries as users run them, on this very machine."""
+    say("building trammeld and trammel as users do")
+    if run("release", ["scripts/build", "release"], 2400, show=BUILDING) != 0:
+        tail("release")
+        tally.count("system", failed=["a release build"])
+        return
+    binaries = (LOGS / "release.log").read_text().splitlines()[-1]
+    for program in sorted((ROOT / "Tests" / "SystemTests").glob("*")):
+        if program.is_file() and os.access(program, os.X_OK):
+            say(f"system: {program.name}")
+            tap(tally, program.name, [program], 600, environment={"TRAMMEL_BIN_DIR": binaries})
+
+
+def bench(tally):
+    """That every case of scripts/bench still can be measured; not how fast it is, which a shared machine cannot say."""
+    say("one short round of scripts/bench")
+    command = ["scripts/bench", "--rounds", "1", "--seconds", "1"]
+    if run("bench", command, 600, show=r"^\w+: |^  (case|direct|haproxy|envoy|trammel)") == 0:
+        tally.count("bench", passed=1)
+    else:
+        tail("bench")
+        tally.count("bench", failed=["scripts/bench"])
+
+
+TIERS = {"check": check, "build": build, "units": units, "kernel": kernel, "fuzz": fuzz, "system": system,
+         "bench": bench}
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        prog="scripts/test", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tiers", nargs="*", metavar="TIER", help=f"of {', '.join(TIERS)}")
+    chosen = parser.parse_args()
+    for name in chosen.tiers:
+        if name not in TIERS:
+            parser.error(f"there is no tier '{name}'; there are {', '.join(TIERS)}")
+    if os.geteuid() != 0:
+        sys.exit("test: network namespaces need root; run: sudo scripts/test")
+    # Root reads checkouts that the tree's owner made.
+    os.environ.update(GIT_CONFIG_COUNT="1", GIT_CONFIG_KEY_0="safe.directory", GIT_CONFIG_VALUE_0="*")
+    toolchain = subprocess.run([ROOT / "scripts" / "build", "toolchain"], stdout=subprocess.PIPE, text=True)
+    if toolchain.returncode != 0:
+        sys.exit(1)
+    os.environ["PATH"] = f"{toolchain.stdout.strip()}:{os.environ['PATH']}"
+    tally = Tally()
+    try:
+        for name in chosen.tiers or TIERS:
+            if TIERS[name](tally) is False:
+                say("nothing else can run without a build")
+                break
+    except KeyboardInterrupt:
+        tally.failed += 1
+        tally.failures.append("interrupted")
+    owner = (ROOT / "Package.swift").stat()
+    if owner.st_uid != 0 and (ROOT / ".build").exists():
+        subprocess.run(["chown", "-R", f"{owner.st_uid}:{owner.st_gid}", ROOT / ".build"])
+    if tally.failures:
+        print("\nfailed:", *(f"  {name}" for name in tally.failures), sep="\n")
+    print(f"\n{tally.passed} passed, {tally.failed} failed, {tally.skipped} skipped", flush=True)
+    return 1 if tally.failed else 0
+
+
+sys.exit(main())
