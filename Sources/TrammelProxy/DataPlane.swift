@@ -35,7 +35,7 @@ package final class DataPlane: Sendable {
 
     /// Puts a snapshot into force on every loop; when this returns, every request that begins is decided by it.
     package func publish(_ snapshot: RuntimeSnapshot) async {
-        _ = await loops.onEach { $0.snapshot = snapshot }
+        _ = await loops.onEach { $0.lease = SnapshotLease(snapshot) }
     }
 
     /// Takes over a workload's listeners; when this returns, its connections are accepted.

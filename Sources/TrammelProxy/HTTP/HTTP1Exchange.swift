@@ -64,7 +64,7 @@ extension HTTP1ServerHandler {
             loop.connectRefused(by: failed)
         }
         endpoint = nil
-        if attempts < 2, let failed, case .forward(let cluster)? = decision?.verdict {
+        if attempts < 2, let failed, decision?.kind == .forward, let cluster = decision?.cluster {
             connect(to: cluster, excluding: failed, now)
         } else {
             answerConnectFailure(now)

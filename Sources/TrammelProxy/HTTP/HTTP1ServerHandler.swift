@@ -44,8 +44,9 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
     var record = RequestRecord()
 
     // The request under way.
-    /// Nil between requests.
+    /// Nil between requests. What it refers to lives by `lease`.
     var decision: HTTPDecision?
+    private var lease: SnapshotLease?
     var endpoint: Endpoint?
     var upstream: HTTP1UpstreamHandler?
     var requestBody: BodyForwarder
@@ -207,11 +208,12 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
     /// One decision a request, on the snapshot of this moment, which the request keeps to its end.
     private func decide(_ now: MonotonicTime) {
         let entropy = loop.randomness.next()
+        lease = loop.lease
         let decision = inbox.withUnsafeReadableBytes { bytes in
             head.withView(bytes) { view in
                 let decision = route.decide(view, loop: loop, entropy: entropy)
                 recordText(view)
-                if case .respond(let response) = decision.verdict {
+                if let response = decision.response {
                     writeLocalHead(response, decision, view)
                 } else {
                     writeRequestHead(decision, view, bytes)
@@ -296,6 +298,7 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
         closeRecord(reason, now)
         let mayContinue = keepsAlive && hasRequestEnded
         decision = nil
+        lease = nil
         head.reset()
         guard phase == .exchange else { return }
         if mayContinue {

@@ -40,7 +40,8 @@ final class LoopContext {
     private let passthroughService: ServiceID
     private var isLogFlushScheduled = false
     /// What is in force; a request keeps the one it began with.
-    var snapshot: RuntimeSnapshot
+    var lease: SnapshotLease
+    var snapshot: RuntimeSnapshot { lease.snapshot }
     /// The workloads attached to this agent.
     private(set) var workloads: [WorkloadID: AttachedWorkload] = [:]
     private(set) var connections: [UInt64: ProxyConnection] = [:]
@@ -58,7 +59,7 @@ final class LoopContext {
         self.index = index
         self.settings = settings
         self.sockets = sockets
-        self.snapshot = snapshot
+        lease = SnapshotLease(snapshot)
         self.telemetry = telemetry.makeLoopTelemetry()
         labels = telemetry.labels
         // Istio's name for traffic that no service stands for.
