@@ -144,7 +144,7 @@ extension ResourceSet {
         // An old fault elsewhere is no business of this batch, unless the batch brought it about.
         let before = Set(self.check())
         for var issue in next.check() {
-            guard !before.contains(issue) || batch.contains(where: { $0.isMeant(by: issue) }) else { continue }
+            guard !before.contains(issue) || issue.resource.map(batch.contains) ?? false else { continue }
             if options.strict, issue.code == .dangling { issue.severity = .error }
             if issue.severity == .error { errors.append(issue) } else { warnings.append(issue) }
         }
@@ -155,9 +155,11 @@ extension ResourceSet {
     }
 }
 
-extension ResourceKey {
-    fileprivate func isMeant(by issue: ConfigError) -> Bool {
-        issue.kind == kind.rawValue && issue.namespace == namespace && issue.name == name
+extension ConfigError {
+    /// The resource it is about, where it is one that can be stored.
+    fileprivate var resource: ResourceKey? {
+        guard let kind = kind.flatMap(ResourceKind.init), let namespace, let name else { return nil }
+        return ResourceKey(kind: kind, namespace: namespace, name: name)
     }
 }
 

@@ -3,42 +3,22 @@ import TrammelCore
 /// Things that can have one owner only.
 enum OwnershipCheck {
     /// - Parameter resources: the oldest first.
-    static func check(_ resources: [Resource]) -> [ConfigError] {
+    static func check(_ resources: [Resource], _ index: SetIndex) -> [ConfigError] {
         var issues: [ConfigError] = []
         var addresses: [Claim: Resource] = [:]
-        var routed: [ServiceHost: Resource] = [:]
-        var ruled: [ServiceHost: Resource] = [:]
+        var routed: [ServiceHost: [Resource]] = [:]
+        var ruled: [ServiceHost: [Resource]] = [:]
         var mesh: Resource?
         for resource in resources {
             switch resource.spec {
             case .service(let spec):
                 issues += claim(resource, spec, &addresses)
             case .virtualService(let spec) where spec.appliesToMesh:
-                for host in spec.hosts {
-                    let host = ServiceHost(host, inNamespace: resource.key.namespace)
-                    guard let older = routed[host] else {
-                        routed[host] = resource
-                        continue
-                    }
-                    issues.append(
-                        resource.issue(
-                            .duplicate, severity: .warning, field: "spec.hosts",
-                            "\(older.key) (\(older.location)) routes \(host) too; it is older and holds, this one has no effect on \(host)",
-                            hint: "put all routes of a host into one VirtualService"))
-                }
+                for host in spec.hosts { routed[index.resolve(host, from: resource), default: []].append(resource) }
             case .virtualService:
                 break
             case .destinationRule(let spec):
-                let host = ServiceHost(spec.host, inNamespace: resource.key.namespace)
-                guard let older = ruled[host] else {
-                    ruled[host] = resource
-                    continue
-                }
-                issues.append(
-                    resource.issue(
-                        .duplicate, severity: .warning, field: "spec.host",
-                        "\(older.key) (\(older.location)) is for \(host) too; where they differ the older holds",
-                        hint: "put all settings of a host into one DestinationRule"))
+                ruled[index.resolve(spec.host, from: resource), default: []].append(resource)
             case .meshConfig:
                 if let older = mesh {
                     issues.append(
@@ -50,7 +30,44 @@ enum OwnershipCheck {
                 mesh = mesh ?? resource
             }
         }
+        for (host, rivals) in routed.sorted(by: { $0.key < $1.key }) { issues += rivalRoutes(host, rivals) }
+        for (host, rivals) in ruled.sorted(by: { $0.key < $1.key }) { issues += rivalRules(host, rivals) }
         return issues
+    }
+
+    /// Of VirtualServices for one host one holds: that of the host's own namespace, else the oldest.
+    private static func rivalRoutes(_ host: ServiceHost, _ rivals: [Resource]) -> [ConfigError] {
+        guard rivals.count > 1 else { return [] }
+        let home = SetIndex.home(of: host, among: rivals.map(\.key.namespace))
+        guard let winner = rivals.first(where: { $0.key.namespace == home }) else { return [] }
+        return rivals.filter { $0.key != winner.key }.map { loser in
+            let reason = loser.key.namespace == home ? "is older" : reason(home, host)
+            return loser.issue(
+                .duplicate, severity: .warning, field: "spec.hosts",
+                "\(winner.key) (\(winner.location)) routes \(host) too; it \(reason) and holds, this one has no effect on \(host)",
+                hint: "put all routes of a host into one VirtualService")
+        }
+    }
+
+    /// DestinationRules for one host are joined within a namespace; those of the host's own, else of the oldest, hold.
+    private static func rivalRules(_ host: ServiceHost, _ rivals: [Resource]) -> [ConfigError] {
+        guard rivals.count > 1 else { return [] }
+        let home = SetIndex.home(of: host, among: rivals.map(\.key.namespace))
+        guard let winner = rivals.first(where: { $0.key.namespace == home }) else { return [] }
+        return rivals.filter { $0.key != winner.key }.map { loser in
+            let effect =
+                loser.key.namespace == home
+                ? "their subsets are joined, and where they differ the older holds"
+                : "it \(reason(home, host)) and holds, this one has no effect"
+            return loser.issue(
+                .duplicate, severity: .warning, field: "spec.host",
+                "\(winner.key) (\(winner.location)) is for \(host) too; \(effect)",
+                hint: "put all settings of a host into one DestinationRule")
+        }
+    }
+
+    private static func reason(_ namespace: String?, _ host: ServiceHost) -> String {
+        namespace == host.service?.namespace ? "is of the host's own namespace" : "is older"
     }
 
     private struct Claim: Hashable {

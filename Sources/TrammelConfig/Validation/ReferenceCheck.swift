@@ -33,11 +33,11 @@ enum ReferenceCheck {
     ) -> [ConfigError] {
         let missing = dangling(
             destination.host, field: "\(field).host", at: destination.location, resource, index, always: true)
-        let host = ServiceHost(destination.host, inNamespace: resource.key.namespace)
+        let host = index.resolve(destination.host, from: resource)
         guard missing.isEmpty, let service = index.services[host] else { return missing }
         var issues: [ConfigError] = []
-        if let subset = destination.subset, index.subsets[host]?.contains(subset) != true {
-            let subsets = index.subsets[host] ?? []
+        let subsets = index.subsets(of: host)
+        if let subset = destination.subset, !subsets.contains(subset) {
             let hint =
                 subsets.isEmpty
                 ? "no DestinationRule for \(host) declares subsets"
@@ -63,7 +63,7 @@ enum ReferenceCheck {
         _ written: String, field: String, at location: SourceLocation, _ resource: Resource, _ index: SetIndex,
         always: Bool = false
     ) -> [ConfigError] {
-        let host = ServiceHost(written, inNamespace: resource.key.namespace)
+        let host = index.resolve(written, from: resource)
         if host.isWildcard || index.services[host] != nil { return [] }
         let near = index.nearest(to: host, written: written, namespace: resource.key.namespace)
         // A host of the outside world may head a VirtualService or DestinationRule without being declared.
