@@ -37,7 +37,8 @@ package struct Agent: Sendable {
         ports.dns = settings.ports.dns
         let capture = try WorkloadCapture(
             cgroup: cgroup, ports: ports, virtualRanges: [settings.vips.ipv4, settings.vips.ipv6])
-        let mesh = Mesh(capture: capture, labels: labels, ranges: settings.vips)
+        let store = try StateStore(directory: StateDirectory.prepare(settings.stateDirectory))
+        let mesh = Mesh(capture: capture, labels: labels, store: store, ranges: settings.vips)
 
         let dataGroup = MultiThreadedEventLoopGroup(numberOfThreads: settings.dataLoops ?? System.coreCount)
         let controlGroup = MultiThreadedEventLoopGroup(numberOfThreads: 1)
@@ -46,6 +47,7 @@ package struct Agent: Sendable {
             sockets: capture.sockets, destinations: KernelOriginalDestination(),
             telemetry: Telemetry(labels: labels, accessLog: accessLog), onConnectRefused: { _ in })
         await mesh.serve(through: dataPlane)
+        for trouble in try await mesh.restore() { logger.warning("\(trouble)") }
 
         let service = AgentService(
             mesh: mesh, dataPlane: dataPlane, labels: labels, agentMetrics: agentMetrics, settings: settings,
@@ -90,5 +92,21 @@ extension ProxySettings {
         http1 = HTTP1Limits(maxHeadBytes: settings.limits.maxHeadBytes, maxFields: settings.limits.maxHeaderCount)
         idleTimeout = settings.limits.idleTimeout
         headTimeout = settings.limits.headTimeout
+    }
+}
+
+enum StateDirectory {
+    /// Makes the directory where it is missing, its parents too, for root alone.
+    static func prepare(_ path: String) throws -> String {
+        var made = ""
+        for part in path.split(separator: "/") {
+            made += "/" + part
+            if mkdir(made, made == path ? 0o700 : 0o755) != 0, errno != EEXIST {
+                throw TrammelError(
+                    .unavailable, code: "state-directory", "make \(made): \(String(cString: strerror(errno)))",
+                    hint: "run the agent as root, or set `stateDirectory` to one it may write")
+            }
+        }
+        return path
     }
 }

@@ -33,7 +33,7 @@ struct AgentService: ControlService {
         let attachments = await mesh.attachments
         let connections = await dataPlane.connections()
         let refusals = await dataPlane.refusals()
-        let kinds = Dictionary(grouping: await mesh.resources.keys, by: \.kind.rawValue).mapValues(\.count)
+        let kinds = Dictionary(grouping: await mesh.set.entries.keys, by: \.kind.rawValue).mapValues(\.count)
         return AgentStatus(
             version: Build.version, node: settings.node ?? Node.name, pid: getpid(), startedAt: Timestamp(startedAt),
             state: .running, dataLoops: loops,
@@ -52,10 +52,10 @@ struct AgentService: ControlService {
     func apply(_ request: ApplyRequest) async throws -> ApplyResult { try await mesh.apply(request) }
 
     func resources(_ query: ResourceQuery) async throws -> [StoredResource] {
-        let found = await mesh.resources.values.filter { resource in
-            (query.kind == nil || query.kind == resource.key.kind.rawValue)
-                && (query.namespace == nil || query.namespace == resource.key.namespace)
-                && (query.name == nil || query.name == resource.key.name)
+        let found = await mesh.set.listed { key in
+            (query.kind == nil || query.kind == key.kind.rawValue)
+                && (query.namespace == nil || query.namespace == key.namespace)
+                && (query.name == nil || query.name == key.name)
         }
         if found.isEmpty, let name = query.name {
             throw TrammelError(
@@ -63,9 +63,10 @@ struct AgentService: ControlService {
                 "there is no \(query.kind ?? "resource") \(query.namespace ?? "default")/\(name)",
                 hint: "`trammel get` lists what there is")
         }
-        return found.sorted { $0.key < $1.key }.map { resource in
+        return found.map { entry in
             StoredResource(
-                origin: .api, source: SourceReference(resource.location), document: JSONValue(resource.document))
+                origin: entry.origin == .api ? .api : .directory, source: SourceReference(entry.resource.location),
+                document: JSONValue(entry.resource.document))
         }
     }
 
@@ -147,8 +148,15 @@ struct AgentService: ControlService {
         }
     }
 
-    func explain(_ request: ExplainRequest) async throws -> Explanation {
-        throw TrammelError(.unimplemented, code: "not-built-yet", "explain: not built yet")
+    func explain(_ request: ExplainRequest) async throws -> TrammelControlAPI.Explanation {
+        let parts = request.from.split(separator: "/", maxSplits: 1).map(String.init)
+        let name = WorkloadName(namespace: parts.count == 2 ? parts[0] : "default", name: parts.last ?? "")
+        guard let attachment = await mesh.attachments[name] else {
+            throw TrammelError(
+                .notFound, code: "workload-unknown", "no workload \(name) is attached",
+                hint: "`trammel workloads` lists them")
+        }
+        return try Explaining(snapshot: await mesh.snapshot, source: attachment.workload.source).explain(request)
     }
 
     func rules() async throws -> [InstalledRules] {

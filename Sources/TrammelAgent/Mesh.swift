@@ -10,10 +10,10 @@ import TrammelTelemetry
 ///
 /// Changes are made one after the other, each whole: an attach or an apply has taken effect when its call returns.
 actor Mesh {
-    private(set) var resources: [ResourceKey: Resource] = [:]
+    private(set) var set = ResourceSet()
     private(set) var attachments: [WorkloadName: Attachment] = [:]
     private(set) var snapshot: RuntimeSnapshot
-    private(set) var virtualAddresses: [ServiceKey: VIPs] = [:]
+    private(set) var vips: VIPAllocator
     private var nextWorkload: UInt32 = 1
     private var version: UInt64 = 1
     private let compiler = SnapshotCompiler()
@@ -21,9 +21,12 @@ actor Mesh {
     private let labels: LabelRegistry
     private var dataPlane: DataPlane?
     private let ranges: AgentSettings.VIPRanges
+    private let store: StateStore
     private let changes = ChangeQueue()
 
-    init(capture: WorkloadCapture, labels: LabelRegistry, ranges: AgentSettings.VIPRanges) {
+    init(capture: WorkloadCapture, labels: LabelRegistry, store: StateStore, ranges: AgentSettings.VIPRanges) {
+        self.store = store
+        vips = VIPAllocator(ranges: ranges)
         self.capture = capture
         self.labels = labels
         self.ranges = ranges
@@ -67,7 +70,12 @@ actor Mesh {
         do {
             try await dataPlane.attach(workload, listeners: opened.listeners.map(CaptureListener.init))
             try capture.install(opened)
+            try store.keep(
+                StateStore.Attachment(
+                    workload: identity.name,
+                    payload: AttachmentMemory(request: request, inode: target.inode).payload()))
         } catch {
+            try? capture.uninstall(id)
             await dataPlane.detach(id)
             capture.close(id)
             throw error
@@ -97,6 +105,7 @@ actor Mesh {
                 hint: "`trammel workloads` lists them")
         }
         try capture.uninstall(attachment.id)
+        try store.forget(name)
         attachments[name] = nil
         await dataPlane?.detach(attachment.id)
         capture.close(attachment.id)
@@ -110,27 +119,25 @@ actor Mesh {
     }
 
     private func applyNow(_ request: ApplyRequest) async throws -> ApplyResult {
-        var options = DecodingOptions(checkRegex: { RegularExpression.problem(with: $0) })
+        var options = DecodingOptions(namespace: request.namespace, checkRegex: { RegularExpression.problem(with: $0) })
         options.warnUnknown = request.warnUnknown
         options.skipUnimplemented = request.skipUnimplemented
-        let batch: DecodedBatch
-        do {
-            batch = try ResourceDecoder.decode(
-                request.documents.map { (file: $0.path, bytes: Array($0.text.utf8)) }, options: options)
-        } catch {
-            throw Problem(error)
+        let batch = try ResourceDecoder.decode(
+            request.documents.map { (file: $0.path, bytes: Array($0.text.utf8)) }, options: options)
+        var how = ApplyOptions(prune: request.prune, strict: request.strict)
+        if let selector = request.selector {
+            guard let parsed = LabelSelector(selector) else {
+                throw TrammelError(
+                    .invalid, code: "selector", "\"\(selector)\" is not a label selector",
+                    hint: "write key=value, key!=value or key, separated by commas")
+            }
+            how.pruneSelector = parsed
         }
-        var next = resources
-        let results = batch.resources.map { resource in
-            let old = next.updateValue(resource, forKey: resource.key)
-            return ResourceResult(resource.key, old == nil ? .created : .configured)
-        }
-        let warnings = batch.warnings.map(\.description)
-        if !request.dryRun {
-            resources = next
-            await publish()
-        }
-        return ApplyResult(results: results, warnings: warnings, dryRun: request.dryRun)
+        let applied = try set.applying(batch, how)
+        if !request.dryRun { try await commit(applied) }
+        return ApplyResult(
+            results: applied.changes.map(ResourceResult.init), warnings: applied.warnings.map(\.description),
+            dryRun: request.dryRun)
     }
 
     func delete(_ key: ResourceKey) async throws -> ResourceResult {
@@ -138,39 +145,76 @@ actor Mesh {
     }
 
     private func deleteNow(_ key: ResourceKey) async throws -> ResourceResult {
-        guard resources.removeValue(forKey: key) != nil else {
+        guard set[key] != nil else {
             throw TrammelError(
                 .notFound, code: "resource-unknown", "there is no \(key)", hint: "`trammel get` lists what there is")
         }
+        let applied = try set.deleting([key])
+        try await commit(applied)
+        return ResourceResult(kind: key.kind.rawValue, namespace: key.namespace, name: key.name, outcome: .deleted)
+    }
+
+    /// Durable first, then live: what a caller was told is there after a crash too.
+    private func commit(_ applied: AppliedBatch) async throws {
+        guard applied.isChange else { return }
+        var nextVIPs = vips
+        let moved = try nextVIPs.allocate(for: applied.set, now: .now())
+        try store.commit(applied, vips: moved)
+        set = applied.set
+        vips = nextVIPs
         await publish()
-        return ResourceResult(key, .deleted)
     }
 
     // MARK: Snapshots
 
     private func publish() async {
-        allocate()
         version += 1
+        var addresses: [ServiceKey: VIPs] = [:]
+        for key in set.entries.keys where key.kind == .service {
+            let owned = vips.addresses(of: key)
+            if !owned.isEmpty { addresses[ServiceKey(namespace: key.namespace, name: key.name)] = owned }
+        }
         let compiled = compiler.compile(
-            resources: resources.values, workloads: attachments.values.map(\.facts), vips: virtualAddresses,
-            version: version)
+            resources: set.resources, workloads: attachments.values.map(\.facts), vips: addresses, version: version)
         snapshot = compiled.snapshot
         await dataPlane?.publish(compiled.snapshot)
     }
 
-    /// A virtual address of each family for every service that names none, kept for as long as the agent runs.
-    private func allocate() {
-        let wanting = resources.values.compactMap { resource -> ServiceKey? in
-            guard case .service(let spec) = resource.spec, spec.clusterIP == .allocate else { return nil }
-            return ServiceKey(namespace: resource.key.namespace, name: resource.key.name)
+    // MARK: Start
+
+    /// Takes up where the last agent of this state directory left off: the resources first, then every attachment
+    /// whose namespace is still the one it was.
+    /// - Returns: what could not be taken up, each in a sentence.
+    func restore() async throws -> [String] {
+        try await changes.run { try await self.restoreNow() }
+    }
+
+    private func restoreNow() async throws -> [String] {
+        let restored = try store.restore(
+            options: DecodingOptions(checkRegex: { RegularExpression.problem(with: $0) }))
+        set = restored.set
+        vips = VIPAllocator(ranges: ranges, records: try store.vips())
+        var troubles = restored.errors.map(\.description)
+        await publish()
+        for kept in try store.attachments() {
+            do {
+                try await restore(kept)
+            } catch {
+                troubles.append("\(kept.workload) is not attached again: \(error)")
+                try store.forget(kept.workload)
+            }
         }
-        for key in wanting.sorted() where virtualAddresses[key] == nil {
-            let number = UInt64(virtualAddresses.count + 1)
-            virtualAddresses[key] = [
-                IPAddress(v4: UInt32(truncatingIfNeeded: ranges.ipv4.base.low + number)),
-                IPAddress(v6: ranges.ipv6.base.high, number),
-            ]
+        return troubles
+    }
+
+    private func restore(_ kept: StateStore.Attachment) async throws {
+        let memory = try AttachmentMemory(payload: kept.payload)
+        guard memory.bootID == AttachmentMemory.currentBootID,
+            try NetworkNamespace(memory.request.captureRequest().target).identity.inode == memory.inode
+        else {
+            throw TrammelError(.notFound, code: "netns-gone", "its network namespace is gone")
         }
+        _ = try await attachNow(memory.request)
     }
 }
 
@@ -182,20 +226,21 @@ extension CaptureListener {
 }
 
 extension ResourceResult {
-    init(_ key: ResourceKey, _ outcome: Outcome) {
-        self.init(kind: key.kind.rawValue, namespace: key.namespace, name: key.name, outcome: outcome)
+    init(_ change: ResourceChange) {
+        self.init(
+            kind: change.key.kind.rawValue, namespace: change.key.namespace, name: change.key.name,
+            outcome: Outcome(change.outcome))
     }
 }
 
-extension Problem {
-    /// Every fault of a batch, each with its place.
-    init(_ errors: ConfigErrors) {
-        self.init(
-            code: "configuration",
-            items: errors.errors.map { error in
-                Item(
-                    detail: error.message, hint: error.hint, kind: error.kind, namespace: error.namespace,
-                    name: error.name, field: error.field, file: error.location.file, line: error.location.line)
-            })
+extension ResourceResult.Outcome {
+    init(_ outcome: ResourceChange.Outcome) {
+        switch outcome {
+        case .created: self = .created
+        case .configured: self = .configured
+        case .unchanged: self = .unchanged
+        case .pruned: self = .pruned
+        case .deleted: self = .deleted
+        }
     }
 }

@@ -1,0 +1,28 @@
+import Foundation
+import TrammelControlAPI
+import TrammelCore
+
+/// What is remembered of an attachment to make it again after a restart: the request, and what tells whether the
+/// namespace is still the one it was made for.
+struct AttachmentMemory: Codable {
+    let request: AttachRequest
+    let inode: UInt64
+    /// Inodes of namespaces begin anew with each boot.
+    let bootID: String
+
+    init(request: AttachRequest, inode: UInt64) {
+        self.request = request
+        self.inode = inode
+        bootID = AttachmentMemory.currentBootID
+    }
+
+    init(payload: [UInt8]) throws {
+        self = try JSONDecoder().decode(AttachmentMemory.self, from: Data(payload))
+    }
+
+    func payload() throws -> [UInt8] { Array(try JSONEncoder().encode(self)) }
+
+    static let currentBootID: String =
+        (try? String(contentsOfFile: "/proc/sys/kernel/random/boot_id", encoding: .utf8))?
+        .trimmingCharacters(in: .whitespacesAndNewlines) ?? ""
+}
