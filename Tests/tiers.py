@@ -59,13 +59,15 @@ def run(name, command, timeout, show=None, environment=None):
         process = subprocess.Popen(
             [str(word) for word in command], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL, start_new_session=True, env={**os.environ, **(environment or {})})
+    shown = set()
     with open(log, errors="replace") as lines:
         try:
             ended = False
             while True:
                 line = lines.readline()
                 if line:
-                    if show and re.search(show, line):
+                    if show and line not in shown and re.search(show, line):
+                        shown.add(line)  # a compiler says the same thing for every file
                         print("    " + line.rstrip(), flush=True)
                 elif ended:
                     break
