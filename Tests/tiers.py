@@ -59,13 +59,15 @@ def run(name, command, timeout, show=None, environment=None):
         process = subprocess.Popen(
             [str(word) for word in command], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL, start_new_session=True, env={**os.environ, **(environment or {})})
+    shown = set()
     with open(log, errors="replace") as lines:
         try:
             ended = False
             while True:
                 line = lines.readline()
                 if line:
-                    if show and re.search(show, line):
+                    if show and line not in shown and re.search(show, line):
+                        shown.add(line)  # a compiler says the same thing for every file
                         print("    " + line.rstrip(), flush=True)
                 elif ended:
                     break
@@ -143,7 +145,7 @@ def swift_testing(tally, target, parallel=True, timeout=600):
         target,
         [*PRIVATE, "swift", "test", "--skip-build", "--disable-xctest", "--parallel" if parallel else "--no-parallel",
          "--filter", rf"^{target}\.", "--event-stream-output-path", stream, "--event-stream-version", "0"],
-        timeout, show=r"^✘ .*(recorded an issue|failed after)|^↳|Fatal error|Crash")
+        timeout, show=r"^✘ .*(recorded an issue|failed after)|^↳ (?!T(esting Library|arget Platform))|Fatal error|Crash")
     outcome, skippedSuites = {}, []
     for line in stream.read_text(errors="replace").splitlines() if stream.exists() else []:
         try:
@@ -167,7 +169,7 @@ def swift_testing(tally, target, parallel=True, timeout=600):
         elif test in outcome and payload["kind"] == "testEnded":
             symbol = payload["messages"][0]["symbol"] if payload.get("messages") else "fail"
             outcome[test] = "passed" if symbol.startswith("pass") else "failed"
-    passed, failed, skipped = 0, [], []
+    passed, failed, skipped, unfinished = 0, [], [], False
     for test, what in outcome.items():
         name = test.rsplit("/", 1)[0]
         whole = next((why for suite, why in skippedSuites if test.startswith(suite)), None)
@@ -179,9 +181,10 @@ def swift_testing(tally, target, parallel=True, timeout=600):
             skipped.append(f"{name}: {what[1]}")
         else:
             failed.append(name if what == "failed" else f"{name} ({what})")
+            unfinished = unfinished or what != "failed"
     if status != 0 and not failed:
         failed.append("did not come to its end" if status is None else f"ended with status {status}")
-    if any("(" in name and name.endswith(")") for name in failed) or (failed and not outcome):
+    if unfinished or (failed and not outcome):
         tail(target)
     tally.count(target, passed, failed, skipped)
 

@@ -1,0 +1,70 @@
+#!/usr/bin/python3
+"""Four small HTTP servers that call one another by name and know nothing of a mesh.
+
+    bookinfo.py productpage | reviews-v1 | reviews-v2 | ratings
+
+productpage asks reviews, reviews-v2 asks ratings. Each passes on who the user is, as web applications do. All listen on
+port 9080. Every answer says which version gave it.
+"""
+
+import http.server
+import json
+import sys
+import urllib.request
+
+ROLE = sys.argv[1]
+
+
+def ask(url, headers):
+    passed = {name: headers[name] for name in ("end-user", "x-request-id", "traceparent") if headers[name]}
+    with urllib.request.urlopen(urllib.request.Request(url, headers=passed), timeout=5) as answer:
+        return json.load(answer)
+
+
+def productpage(headers):
+    return {"title": "The Comedy of Errors", "reviews": ask("http://reviews:9080/", headers)}
+
+
+def reviews_v1(headers):
+    return {"version": "v1", "reviews": ["An extremely entertaining play.", "Absolutely fun."]}
+
+
+def reviews_v2(headers):
+    ratings = ask("http://ratings:9080/", headers)["ratings"]
+    return {"version": "v2", "reviews": [
+        {"text": "An extremely entertaining play.", "stars": ratings[0]},
+        {"text": "Absolutely fun.", "stars": ratings[1]}]}
+
+
+def ratings(headers):
+    return {"ratings": [5, 4]}
+
+
+ANSWERS = {"productpage": productpage, "reviews-v1": reviews_v1, "reviews-v2": reviews_v2, "ratings": ratings}
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1  # head and body in one segment
+
+    def do_GET(self):
+        if self.path.startswith("/version"):
+            body = ROLE.encode() + b"\n"
+        else:
+            body = json.dumps(ANSWERS[ROLE](self.headers)).encode() + b"\n"
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments):
+        pass
+
+
+class Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 128
+
+
+Server(("0.0.0.0", 9080), Handler).serve_forever()
