@@ -12,7 +12,7 @@ package final class RuntimeSnapshot: Sendable {
     package let meshConfig: ResourceReference?
     /// Every TCP port of every service, ordered by service and port.
     package let servicePorts: [ServicePort]
-    /// Every cluster that a service, a subset or a route stands for, ordered by name.
+    /// Every cluster that a service, a subset or a route stands for, ordered by service, port and subset as declared.
     package let clusters: [Cluster]
     /// By service, ordered.
     package let names: [ResolvedName]
