@@ -5,7 +5,8 @@ import TrammelCore
 struct SnapshotAssembly {
     private var servicePorts: [ServicePort] = []
     private var names: [ResolvedName] = []
-    private var byAddress: [IPEndpoint: ServicePort] = [:]
+    /// Indices into `servicePorts`.
+    private var byAddress: [IPEndpoint: Int] = [:]
     private var inbound: [WorkloadPort: ServicePort] = [:]
     private var clusters: [Cluster] = []
     private var hosts: [(key: String, ports: Range<Int>, name: Int)] = []
@@ -19,9 +20,9 @@ struct SnapshotAssembly {
         inbound.reserveCapacity(services.reduce(0) { $0 + ($1.ports.first?.cluster.endpoints.count ?? 0) })
         for service in services { enter(service, routes.table(for: service), &warnings) }
         // After every virtual address, which goes before.
-        for port in servicePorts where port.defaultCluster.isHeadless {
+        for (index, port) in servicePorts.enumerated() where port.defaultCluster.isHeadless {
             for address in port.defaultCluster.ownAddresses where byAddress[address] == nil {
-                byAddress[address] = port
+                byAddress[address] = index
             }
         }
         let known = Set(hosts.map(\.key))
@@ -38,15 +39,14 @@ struct SnapshotAssembly {
             for subset in port.subsets { clusters.append(subset.cluster) }
             for address in service.addresses {
                 let address = IPEndpoint(address, port.spec.port)
-                let owner = byAddress[address]
-                if let owner {
+                if let owner = byAddress[address].map({ servicePorts[$0] }) {
                     warnings.append(
                         CompileWarning(
                             .conflict, compiled.origin.key, compiled.origin.location,
                             "\(address) is \(owner.host)'s already (\(owner.origin)); calls to it go there. Give one "
                                 + "of the two another clusterIP"))
                 } else {
-                    byAddress[address] = compiled
+                    byAddress[address] = servicePorts.count - 1
                 }
             }
             claimInbound(port.cluster.endpoints, compiled)
@@ -68,7 +68,7 @@ struct SnapshotAssembly {
         RuntimeSnapshot(
             version: version, outboundTrafficPolicy: settings.outboundTrafficPolicy, meshConfig: settings.meshConfig,
             servicePorts: servicePorts, clusters: clusters,
-            names: names, byAddress: byAddress, inbound: inbound,
+            names: names, byAddress: AddressTable(byAddress), inbound: inbound,
             hosts: HostIndex(
                 services: hosts, ports: servicePorts, virtualHosts: virtualHosts, wildcards: wildcards))
     }
