@@ -44,6 +44,24 @@ package struct DecisionStory: Sendable {
     }
 }
 
+extension DecisionStory {
+    /// The outcome in a sentence without its full stop.
+    package var summary: String {
+        switch verdict {
+        case .forward(let cluster):
+            let subset = cluster.subset.map { ", subset \($0)" } ?? ""
+            let shares = possibilities.count > 1 ? ", as this request drew" : ""
+            return "goes to \(cluster.serviceHost), port \(cluster.port)\(subset)\(shares)"
+        case .passthrough(let cluster?): return "goes to the very endpoint of \(cluster.serviceHost) that was asked for"
+        case .passthrough(nil): return "goes where it was going, outside the mesh"
+        case .respond(let response):
+            let flag = response.flag == .none ? "" : " (\(response.flag.rawValue))"
+            return "is answered \(response.status)\(flag) by the agent"
+        case .refuse: return "is closed, since no service is there and the mesh is REGISTRY_ONLY"
+        }
+    }
+}
+
 extension DecisionStory: CustomStringConvertible {
     /// A line for each step, the resource behind it in parentheses.
     package var description: String {

@@ -57,6 +57,10 @@ struct DecisionStoryTests {
                     + "default/reviews-v2 (10.1.0.3:9080) @22",
                 "timeout: 1.5 s for the whole request @32",
             ])
+        #expect(
+            told.summary
+                == "goes to reviews.default.svc.cluster.local, port 9080, subset v2, as this request drew"
+        )
         #expect(told.possibilities.map(\.destination) == ["reviews/v1", "reviews/v2"])
         #expect(told.possibilities.map(\.share) == [0.9, 0.1])
         #expect(told.possibilities.map(\.endpoints.count) == [1, 1])
@@ -72,6 +76,7 @@ struct DecisionStoryTests {
                 outside the mesh: outboundTrafficPolicy is ALLOW_ANY: passed through as asked
                 """)
         #expect(open.decidedBy == nil)
+        #expect(open.summary == "goes where it was going, outside the mesh")
         let closed = story(Fixture.bookinfo.registryOnly().mesh(), "GET /\nhost: example.com", to: "192.0.2.1:80")
         #expect(
             closed.description == """
@@ -80,6 +85,7 @@ struct DecisionStoryTests {
                 outside the mesh: outboundTrafficPolicy is REGISTRY_ONLY: answered 502 \
                 (MeshConfig default/mesh, mesh.yaml:30)
                 """)
+        #expect(closed.summary == "is answered 502 by the agent")
         #expect(closed.decidedBy?.key.kind == .meshConfig)
     }
 
