@@ -10,13 +10,13 @@ struct StoryTrace: DecisionTrace {
     let policy: MeshConfigSpec.OutboundTrafficPolicy
     let meshConfig: ResourceReference?
 
-    private var steps: [Explanation.Step] = []
+    private var steps: [DecisionStory.Step] = []
     /// Of the alternative that is being judged.
     private var held: [String] = []
     /// Of the route that is being judged: why each of its alternatives failed.
     private var failures: [String] = []
     private var matched: [String] = []
-    private var possibilities: [Explanation.Possibility] = []
+    private var possibilities: [DecisionStory.Possibility] = []
     private var decidedBy: ResourceReference?
     private var isOutside = false
 
@@ -32,7 +32,7 @@ struct StoryTrace: DecisionTrace {
     }
 
     private mutating func tell(_ title: String, _ detail: String, _ origin: ResourceReference? = nil) {
-        steps.append(Explanation.Step(title: title, detail: detail, origin: origin))
+        steps.append(DecisionStory.Step(title: title, detail: detail, origin: origin))
     }
 
     mutating func ownedAddress(_ port: PortPlan) {
@@ -110,7 +110,7 @@ struct StoryTrace: DecisionTrace {
             let destination = plan.destination.takeUnretainedValue()
             let cluster = destination.cluster(port: port(of: program))
             possibilities.append(
-                Explanation.Possibility(
+                DecisionStory.Possibility(
                     destination: destination.written.text, share: Double(plan.bound - lower) / Double(route.total),
                     cluster: cluster, endpoints: cluster?.endpoints ?? []))
             ranges.append("\(destination.written.text) \(plan.bound - lower)")
@@ -183,14 +183,14 @@ struct StoryTrace: DecisionTrace {
         }
     }
 
-    func explanation(of decision: HTTPDecision) -> Explanation {
-        let verdict: Explanation.Verdict =
+    func story(of decision: HTTPDecision) -> DecisionStory {
+        let verdict: DecisionStory.Verdict =
             switch decision.verdict {
             case .forward(let cluster): .forward(cluster)
             case .passthrough(let cluster): .passthrough(cluster)
             case .respond(let response): .respond(response)
             }
-        return Explanation(
+        return DecisionStory(
             steps: steps, verdict: verdict, possibilities: possibilities, decidedBy: decidedBy, route: decision.route)
     }
 }

@@ -6,26 +6,34 @@ package import TrammelCore
 ///
 /// - Parameters:
 ///   - snapshot: everything known; it must be held by the caller for as long as the decision is.
-///   - destination: made with the same snapshot, or an earlier one that is held as well.
+///   - original: where the connection was going when it was captured.
 ///   - entropy: 64 evenly spread bits; the same entropy gives the same decision.
+package func decide(
+    _ snapshot: RuntimeSnapshot, source: Source, original: OriginalDestination, request: RequestView, entropy: UInt64
+) -> HTTPDecision {
+    var trace = NoTrace()
+    return snapshot.decide(source, original, request, entropy, trace: &trace)
+}
+
+/// The same for who has looked the destination up in this very snapshot for another reason.
 package func decide(
     _ snapshot: RuntimeSnapshot, source: Source, destination: HTTPDestination, request: RequestView, entropy: UInt64
 ) -> HTTPDecision {
-    var trace = NoTrace()
-    return snapshot.decide(source, destination, request, entropy, trace: &trace)
+    decide(snapshot, source: source, original: destination.original, request: request, entropy: entropy)
 }
 
 extension RuntimeSnapshot {
     @inline(__always)
     func decide<Trace: DecisionTrace>(
-        _ source: Source, _ destination: HTTPDestination, _ request: RequestView, _ entropy: UInt64,
+        _ source: Source, _ original: OriginalDestination, _ request: RequestView, _ entropy: UInt64,
         trace: inout Trace
     ) -> HTTPDecision {
         let call = Call(
-            request: request, path: request.path, original: destination.original, source: .passUnretained(source),
+            request: request, path: request.path, original: original, source: .passUnretained(source),
             entropy: entropy)
         let decision: HTTPDecision
-        if let port = destination.plan {
+        if let index = byAddress[original.endpoint] {
+            let port = hosts.ports[index]
             trace.ownedAddress(port)
             decision = call.decide(port, trace: &trace)
         } else {

@@ -7,31 +7,31 @@ struct RouteCompiler {
     let services: [String: CompiledService]
 
     func compile(
-        _ resource: Resource, _ spec: VirtualServiceSpec, warnings: inout [CompileWarning]
+        _ reference: ResourceReference, _ spec: VirtualServiceSpec, warnings: inout [CompileWarning]
     ) -> RouteTable {
         var layout = RouteLayout()
         var routes: [CompiledRoute] = []
         var found: [CompileWarning] = []
         for (index, route) in spec.http.enumerated() {
-            layout.append(route.match) { found.append(CompileWarning(.withoutEffect, resource.key, $0, $1)) }
-            routes.append(compile(route, at: index, of: resource, warnings: &found))
+            layout.append(route.match) { found.append(CompileWarning(.withoutEffect, reference.key, $0, $1)) }
+            routes.append(compile(route, at: index, of: reference.key, warnings: &found))
         }
         warnings += found
         return RouteTable(
-            origin: ResourceReference(key: resource.key, location: resource.location), routes: routes, layout: layout)
+            origin: reference, routes: routes, layout: layout)
     }
 
     private func compile(
-        _ route: HTTPRoute, at index: Int, of resource: Resource, warnings: inout [CompileWarning]
+        _ route: HTTPRoute, at index: Int, of key: ResourceKey, warnings: inout [CompileWarning]
     ) -> CompiledRoute {
-        let edits = SafeEdits(route.headers, resource.key, route.location, &warnings)
+        let edits = SafeEdits(route.headers, key, route.location, &warnings)
         let action: CompiledRoute.Action
         switch route.action {
         case .route(let destinations):
             action = .route(
                 WeightedSplit(
                     destinations.map { destination in
-                        compile(destination, of: route, edits, resource, warnings: &warnings)
+                        compile(destination, of: route, edits, key, warnings: &warnings)
                     }))
         case .redirect(let redirect):
             action = .respond(LocalResponse(status: redirect.code, body: [], redirect: CompiledRedirect(redirect)))
@@ -40,18 +40,18 @@ struct RouteCompiler {
         }
         return CompiledRoute(
             name: route.name ?? "#\(index + 1)",
-            origin: ResourceReference(key: resource.key, location: route.location), timeout: route.timeout ?? 0,
+            origin: ResourceReference(key: key, location: route.location), timeout: route.timeout ?? 0,
             action: action, rewrittenURI: Array((route.rewrite?.uri ?? "").utf8),
             responseEdits: HeaderEdits([edits.response]))
     }
 
     private func compile(
-        _ weighted: WeightedDestination, of route: HTTPRoute, _ outer: SafeEdits, _ resource: Resource,
+        _ weighted: WeightedDestination, of route: HTTPRoute, _ outer: SafeEdits, _ key: ResourceKey,
         warnings: inout [CompileWarning]
     ) -> CompiledDestination {
         let written = weighted.destination
-        let reference = ResourceReference(key: resource.key, location: written.location)
-        let inner = SafeEdits(weighted.headers, resource.key, written.location, &warnings)
+        let reference = ResourceReference(key: key, location: written.location)
+        let inner = SafeEdits(weighted.headers, key, written.location, &warnings)
         let (targets, problem) = targets(of: written, reference, warnings: &warnings)
         let authority = inner.authority ?? route.rewrite?.authority ?? outer.authority ?? ""
         return CompiledDestination(
@@ -90,7 +90,7 @@ struct RouteCompiler {
                 clusters.append((port.spec.port, port.cluster))
                 continue
             }
-            guard let cluster = port.subsets[subset] else {
+            guard let cluster = port.subset(subset) else {
                 return dangling(noSuchSubset(subset, of: service, reference))
             }
             clusters.append((port.spec.port, cluster))

@@ -18,19 +18,15 @@ package final class Source: Sendable {
     }
 }
 
-/// Where a connection was going: fixed for its whole life, looked up once.
-package struct HTTPDestination: @unchecked Sendable {
-    // Sendable: `plan` refers to immutable objects that `servicePort` keeps alive.
+/// Where a connection was going, and what a snapshot knows to be there.
+package struct HTTPDestination: Sendable {
 
     /// What `RuntimeSnapshot.servicePort(at:)` said; nil when no service owns the address.
     package let servicePort: ServicePort?
     package let original: OriginalDestination
-    /// The same as `servicePort`, at hand for every request.
-    let plan: PortPlan?
 
     package init(servicePort: ServicePort?, original: OriginalDestination) {
         self.servicePort = servicePort
         self.original = original
-        plan = servicePort?.plan
     }
 }

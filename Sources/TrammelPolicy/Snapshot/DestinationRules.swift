@@ -1,8 +1,8 @@
 import TrammelConfig
 
 /// The DestinationRules by the hosts that they name.
-struct DestinationRules {
-    struct Rule {
+struct DestinationRules: Equatable {
+    struct Rule: Equatable {
         let reference: ResourceReference
         let spec: DestinationRuleSpec
     }

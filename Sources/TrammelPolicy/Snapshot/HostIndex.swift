@@ -22,7 +22,8 @@ final class HostIndex: @unchecked Sendable {
 
     private let exact: HostTable
     private let entries: UnsafeMutableBufferPointer<Entry>
-    private let ports: UnsafeMutableBufferPointer<PortPlan>
+    /// In the order of the snapshot's `servicePorts`.
+    let ports: UnsafeMutableBufferPointer<PortPlan>
     /// By what follows the `*.`; the empty name for `*` alone.
     private let wildcards: HostTable
     private let programs: UnsafeMutableBufferPointer<UnsafePointer<RouteProgram>>

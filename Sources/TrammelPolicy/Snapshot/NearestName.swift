@@ -1,21 +1,24 @@
 /// The name that somebody will have meant who wrote another.
 enum NearestName {
-    /// The candidate that takes the fewest edits to become `name`, where that is at most a third of its length.
+    /// The candidate that takes the fewest edits to become `name`, where that is at most a third of its length, of
+    /// several the first in the alphabet.
     static func of(_ name: String, among candidates: some Sequence<String>) -> String? {
         let name = Array(name.utf8)
         var best: (distance: Int, candidate: String)?
         for candidate in candidates {
-            let limit = min(best.map { $0.distance - 1 } ?? .max, max(1, max(name.count, candidate.utf8.count) / 3))
+            let limit = min(best?.distance ?? name.count - 1, max(1, max(name.count, candidate.utf8.count) / 3))
             guard abs(candidate.utf8.count - name.count) <= limit else { continue }
             let distance = distance(name, Array(candidate.utf8))
-            if distance <= limit { best = (distance, candidate) }
+            guard distance <= limit else { continue }
+            if let best, best.distance == distance, best.candidate < candidate { continue }
+            best = (distance, candidate)
         }
         return best?.candidate
     }
 
-    /// `; did you mean "reviews"?`, or nothing.
+    /// ` (did you mean "reviews"?)`, or nothing.
     static func hint(for name: String, among candidates: some Sequence<String>) -> String {
-        of(name, among: candidates).map { "; did you mean \"\($0)\"?" } ?? ""
+        of(name, among: candidates).map { " (did you mean \"\($0)\"?)" } ?? ""
     }
 
     /// Insertions, removals, replacements and swaps of neighbours (optimal string alignment).

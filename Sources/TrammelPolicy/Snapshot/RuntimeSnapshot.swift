@@ -12,18 +12,19 @@ package final class RuntimeSnapshot: Sendable {
     package let meshConfig: ResourceReference?
     /// Every TCP port of every service, ordered by service and port.
     package let servicePorts: [ServicePort]
-    /// Every cluster that a service, a subset or a route stands for, ordered by name.
+    /// Every cluster that a service, a subset or a route stands for, ordered by service, port and subset as declared.
     package let clusters: [Cluster]
     /// By service, ordered.
     package let names: [ResolvedName]
 
-    let byAddress: [IPEndpoint: ServicePort]
+    /// Indices into `servicePorts`.
+    let byAddress: AddressTable
     let inbound: [WorkloadPort: ServicePort]
     let hosts: HostIndex
 
     init(
         version: UInt64, outboundTrafficPolicy: MeshConfigSpec.OutboundTrafficPolicy, meshConfig: ResourceReference?,
-        servicePorts: [ServicePort], clusters: [Cluster], names: [ResolvedName], byAddress: [IPEndpoint: ServicePort],
+        servicePorts: [ServicePort], clusters: [Cluster], names: [ResolvedName], byAddress: AddressTable,
         inbound: [WorkloadPort: ServicePort], hosts: HostIndex
     ) {
         self.version = version
@@ -45,7 +46,7 @@ package final class RuntimeSnapshot: Sendable {
     /// The service port that a connection to this address is for: a service's virtual address, or the own address of
     /// an endpoint of a headless service. Nil when no service owns it.
     package func servicePort(at destination: OriginalDestination) -> ServicePort? {
-        byAddress[destination.endpoint]
+        byAddress[destination.endpoint].map { servicePorts[$0] }
     }
 
     /// What a name means to a workload of `namespace`: `reviews`, `reviews.ns`, `reviews.ns.svc` or

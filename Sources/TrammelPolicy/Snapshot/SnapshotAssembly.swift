@@ -5,7 +5,8 @@ import TrammelCore
 struct SnapshotAssembly {
     private var servicePorts: [ServicePort] = []
     private var names: [ResolvedName] = []
-    private var byAddress: [IPEndpoint: ServicePort] = [:]
+    /// Indices into `servicePorts`.
+    private var byAddress: [IPEndpoint: Int] = [:]
     private var inbound: [WorkloadPort: ServicePort] = [:]
     private var clusters: [Cluster] = []
     private var hosts: [(key: String, ports: Range<Int>, name: Int)] = []
@@ -16,58 +17,58 @@ struct SnapshotAssembly {
     init(services: [CompiledService], routes: VirtualServices, warnings: inout [CompileWarning]) {
         servicePorts.reserveCapacity(services.count)
         byAddress.reserveCapacity(services.count * 2)
-        for service in services { enter(service, routes.table(for: service.identity), &warnings) }
+        inbound.reserveCapacity(services.reduce(0) { $0 + ($1.ports.first?.cluster.endpoints.count ?? 0) })
+        for service in services { enter(service, routes.table(for: service), &warnings) }
         // After every virtual address, which goes before.
-        for port in servicePorts where port.defaultCluster.isHeadless {
+        for (index, port) in servicePorts.enumerated() where port.defaultCluster.isHeadless {
             for address in port.defaultCluster.ownAddresses where byAddress[address] == nil {
-                byAddress[address] = port
+                byAddress[address] = index
             }
         }
         let known = Set(hosts.map(\.key))
         virtualHosts = routes.exact.filter { !known.contains($0.key) }.sorted { $0.key < $1.key }
             .map { ($0.key, $0.value.table) }
         wildcards = routes.wildcards.sorted { $0.key < $1.key }.map { ($0.key, $0.value.table) }
-        clusters.sort { $0.name < $1.name }
     }
 
     private mutating func enter(_ service: CompiledService, _ table: RouteTable?, _ warnings: inout [CompileWarning]) {
         let first = servicePorts.count
-        for port in service.ports {
-            let reference = ResourceReference(key: service.resource.key, location: port.spec.location)
-            let compiled = ServicePort(
-                service: service.identity, portName: port.spec.name, port: port.spec.port,
-                appProtocol: port.spec.appProtocol, defaultCluster: port.cluster, routes: table, origin: reference)
+        for (port, compiled) in zip(service.ports, service.servicePorts(routedBy: table)) {
             servicePorts.append(compiled)
             clusters.append(port.cluster)
-            clusters += port.subsets.values
+            for subset in port.subsets { clusters.append(subset.cluster) }
             for address in service.addresses {
                 let address = IPEndpoint(address, port.spec.port)
-                if let owner = byAddress[address] {
+                if let owner = byAddress[address].map({ servicePorts[$0] }) {
                     warnings.append(
                         CompileWarning(
-                            .conflict, reference.key, reference.location,
+                            .conflict, compiled.origin.key, compiled.origin.location,
                             "\(address) is \(owner.host)'s already (\(owner.origin)); calls to it go there. Give one "
                                 + "of the two another clusterIP"))
                 } else {
-                    byAddress[address] = compiled
+                    byAddress[address] = servicePorts.count - 1
                 }
             }
-            for endpoint in port.cluster.endpoints + port.cluster.notReady {
-                guard let workload = endpoint.workload else { continue }
-                let key = WorkloadPort(workload: workload, port: endpoint.address.port)
-                if inbound[key] == nil { inbound[key] = compiled }
-            }
+            claimInbound(port.cluster.endpoints, compiled)
+            claimInbound(port.cluster.notReady, compiled)
         }
         names.append(service.resolvedName)
-        let name = HostName.key(of: service.identity.host, namespace: service.key.namespace)
-        hosts.append((name, first..<servicePorts.count, names.count - 1))
+        hosts.append((service.hostKey, first..<servicePorts.count, names.count - 1))
+    }
+
+    private mutating func claimInbound(_ endpoints: [Endpoint], _ port: ServicePort) {
+        for endpoint in endpoints {
+            guard let workload = endpoint.workload else { continue }
+            let key = WorkloadPort(workload: workload, port: endpoint.address.port)
+            if inbound[key] == nil { inbound[key] = port }
+        }
     }
 
     func snapshot(version: UInt64, settings: SortedResources) -> RuntimeSnapshot {
         RuntimeSnapshot(
             version: version, outboundTrafficPolicy: settings.outboundTrafficPolicy, meshConfig: settings.meshConfig,
             servicePorts: servicePorts, clusters: clusters,
-            names: names, byAddress: byAddress, inbound: inbound,
+            names: names, byAddress: AddressTable(byAddress), inbound: inbound,
             hosts: HostIndex(
                 services: hosts, ports: servicePorts, virtualHosts: virtualHosts, wildcards: wildcards))
     }

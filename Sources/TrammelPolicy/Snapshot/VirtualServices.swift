@@ -16,14 +16,14 @@ struct VirtualServices {
     /// - Parameter resources: in the order of their keys; of two that name one host, that of the host's own namespace
     ///   holds, else the first.
     init(
-        _ resources: [(resource: Resource, spec: VirtualServiceSpec)], compiler: RouteCompiler,
-        warnings: inout [CompileWarning]
+        _ resources: [(resource: Resource, spec: VirtualServiceSpec)], memory: inout RouteMemory,
+        services: [String: CompiledService], warnings: inout [CompileWarning]
     ) {
         for (resource, spec) in resources {
             guard spec.gateways.isEmpty || spec.gateways.contains("mesh"), !spec.http.isEmpty else { continue }
             let reference = ResourceReference(key: resource.key, location: resource.location)
             let claim = Claim(
-                reference: reference, table: compiler.compile(resource, spec, warnings: &warnings))
+                reference: reference, table: memory.table(reference, spec, services, &warnings))
             for host in spec.hosts {
                 let key = HostName.key(of: host, namespace: resource.key.namespace)
                 if let suffix = HostName.wildcardSuffix(key) {
@@ -38,6 +38,7 @@ struct VirtualServices {
                 }
             }
         }
+        memory.turn()
     }
 
     private static func enter(
@@ -62,9 +63,9 @@ struct VirtualServices {
     }
 
     /// The routes for a service: of its own name, else of the longest wildcard that stands for it.
-    func table(for service: ServiceIdentity) -> RouteTable? {
-        if let claim = exact[HostName.key(of: service.host, namespace: service.namespace)] { return claim.table }
+    func table(for service: CompiledService) -> RouteTable? {
+        if let claim = exact[service.hostKey] { return claim.table }
         guard !wildcards.isEmpty else { return nil }
-        return HostName.suffixes(of: service.host).lazy.compactMap { wildcards[$0]?.table }.first
+        return HostName.suffixes(of: service.identity.host).lazy.compactMap { wildcards[$0]?.table }.first
     }
 }

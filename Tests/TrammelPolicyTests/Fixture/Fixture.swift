@@ -162,15 +162,31 @@ struct Mesh {
     func decide(
         _ request: RequestText, to destination: String = "reviews:9080", from source: String = "productpage-v1",
         entropy: UInt64 = 0
-    ) -> HTTPDecision {
+    ) -> HeldDecision {
         request.withView { view in
-            TrammelPolicy.decide(
+            let decision = TrammelPolicy.decide(
                 snapshot, source: self.source(source), destination: self.destination(destination), request: view,
                 entropy: entropy)
+            return HeldDecision(snapshot: snapshot, decision: decision)
         }
     }
 
     func cluster(_ name: String) -> Cluster? { snapshot.clusters.first { $0.name == name } }
+}
+
+/// A decision with the snapshot that keeps it valid.
+@dynamicMemberLookup
+struct HeldDecision {
+    let snapshot: RuntimeSnapshot
+    fileprivate let decision: HTTPDecision
+
+    subscript<Value>(dynamicMember path: KeyPath<HTTPDecision, Value>) -> Value {
+        withExtendedLifetime(snapshot) { decision[keyPath: path] }
+    }
+
+    func appendTarget(of request: RequestView, into out: inout [UInt8]) {
+        withExtendedLifetime(snapshot) { decision.appendTarget(of: request, into: &out) }
+    }
 }
 
 extension HTTPDecision {

@@ -11,7 +11,7 @@ struct HeaderEditsTests {
     private func decision(
         route: HeaderOperations = HeaderOperations(), destination: HeaderOperations = HeaderOperations(),
         rewrite: Rewrite? = nil
-    ) -> (HTTPDecision, Mesh) {
+    ) -> (HeldDecision, Mesh) {
         let mesh = Fixture.bookinfo.virtualService(
             "reviews",
             .route([], to: [.to("reviews/v1", headers: destination)], rewrite: rewrite, headers: route)

@@ -68,3 +68,46 @@ struct ScaleTests {
         #expect(Set(mesh.snapshot.clusters.flatMap(\.endpointSlots)).count == 6_000)
     }
 }
+
+@Suite("Addresses")
+struct AddressTableTests {
+    @Test("what was put in is found, and nothing that differs in family, port or address")
+    func find() {
+        var random = SplitMix(seed: 4)
+        var entries: [IPEndpoint: Int] = [:]
+        while entries.count < 4_000 {
+            let address =
+                Bool.random(using: &random)
+                ? IPAddress(v4: UInt32.random(in: 0...300, using: &random))
+                : IPAddress(v6: UInt64.random(in: 0...3, using: &random), UInt64.random(in: 0...300, using: &random))
+            entries[IPEndpoint(address, UInt16.random(in: 0...9, using: &random))] = entries.count
+        }
+        let table = AddressTable(entries)
+        for number in 0...300 as ClosedRange<UInt64> {
+            for port in 0...9 as ClosedRange<UInt16> {
+                for address in [IPAddress(v4: UInt32(number)), IPAddress(v6: 0, number), IPAddress(v6: 3, number)] {
+                    let endpoint = IPEndpoint(address, port)
+                    #expect(table[endpoint] == entries[endpoint])
+                }
+            }
+        }
+        #expect(AddressTable([:])[IPEndpoint(.anyV4, 0)] == nil)
+    }
+
+    @Test("a look-up reads as many slots among 10,000 services as among ten, allocated in a row or scattered")
+    func flat() {
+        func worst(_ addresses: [IPEndpoint]) -> (mean: Double, worst: Int) {
+            let table = AddressTable(Dictionary(addresses.enumerated().map { ($1, $0) }) { first, _ in first })
+            let probes = addresses.map(table.probes)
+            return (Double(probes.reduce(0, +)) / Double(probes.count), probes.max() ?? 0)
+        }
+        let row = (0..<10_000).map { IPEndpoint(IPAddress(v4: 0xF0F0_0000 + UInt32($0)), 80) }
+        let row6 = (0..<10_000).map { IPEndpoint(IPAddress(v6: 0x2001_0002_0000_0000, UInt64($0)), 80) }
+        let ports = (0..<10_000).map { IPEndpoint(IPAddress(v4: 0xF0F0_0001), UInt16($0)) }
+        for addresses in [row, row6, ports, row + row6] {
+            let found = worst(addresses)
+            #expect(found.mean < 1.6, "\(found)")
+            #expect(found.worst < 24, "\(found)")
+        }
+    }
+}

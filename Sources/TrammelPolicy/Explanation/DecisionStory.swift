@@ -4,7 +4,7 @@ package import TrammelCore
 /// A decision told as a story: what was looked at, what held and what did not, and the file and line behind each step.
 ///
 /// It is made by the very code that decides for the data path, with somebody listening.
-package struct Explanation: Sendable {
+package struct DecisionStory: Sendable {
     package struct Step: Sendable, Equatable {
         /// A word or two: `address`, `route #2`, `weights`.
         package let title: String
@@ -44,7 +44,25 @@ package struct Explanation: Sendable {
     }
 }
 
-extension Explanation: CustomStringConvertible {
+extension DecisionStory {
+    /// The outcome in a sentence without its full stop.
+    package var summary: String {
+        switch verdict {
+        case .forward(let cluster):
+            let subset = cluster.subset.map { ", subset \($0)" } ?? ""
+            let shares = possibilities.count > 1 ? ", as this request drew" : ""
+            return "goes to \(cluster.serviceHost), port \(cluster.port)\(subset)\(shares)"
+        case .passthrough(let cluster?): return "goes to the very endpoint of \(cluster.serviceHost) that was asked for"
+        case .passthrough(nil): return "goes where it was going, outside the mesh"
+        case .respond(let response):
+            let flag = response.flag == .none ? "" : " (\(response.flag.rawValue))"
+            return "is answered \(response.status)\(flag) by the agent"
+        case .refuse: return "is closed, since no service is there and the mesh is REGISTRY_ONLY"
+        }
+    }
+}
+
+extension DecisionStory: CustomStringConvertible {
     /// A line for each step, the resource behind it in parentheses.
     package var description: String {
         steps.map { step in
@@ -56,24 +74,24 @@ extension Explanation: CustomStringConvertible {
 /// Tells how `decide` comes to its decision, for the same arguments.
 package func explain(
     _ snapshot: RuntimeSnapshot, source: Source, destination: HTTPDestination, request: RequestView, entropy: UInt64
-) -> Explanation {
-    var story = StoryTrace(
+) -> DecisionStory {
+    var trace = StoryTrace(
         request: request, source: source, destination: destination, policy: snapshot.outboundTrafficPolicy,
         meshConfig: snapshot.meshConfig)
-    let decision = snapshot.decide(source, destination, request, entropy, trace: &story)
-    return withExtendedLifetime((snapshot, destination)) { story.explanation(of: decision) }
+    let decision = snapshot.decide(source, destination.original, request, entropy, trace: &trace)
+    return withExtendedLifetime((snapshot, destination)) { trace.story(of: decision) }
 }
 
 /// Tells how `decideTCP` comes to its decision, for the same arguments.
-package func explainTCP(_ snapshot: RuntimeSnapshot, source: Source, destination: HTTPDestination) -> Explanation {
+package func explainTCP(_ snapshot: RuntimeSnapshot, source: Source, destination: HTTPDestination) -> DecisionStory {
     let decision = decideTCP(snapshot, source: source, destination: destination)
-    var steps: [Explanation.Step] = []
+    var steps: [DecisionStory.Step] = []
     if let port = destination.servicePort {
         steps.append(.owned(destination.original, port))
     } else {
         steps.append(.unowned(destination.original))
     }
-    let verdict: Explanation.Verdict
+    let verdict: DecisionStory.Verdict
     switch decision.verdict {
     case .forward(let cluster):
         verdict = .forward(cluster)
@@ -87,7 +105,7 @@ package func explainTCP(_ snapshot: RuntimeSnapshot, source: Source, destination
     if destination.servicePort == nil {
         steps.append(.outsideTheMesh(snapshot.outboundTrafficPolicy, snapshot.meshConfig, answer: "closed"))
     }
-    return Explanation(
+    return DecisionStory(
         steps: steps, verdict: verdict, possibilities: decision.cluster.map { [.all(to: $0)] } ?? [],
         decidedBy: decision.origin, route: nil)
 }
@@ -95,11 +113,11 @@ package func explainTCP(_ snapshot: RuntimeSnapshot, source: Source, destination
 /// What the agent's DNS makes of a name, as the first step of a story.
 package func explainName(
     _ snapshot: RuntimeSnapshot, name: String, source: Source
-) -> (step: Explanation.Step, resolved: ResolvedName?) {
+) -> (step: DecisionStory.Step, resolved: ResolvedName?) {
     let namespace = source.identity.name.namespace
     guard let resolved = snapshot.resolve(name: name, from: namespace) else {
         let detail = "\"\(name)\" is no service to namespace \(namespace); the resolver that the workload asked answers"
-        return (Explanation.Step(title: "name", detail: detail, origin: nil), nil)
+        return (DecisionStory.Step(title: "name", detail: detail, origin: nil), nil)
     }
     let addresses = resolved.addresses.map(\.description).joined(separator: ", ")
     let meaning =
@@ -107,7 +125,7 @@ package func explainName(
         ? "headless: its ready endpoints' own addresses, \(addresses.isEmpty ? "none now" : addresses)"
         : addresses.isEmpty ? "without an address" : addresses
     return (
-        Explanation.Step(
+        DecisionStory.Step(
             title: "name", detail: "\"\(name)\" is \(resolved.host), \(meaning)", origin: resolved.origin), resolved
     )
 }

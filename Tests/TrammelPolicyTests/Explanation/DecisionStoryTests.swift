@@ -5,7 +5,7 @@ import TrammelCore
 @testable import TrammelPolicy
 
 @Suite("explain reads as a story")
-struct ExplanationTests {
+struct DecisionStoryTests {
     private static let canary = Fixture.bookinfo.virtualService(
         "reviews",
         .route(
@@ -20,7 +20,7 @@ struct ExplanationTests {
 
     private func story(
         _ mesh: Mesh, _ request: RequestText, to destination: String = "reviews:9080", entropy: UInt64 = 0
-    ) -> Explanation {
+    ) -> DecisionStory {
         request.withView { view in
             explain(
                 mesh.snapshot, source: mesh.source(), destination: mesh.destination(destination), request: view,
@@ -30,7 +30,7 @@ struct ExplanationTests {
 
     @Test("a header match")
     func headerMatch() {
-        let told = story(ExplanationTests.canary.mesh(), "GET /\nhost: reviews\nend-user: jason")
+        let told = story(DecisionStoryTests.canary.mesh(), "GET /\nhost: reviews\nend-user: jason")
         #expect(
             told.description == """
                 address: 240.240.0.1:9080 is the address of reviews.default.svc.cluster.local, port 9080 (http) \
@@ -46,7 +46,7 @@ struct ExplanationTests {
 
     @Test("every failed condition, and the weights")
     func weights() {
-        let told = story(ExplanationTests.canary.mesh(), "POST /beta/x\nhost: reviews\nend-user: mary", entropy: .max)
+        let told = story(DecisionStoryTests.canary.mesh(), "POST /beta/x\nhost: reviews\nend-user: mary", entropy: .max)
         #expect(
             told.steps.dropFirst(2).map { "\($0.title): \($0.detail) @\($0.location?.line ?? 0)" } == [
                 #"route #1 "testers": does not match: header end-user is "mary", wanted exactly "jason"; "#
@@ -57,6 +57,10 @@ struct ExplanationTests {
                     + "default/reviews-v2 (10.1.0.3:9080) @22",
                 "timeout: 1.5 s for the whole request @32",
             ])
+        #expect(
+            told.summary
+                == "goes to reviews.default.svc.cluster.local, port 9080, subset v2, as this request drew"
+        )
         #expect(told.possibilities.map(\.destination) == ["reviews/v1", "reviews/v2"])
         #expect(told.possibilities.map(\.share) == [0.9, 0.1])
         #expect(told.possibilities.map(\.endpoints.count) == [1, 1])
@@ -72,6 +76,7 @@ struct ExplanationTests {
                 outside the mesh: outboundTrafficPolicy is ALLOW_ANY: passed through as asked
                 """)
         #expect(open.decidedBy == nil)
+        #expect(open.summary == "goes where it was going, outside the mesh")
         let closed = story(Fixture.bookinfo.registryOnly().mesh(), "GET /\nhost: example.com", to: "192.0.2.1:80")
         #expect(
             closed.description == """
@@ -80,6 +85,7 @@ struct ExplanationTests {
                 outside the mesh: outboundTrafficPolicy is REGISTRY_ONLY: answered 502 \
                 (MeshConfig default/mesh, mesh.yaml:30)
                 """)
+        #expect(closed.summary == "is answered 502 by the agent")
         #expect(closed.decidedBy?.key.kind == .meshConfig)
     }
 
@@ -134,7 +140,7 @@ struct ExplanationTests {
 
     @Test("the story comes to the decision of the data path, whatever is asked")
     func sameDecision() {
-        let mesh = ExplanationTests.canary.mesh()
+        let mesh = DecisionStoryTests.canary.mesh()
         var random = SplitMix(seed: 9)
         for _ in 0..<300 {
             let path = ["/", "/beta", "/x?y"].randomElement(using: &random) ?? "/"
