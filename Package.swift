@@ -52,7 +52,9 @@ let package = Package(
     dependencies: dependencies,
     targets: [
         // C, by module map or shim.
-        .systemLibrary(name: "CNetfilter", pkgConfig: "libnftnl", providers: [.apt(["libmnl-dev", "libnftnl-dev", "libnetfilter-conntrack-dev"])]),
+        .systemLibrary(
+            name: "CNetfilter", pkgConfig: "libnftnl",
+            providers: [.apt(["libmnl-dev", "libnftnl-dev", "libnetfilter-conntrack-dev"])]),
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         .target(name: "CTrammelLinux"),
         // Regular expressions from users run in linear time: RE2, through a C face over its C++.
@@ -67,7 +69,8 @@ let package = Package(
         library(
             "TrammelProxy",
             [
-                "TrammelCore", "TrammelConfig", "TrammelPolicy", "TrammelWire", "TrammelTelemetry", nioCore, nioPosix, logging,
+                "TrammelCore", "TrammelConfig", "TrammelPolicy", "TrammelWire", "TrammelTelemetry", nioCore, nioPosix,
+                logging,
                 .product(name: "HeapModule", package: "swift-collections"),
             ]),
         library(
@@ -109,7 +112,9 @@ let package = Package(
         tests("TrammelCaptureTests", ["TrammelCapture", "TrammelTestSupport"]),
         tests("TrammelTelemetryTests", ["TrammelTelemetry"]),
         tests("TrammelProxyTests", ["TrammelProxy", nioEmbedded]),
-        tests("TrammelControlTests", ["TrammelControl", "TrammelControlAPI", "TrammelConfig", "TrammelCore", nioCore, nioPosix, logging]),
+        tests(
+            "TrammelControlTests",
+            ["TrammelControl", "TrammelControlAPI", "TrammelConfig", "TrammelCore", nioCore, nioPosix, logging]),
         tests("IntegrationTests", ["TrammelTestSupport", "TrammelControlAPI", "TrammelProxy", "TrammelAgent"]),
         tests("KernelTests", ["TrammelTestSupport", "TrammelControlAPI"]),
     ],

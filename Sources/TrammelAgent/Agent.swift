@@ -86,6 +86,20 @@ package struct Agent: Sendable {
     }
 }
 
+extension Agent {
+    /// Removes every rule, route and socket that an agent with these settings left behind.
+    /// - Returns: how many network namespaces were looked at.
+    /// - Throws: `conflict` while an agent lives: it would put them back.
+    package static func cleanUp(settings: AgentSettings) throws -> Int {
+        let lock = try AgentLock(besides: settings.socket)
+        defer { withExtendedLifetime(lock) {} }
+        let count = try WorkloadCapture.cleanUp(virtualRanges: [settings.vips.ipv4, settings.vips.ipv6])
+        AgentCgroup.remove(name: lock.cgroupName)
+        unlink(settings.socket)
+        return count
+    }
+}
+
 extension ProxySettings {
     init(_ settings: AgentSettings) {
         self.init()

@@ -175,9 +175,9 @@ struct AgentService: ControlService {
 package enum Build {
     package static let version = "0.1.0"
     #if DEBUG
-    package static let configuration = "debug"
+        package static let configuration = "debug"
     #else
-    package static let configuration = "release"
+        package static let configuration = "release"
     #endif
 }
 

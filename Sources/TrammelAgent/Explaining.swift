@@ -31,15 +31,17 @@ struct Explaining {
                 source: step.location.map(SourceReference.init))
         }
         return TrammelControlAPI.Explanation(
-            steps: steps, verdict: story.verdict.kind, summary: summary(story),
+            steps: steps, verdict: story.verdict.kind, summary: story.summary,
             decidedBy: story.decidedBy.map { SourceReference($0.location) })
     }
 
     private func http(
         _ request: ExplainRequest, _ target: Target, _ destination: HTTPDestination
-    ) throws -> TrammelPolicy.Explanation {
+    ) throws -> DecisionStory {
         var text = "\(request.method) \(target.path) HTTP/1.1\r\n"
-        if !request.headers.contains(where: { $0.name.lowercased() == "host" }) { text += "host: \(target.authority)\r\n" }
+        if !request.headers.contains(where: { $0.name.lowercased() == "host" }) {
+            text += "host: \(target.authority)\r\n"
+        }
         for header in request.headers { text += "\(header.name): \(header.value)\r\n" }
         text += "\r\n"
         var head = RequestHead()
@@ -74,23 +76,6 @@ struct Explaining {
                 hint: "`trammel services` lists them; for a place outside the mesh give its address")
         }
         return address
-    }
-
-    private func summary(_ story: TrammelPolicy.Explanation) -> String {
-        switch story.verdict {
-        case .forward(let cluster):
-            let places = story.possibilities.map { possibility in
-                let endpoints = possibility.endpoints.map(\.description).joined(separator: ", ")
-                return "\(possibility.destination): \(endpoints.isEmpty ? "no endpoint" : endpoints)"
-            }
-            return places.isEmpty ? "carried to \(cluster.name)" : "carried to " + places.joined(separator: "; ")
-        case .passthrough:
-            return "carried to where it was going, as asked"
-        case .respond(let response):
-            return "answered by the agent with \(response.status)"
-        case .refuse:
-            return "refused"
-        }
     }
 
     /// `http://host[:port]/path` or `host:port`.
@@ -130,7 +115,7 @@ extension SystemRandomNumberGenerator {
     }
 }
 
-extension TrammelPolicy.Explanation.Verdict {
+extension DecisionStory.Verdict {
     fileprivate var kind: TrammelControlAPI.Explanation.Verdict {
         switch self {
         case .forward: .routed

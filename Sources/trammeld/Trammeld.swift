@@ -2,7 +2,6 @@ import ArgumentParser
 import Glibc
 import Logging
 import TrammelAgent
-import TrammelCapture
 import TrammelConfig
 import TrammelCore
 
@@ -15,7 +14,9 @@ import TrammelCore
 
 /// Where the settings come from.
 struct SettingsOption: ParsableArguments {
-    @Option(name: .long, help: "The settings, YAML; every key is optional. Default: /etc/trammel/trammeld.yaml if it is there.")
+    @Option(
+        name: .long,
+        help: "The settings, YAML; every key is optional. Default: /etc/trammel/trammeld.yaml if it is there.")
     var config: String?
 
     func read() throws -> AgentSettings {
@@ -61,12 +62,7 @@ struct Cleanup: AsyncParsableCommand {
 
     func run() async throws {
         do {
-            let settings = try settings.read()
-            let lock = try AgentLock(besides: settings.socket)
-            defer { withExtendedLifetime(lock) {} }
-            let count = try WorkloadCapture.cleanUp(virtualRanges: [settings.vips.ipv4, settings.vips.ipv6])
-            AgentCgroup.remove(name: lock.cgroupName)
-            unlink(settings.socket)
+            let count = try Agent.cleanUp(settings: try settings.read())
             print("looked at \(count) network namespaces; nothing of the agent is left in them")
         } catch let error where !(error is ExitCode) {
             throw Failure.told(error)

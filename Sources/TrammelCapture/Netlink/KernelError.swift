@@ -12,7 +12,8 @@ enum KernelError {
                 hint: hint ?? "run the agent as root or with CAP_NET_ADMIN, CAP_SYS_ADMIN and CAP_NET_RAW")
         case EMFILE, ENFILE:
             return TrammelError(
-                .exhausted, code: "file-descriptors", "\(doing): \(text)", hint: hint ?? "raise LimitNOFILE of the agent")
+                .exhausted, code: "file-descriptors", "\(doing): \(text)",
+                hint: hint ?? "raise LimitNOFILE of the agent")
         default:
             return TrammelError(.unavailable, code: "kernel", "\(doing): \(text)", hint: hint)
         }

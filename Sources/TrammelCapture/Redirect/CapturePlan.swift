@@ -11,7 +11,9 @@ package struct CapturePlan: Sendable, Hashable {
     package var excludedOutboundPorts: [UInt16] = []
     package var excludedInboundPorts: [UInt16] = []
 
-    package init(outboundMode: CaptureMode, ports: CapturePorts = CapturePorts(), agentCgroup: CgroupReference, hasIPv6: Bool) {
+    package init(
+        outboundMode: CaptureMode, ports: CapturePorts = CapturePorts(), agentCgroup: CgroupReference, hasIPv6: Bool
+    ) {
         self.outboundMode = outboundMode
         self.ports = ports
         self.agentCgroup = agentCgroup
@@ -64,7 +66,8 @@ extension CapturePlan {
             ruleset.chains.append(
                 Ruleset.Chain(name: "out", type: .route, hook: .output, priority: -150, rules: outbound))
         case .redirect:
-            ruleset.chains.append(Ruleset.Chain(name: "out", type: .nat, hook: .output, priority: -101, rules: outbound))
+            ruleset.chains.append(
+                Ruleset.Chain(name: "out", type: .nat, hook: .output, priority: -101, rules: outbound))
         }
         return ruleset
     }

@@ -16,7 +16,8 @@ struct PolicyRouting {
         let socket = try NetlinkSocket(NETLINK_ROUTE)
         for family in families {
             for mark in [Marks.outbound, Marks.onward] {
-                try run(socket, "add a routing rule", RouteMessage.rule(RTM_NEWRULE, family, mark: mark), tolerates: EEXIST)
+                try run(
+                    socket, "add a routing rule", RouteMessage.rule(RTM_NEWRULE, family, mark: mark), tolerates: EEXIST)
             }
             try run(socket, "add a route", RouteMessage.localDefault(RTM_NEWROUTE, family), tolerates: EEXIST)
         }
@@ -33,7 +34,8 @@ struct PolicyRouting {
             for mark in [Marks.outbound, Marks.onward] {
                 // The same rule may stand more than once.
                 while try routing.run(
-                    socket, "remove a routing rule", RouteMessage.rule(RTM_DELRULE, family, mark: mark), tolerates: ENOENT)
+                    socket, "remove a routing rule", RouteMessage.rule(RTM_DELRULE, family, mark: mark),
+                    tolerates: ENOENT)
                 {}
             }
             try routing.run(

@@ -9,7 +9,8 @@ enum ListenerSocket {
         let endpoint = address.endpoint
         let isIPv6 = endpoint.address.family == .v6
         let number = socket(
-            isIPv6 ? AF_INET6 : AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
+            isIPv6 ? AF_INET6 : AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0
+        )
         guard number >= 0 else { throw KernelError.make("open a capture listener", errno) }
         let descriptor = Descriptor(owning: number)
         try set(descriptor, SOL_SOCKET, SO_REUSEADDR)
@@ -46,7 +47,8 @@ enum ListenerSocket {
             throw KernelError.make(
                 "bind a capture listener to \(endpoint)", errno,
                 hint: errno == EADDRINUSE
-                    ? "something in the workload's namespace uses the port; `ports` in trammeld.yaml sets another" : nil)
+                    ? "something in the workload's namespace uses the port; `ports` in trammeld.yaml sets another" : nil
+            )
         }
     }
 }

@@ -13,7 +13,8 @@ extension HTTP1ServerHandler {
         guard let chosen = loop.balancer.pick(cluster, entropy: loop.randomness.next(), excluding: failed) else {
             if failed != nil { return answerConnectFailure(now) }
             return answer(
-                503, "no healthy upstream", flags: .noHealthyUpstream, detail: .noHealthyUpstream, reason: .noUpstream, now)
+                503, "no healthy upstream", flags: .noHealthyUpstream, detail: .noHealthyUpstream, reason: .noUpstream,
+                now)
         }
         loop.balancer.started(chosen)
         endpoint = chosen
@@ -75,7 +76,8 @@ extension HTTP1ServerHandler {
     private func answerConnectFailure(_ now: MonotonicTime) {
         answer(
             503, "upstream connect error: the connection was refused or timed out",
-            flags: attempts > 1 ? [.upstreamConnectionFailure, .upstreamRetryLimitExceeded] : .upstreamConnectionFailure,
+            flags: attempts > 1
+                ? [.upstreamConnectionFailure, .upstreamRetryLimitExceeded] : .upstreamConnectionFailure,
             detail: .upstreamResetBeforeResponseStarted, reason: .connectFailed, now)
     }
 

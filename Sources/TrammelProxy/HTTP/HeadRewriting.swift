@@ -42,7 +42,8 @@ extension HTTP1ServerHandler {
             }
             let upgrades = head.asksForUpgrade(bytes)
             copyRequestFields(
-                bytes, replacesHost: !authority.isEmpty || head.targetForm == .absolute, upgrades: upgrades, edits, &out)
+                bytes, replacesHost: !authority.isEmpty || head.targetForm == .absolute, upgrades: upgrades, edits, &out
+            )
             writeOwnRequestFields(view, upgrades: upgrades, &out)
             if let edits { out.append(edits.lines) }
             out.append("\r\n")

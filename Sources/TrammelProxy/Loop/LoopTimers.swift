@@ -1,5 +1,5 @@
-import TrammelCore
 import NIOCore
+import TrammelCore
 
 /// Something that has to be looked at when time passes: a connection, an idle upstream.
 protocol DeadlineOwner: AnyObject {

@@ -17,7 +17,9 @@ struct Dialer {
     ) {
         let bound = NIOLoopBound((handler: handler, done: done), eventLoop: loop)
         start(plan, timeout: timeout) { channel in
-            channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(bound.value.handler) }
+            channel.eventLoop.makeCompletedFuture {
+                try channel.pipeline.syncOperations.addHandler(bound.value.handler)
+            }
         }
         .whenComplete { result in bound.value.done(result.map { _ in }) }
     }
