@@ -76,7 +76,7 @@ struct HeaderEditsTests {
     }
 
     @Test(
-        "host and :authority in set rewrite the authority; the destination's goes before rewrite, that before the route's"
+        "set of host rewrites the authority: destination over rewrite over route"
     )
     func authority() {
         func authority(_ route: String?, _ rewrite: String?, _ destination: String?) -> String {
