@@ -12,10 +12,9 @@ struct HTTPRouteContext {
         let snapshot = loop.snapshot
         switch direction {
         case .outbound:
-            // Looked up with each request: a connection outlives snapshots.
-            let destination = HTTPDestination(servicePort: snapshot.servicePort(at: original), original: original)
+            // The address is looked up with each request: a connection outlives snapshots.
             return TrammelPolicy.decide(
-                snapshot, source: source, destination: destination, request: request, entropy: entropy)
+                snapshot, source: source, original: original, request: request, entropy: entropy)
         case .inbound:
             return .toTheApplication(decideInbound(snapshot, workload: source.id, port: original.endpoint.port))
         }

@@ -1,4 +1,5 @@
 import Testing
+import TrammelCore
 
 @testable import TrammelPolicy
 
