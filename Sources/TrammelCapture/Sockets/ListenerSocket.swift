@@ -1,3 +1,5 @@
+// SOCK_… belongs to whichever C module met its header first.
+import CNetfilter
 import Glibc
 import TrammelCore
 

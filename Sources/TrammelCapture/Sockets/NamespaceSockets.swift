@@ -1,3 +1,5 @@
+// IPPROTO_… belongs to whichever C module met its header first.
+import CNetfilter
 import CTrammelLinux
 import Glibc
 import Synchronization
