@@ -64,7 +64,7 @@ struct Cleanup: AsyncParsableCommand {
             let settings = try settings.read()
             let lock = try AgentLock(besides: settings.socket)
             defer { withExtendedLifetime(lock) {} }
-            let count = try WorkloadCapture.cleanUp(virtualRanges: [settings.vips.ipv4, settings.vips.ipv6])
+            let count = try WorkloadCapture.cleanUp()
             AgentCgroup.remove(name: lock.cgroupName)
             unlink(settings.socket)
             print("looked at \(count) network namespaces; nothing of the agent is left in them")
