@@ -72,8 +72,10 @@ package final class TestNamespace: Sendable {
     }
 
     /// Starts a command inside the namespace, outside the test's own cgroup.
-    package func start(_ command: [String], input: String? = nil) throws -> TestChild {
-        try TestChild(["nsenter", "--net=\(path)", "--"] + command, input: input)
+    package func start(
+        _ command: [String], input: String? = nil, keepsInput: Bool = false
+    ) throws -> TestChild {
+        try TestChild(["nsenter", "--net=\(path)", "--"] + command, input: input, keepsInput: keepsInput)
     }
 
     /// Starts a Python program; it is told its arguments.
@@ -84,6 +86,7 @@ package final class TestNamespace: Sendable {
 
 package struct CommandFailure: Error, CustomStringConvertible {
     package let description: String
+    package init(description: String) { self.description = description }
 }
 
 /// A process that a test started; ended with the object if it has not ended by itself.
@@ -91,10 +94,12 @@ package final class TestChild {
     private let process = Process()
     private let output = Pipe()
     private let errorOutput = Pipe()
+    private let input = Pipe()
     private var buffered: [UInt8] = []
     package private(set) var errors = ""
 
-    package init(_ command: [String], input: String? = nil) throws {
+    /// - Parameter keepsInput: leaves the standard input open for `tell`.
+    package init(_ command: [String], input: String? = nil, keepsInput: Bool = false) throws {
         // A test that plays the agent lives in the exempt cgroup, and its children would inherit the exemption.
         let leave = """
             for c in /sys/fs/cgroup/unified /sys/fs/cgroup; do
@@ -106,19 +111,18 @@ package final class TestChild {
         process.arguments = ["-c", leave, "sh"] + command
         process.standardOutput = output
         process.standardError = errorOutput
-        if let input {
-            let pipe = Pipe()
-            process.standardInput = pipe
-            try process.run()
-            try pipe.fileHandleForWriting.write(contentsOf: Data(input.utf8))
-            try pipe.fileHandleForWriting.close()
-        } else {
-            process.standardInput = FileHandle.nullDevice
-            try process.run()
-        }
+        process.standardInput = self.input
+        try process.run()
+        if let input { tell(input) }
+        if !keepsInput { try self.input.fileHandleForWriting.close() }
     }
 
     deinit { stop() }
+
+    /// Writes to the standard input.
+    package func tell(_ text: String) {
+        try? input.fileHandleForWriting.write(contentsOf: Data(text.utf8))
+    }
 
     package var pid: Int32 { process.processIdentifier }
     package var status: Int32 { process.terminationStatus }
