@@ -1,5 +1,8 @@
 // The kernel's netlink families as Trammel speaks them: nftables through libnftnl, conntrack through
 // libnetfilter_conntrack, and routes, rules and sock_diag as plain messages over libmnl.
+// First, because libnfnetlink ships an older header under the same include guard.
+#include <linux/netfilter/nfnetlink.h>
+
 #include <libmnl/libmnl.h>
 #include <libnetfilter_conntrack/libnetfilter_conntrack.h>
 #include <libnftnl/chain.h>
@@ -10,10 +13,11 @@
 #include <libnftnl/set.h>
 #include <libnftnl/table.h>
 #include <linux/fib_rules.h>
+#include <linux/if.h>
+#include <linux/if_addr.h>
 #include <linux/inet_diag.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>

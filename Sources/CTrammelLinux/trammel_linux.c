@@ -9,12 +9,19 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
-// The number is the same for both families: SO_ORIGINAL_DST and IP6T_SO_ORIGINAL_DST.
-enum { ORIGINAL_DESTINATION = 80 };
+#ifndef IP_ORIGDSTADDR
+#define IP_ORIGDSTADDR 20
+#endif
+#ifndef IPV6_ORIGDSTADDR
+#define IPV6_ORIGDSTADDR 74
+#endif
 
 int trammel_enter_netns(int fd) { return setns(fd, CLONE_NEWNET) == 0 ? 0 : errno; }
+
+int trammel_unshare_netns(void) { return unshare(CLONE_NEWNET) == 0 ? 0 : errno; }
 
 int trammel_is_netns(int fd) { return ioctl(fd, NS_GET_NSTYPE) == CLONE_NEWNET; }
 
@@ -23,19 +30,39 @@ int trammel_pidfd_open(pid_t pid) {
     return fd >= 0 ? (int)fd : -errno;
 }
 
-int trammel_original_destination(int socket, int is_ipv6, uint8_t address[16], uint16_t *port) {
-    if (is_ipv6) {
-        struct sockaddr_in6 found;
-        socklen_t length = sizeof found;
-        if (getsockopt(socket, IPPROTO_IPV6, ORIGINAL_DESTINATION, &found, &length) != 0) return errno;
-        memcpy(address, &found.sin6_addr, 16);
-        *port = found.sin6_port;
-    } else {
-        struct sockaddr_in found;
-        socklen_t length = sizeof found;
-        if (getsockopt(socket, IPPROTO_IP, ORIGINAL_DESTINATION, &found, &length) != 0) return errno;
-        memcpy(address, &found.sin_addr, 4);
-        *port = found.sin_port;
+ssize_t trammel_receive_datagram(
+    int fd, void *buffer, size_t length, struct sockaddr_storage *sender, struct sockaddr_storage *destination,
+    int *truncated) {
+    union {
+        char bytes[256];
+        struct cmsghdr align;
+    } control;
+    struct iovec part = {.iov_base = buffer, .iov_len = length};
+    struct msghdr message = {
+        .msg_name = sender,
+        .msg_namelen = sizeof *sender,
+        .msg_iov = &part,
+        .msg_iovlen = 1,
+        .msg_control = control.bytes,
+        .msg_controllen = sizeof control.bytes,
+    };
+    memset(sender, 0, sizeof *sender);
+    memset(destination, 0, sizeof *destination);
+    ssize_t count;
+    do {
+        count = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    } while (count < 0 && errno == EINTR);
+    if (count < 0) return -errno;
+    *truncated = (message.msg_flags & MSG_TRUNC) != 0;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c != NULL; c = CMSG_NXTHDR(&message, c)) {
+        if (c->cmsg_level == SOL_IP && c->cmsg_type == IP_ORIGDSTADDR &&
+            c->cmsg_len >= CMSG_LEN(sizeof(struct sockaddr_in))) {
+            memcpy(destination, CMSG_DATA(c), sizeof(struct sockaddr_in));
+        } else if (
+            c->cmsg_level == SOL_IPV6 && c->cmsg_type == IPV6_ORIGDSTADDR &&
+            c->cmsg_len >= CMSG_LEN(sizeof(struct sockaddr_in6))) {
+            memcpy(destination, CMSG_DATA(c), sizeof(struct sockaddr_in6));
+        }
     }
-    return 0;
+    return count;
 }

@@ -93,7 +93,7 @@ extension Agent {
     package static func cleanUp(settings: AgentSettings) throws -> Int {
         let lock = try AgentLock(besides: settings.socket)
         defer { withExtendedLifetime(lock) {} }
-        let count = try WorkloadCapture.cleanUp(virtualRanges: [settings.vips.ipv4, settings.vips.ipv6])
+        let count = try WorkloadCapture.cleanUp()
         AgentCgroup.remove(name: lock.cgroupName)
         unlink(settings.socket)
         return count

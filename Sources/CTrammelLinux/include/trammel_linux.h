@@ -2,12 +2,18 @@
 #ifndef TRAMMEL_LINUX_H
 #define TRAMMEL_LINUX_H
 
+#include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 // setns(2) with CLONE_NEWNET: moves the calling thread, and it alone, into the network namespace `fd`.
 // Returns 0, or the errno.
 int trammel_enter_netns(int fd);
+
+// unshare(2) with CLONE_NEWNET: gives the calling thread, and it alone, a network namespace of its own.
+// Returns 0, or the errno.
+int trammel_unshare_netns(void);
 
 // Whether `fd` is an open network namespace (NS_GET_NSTYPE of ioctl_ns(2)).
 int trammel_is_netns(int fd);
@@ -15,8 +21,12 @@ int trammel_is_netns(int fd);
 // pidfd_open(2). Returns a descriptor, or the errno negated.
 int trammel_pidfd_open(pid_t pid);
 
-// Where a connection was going before NAT turned it: SO_ORIGINAL_DST, or IP6T_SO_ORIGINAL_DST for `is_ipv6`.
-// Writes 4 or 16 bytes of address and the port, both in network order. Returns 0, or the errno.
-int trammel_original_destination(int socket, int is_ipv6, uint8_t address[16], uint16_t *port);
+// recvmsg(2) of one datagram with its sender and, where the socket asks for it (IP_RECVORIGDSTADDR,
+// IPV6_RECVORIGDSTADDR), the destination it was sent to. `destination->ss_family` is AF_UNSPEC where the kernel
+// gave none. `truncated` is 1 when the datagram was longer than `length`. Never blocks.
+// Returns the number of bytes, or the negated errno.
+ssize_t trammel_receive_datagram(
+    int fd, void *buffer, size_t length, struct sockaddr_storage *sender, struct sockaddr_storage *destination,
+    int *truncated);
 
 #endif

@@ -2,88 +2,197 @@ import CNetfilter
 import Glibc
 import TrammelCore
 
-/// A netlink socket, closed when it goes. It speaks to the network namespace that the thread was in when it was opened.
+/// Why a netlink request failed: the kernel's error code, and in a batch which message it was about.
+struct NetlinkFailure: Error, Equatable {
+    let code: CInt
+    /// The place of the refused message in its batch; nil when the request as a whole failed.
+    var message: Int? = nil
+}
+
+/// A netlink socket, which belongs to the network namespace that the calling thread was in when it was opened and
+/// keeps speaking to that one wherever it is used. Closed with the value. Not shared between threads.
 struct NetlinkSocket: ~Copyable {
-    private let socket: OpaquePointer
-    private let portID: UInt32
+    private let handle: OpaquePointer
+    private var sequence: UInt32 = 0
+    private var buffer: [UInt8]
 
-    /// - Parameter bus: `NETLINK_NETFILTER`, `NETLINK_ROUTE` or `NETLINK_SOCK_DIAG`.
-    init(_ bus: Int32) throws {
-        guard let socket = mnl_socket_open2(bus, Int32(SOCK_CLOEXEC.rawValue)) else {
-            throw KernelError.make("open a netlink socket", errno)
-        }
-        guard mnl_socket_bind(socket, 0, NetlinkSocket.automaticPort) >= 0 else {
-            let number = errno
-            mnl_socket_close(socket)
-            throw KernelError.make("bind a netlink socket", number)
-        }
-        self.socket = socket
-        portID = mnl_socket_get_portid(socket)
+    /// - Parameter family: `NETLINK_NETFILTER`, `NETLINK_ROUTE`, `NETLINK_SOCK_DIAG`.
+    init(family: CInt) throws {
+        self.init(handle: try NetlinkSocket.open(family))
     }
 
-    deinit { mnl_socket_close(socket) }
-
-    /// MNL_SOCKET_AUTOPID
-    private static let automaticPort: pid_t = 0
-
-    /// Sends whole messages and reads answers until each of `acknowledged` has been acknowledged or refused.
-    ///
-    /// - Returns: the refusals, by sequence number; empty when the kernel took everything.
-    func transact(_ messages: [UInt8], acknowledged: Set<UInt32>) throws -> [UInt32: Int32] {
-        try send(messages)
-        var waiting = acknowledged
-        var refusals: [UInt32: Int32] = [:]
-        while !waiting.isEmpty {
-            try receive { header in
-                guard header.pointee.nlmsg_type == UInt16(NLMSG_ERROR) else { return true }
-                let code = mnl_nlmsg_get_payload(header)!.loadUnaligned(as: Int32.self)
-                waiting.remove(header.pointee.nlmsg_seq)
-                if code != 0 { refusals[header.pointee.nlmsg_seq] = -code }
-                return true
-            }
-        }
-        return refusals
+    private init(handle: OpaquePointer) {
+        self.handle = handle
+        buffer = [UInt8](repeating: 0, count: 64 * 1024)
     }
 
-    /// Sends a dump request and calls `body` with every message of the answer.
-    func dump(_ request: [UInt8], _ body: (UnsafePointer<nlmsghdr>) -> Void) throws {
-        try send(request)
-        var isOver = false
-        while !isOver {
-            try receive { header in
-                switch header.pointee.nlmsg_type {
-                case UInt16(NLMSG_DONE):
-                    isOver = true
-                case UInt16(NLMSG_ERROR):
-                    isOver = true
-                    let code = mnl_nlmsg_get_payload(header)!.loadUnaligned(as: Int32.self)
-                    if code != 0 { throw KernelError.make("read from the kernel", -code) }
-                default:
-                    body(header)
-                    if header.pointee.nlmsg_flags & UInt16(NLM_F_MULTI) == 0 { isOver = true }
+    private static func open(_ family: CInt) throws -> OpaquePointer {
+        guard let handle = mnl_socket_open2(family, CInt(SOCK_CLOEXEC.rawValue)) else {
+            throw TrammelError.kernel("open a netlink socket", errno: errno, token: "netlink")
+        }
+        guard mnl_socket_bind(handle, 0, 0) == 0 else {
+            let code = errno
+            mnl_socket_close(handle)
+            throw TrammelError.kernel("bind a netlink socket", errno: code, token: "netlink")
+        }
+        // The kernel answers while it handles the request, so a wait this long is a fault and must not hang an attach.
+        var patience = timeval(tv_sec: 5, tv_usec: 0)
+        let length = socklen_t(MemoryLayout<timeval>.size)
+        setsockopt(mnl_socket_get_fd(handle), SOL_SOCKET, SO_RCVTIMEO, &patience, length)
+        return handle
+    }
+
+    deinit { mnl_socket_close(handle) }
+
+    var descriptor: CInt { mnl_socket_get_fd(handle) }
+
+    /// Sends one request and waits for the kernel's verdict. `each` sees whatever data comes before it.
+    mutating func request(
+        _ message: NetlinkMessage, each: (UInt16, UnsafeRawBufferPointer) throws -> Void = { _, _ in }
+    ) throws {
+        var message = message
+        message.addFlags(NLM_F_REQUEST | NLM_F_ACK)
+        try exchange(message, each)
+    }
+
+    /// Sends a dump request and hands every message of the answer to `each`. A dump that the kernel interrupted,
+    /// because the table changed meanwhile, is reported as `EINTR`.
+    mutating func dump(_ message: NetlinkMessage, each: (UInt16, UnsafeRawBufferPointer) throws -> Void) throws {
+        var message = message
+        message.addFlags(NLM_F_REQUEST | NLM_F_DUMP)
+        try exchange(message, each)
+    }
+
+    private mutating func exchange(
+        _ message: NetlinkMessage, _ each: (UInt16, UnsafeRawBufferPointer) throws -> Void
+    ) throws {
+        var message = message
+        sequence += 1
+        message.setSequence(sequence)
+        try send(message.bytes)
+        var interrupted = false
+        while true {
+            let count = try receive(flags: 0)
+            let done = try buffer.withUnsafeBytes { bytes in
+                try NetlinkSocket.walk(UnsafeRawBufferPointer(rebasing: bytes.prefix(count))) { header, payload in
+                    guard header.nlmsg_seq == sequence else { return false }
+                    if header.nlmsg_flags & UInt16(NLM_F_DUMP_INTR) != 0 { interrupted = true }
+                    switch Int32(header.nlmsg_type) {
+                    case NLMSG_DONE:
+                        if let (code, _) = payload.leading(Int32.self), code < 0 { throw NetlinkFailure(code: -code) }
+                        return true
+                    case NLMSG_ERROR:
+                        guard let (code, _) = payload.leading(Int32.self) else { throw NetlinkFailure(code: EBADMSG) }
+                        if code != 0 { throw NetlinkFailure(code: -code) }
+                        return true
+                    default:
+                        try each(header.nlmsg_type, payload)
+                        return false
+                    }
                 }
-                return !isOver
             }
+            if done { break }
+        }
+        if interrupted { throw NetlinkFailure(code: EINTR) }
+    }
+
+    /// Sends netfilter messages as one transaction: all of them or none.
+    ///
+    /// - Parameter commit: false makes the kernel judge every message and then forget them.
+    /// - Throws: `NetlinkFailure` with the place of the first message refused.
+    mutating func transact(_ messages: [NetlinkMessage], commit: Bool = true) throws {
+        guard !messages.isEmpty else { return }
+        let size = messages.reduce(64) { $0 + $1.bytes.count }
+        var limit = CInt(clamping: size + 4096)
+        // The whole batch has to fit the send buffer; FORCE needs CAP_NET_ADMIN, as the batch itself does.
+        setsockopt(descriptor, SOL_SOCKET, SO_SNDBUFFORCE, &limit, socklen_t(MemoryLayout<CInt>.size))
+
+        var batch: [UInt8] = []
+        batch.reserveCapacity(size)
+        let first = sequence + 1
+        batch += control(NFNL_MSG_BATCH_BEGIN)
+        for (index, message) in messages.enumerated() {
+            var message = message
+            sequence += 1
+            message.setSequence(sequence)
+            message.addFlags(NLM_F_REQUEST)
+            if index == messages.count - 1 { message.addFlags(NLM_F_ACK) }
+            batch += message.bytes
+        }
+        // A batch without its end is what `nft --check` sends: judged, then undone.
+        if commit { batch += control(NFNL_MSG_BATCH_END) }
+        try send(batch)
+
+        var failure: NetlinkFailure?
+        var acknowledged = false
+        while let count = try receiveWaiting() {
+            try buffer.withUnsafeBytes { bytes in
+                _ = try NetlinkSocket.walk(UnsafeRawBufferPointer(rebasing: bytes.prefix(count))) { header, payload in
+                    guard Int32(header.nlmsg_type) == NLMSG_ERROR, let (code, _) = payload.leading(Int32.self) else {
+                        return false
+                    }
+                    if code == 0 { acknowledged = true }
+                    if code != 0, failure == nil {
+                        let place = Int(header.nlmsg_seq) - Int(first) - 1
+                        failure = NetlinkFailure(
+                            code: -code, message: messages.indices.contains(place) ? place : nil)
+                    }
+                    return false
+                }
+            }
+        }
+        if let failure { throw failure }
+        if !acknowledged { throw NetlinkFailure(code: EBADMSG) }
+    }
+
+    private mutating func control(_ type: Int32) -> [UInt8] {
+        sequence += 1
+        var message = NetlinkMessage(type: UInt16(type), flags: UInt16(NLM_F_REQUEST))
+        message.append(
+            fixed: nfgenmsg(
+                nfgen_family: UInt8(AF_UNSPEC), version: UInt8(NFNETLINK_V0),
+                res_id: UInt16(NFNL_SUBSYS_NFTABLES).bigEndian))
+        message.setSequence(sequence)
+        return message.bytes
+    }
+
+    private func send(_ bytes: [UInt8]) throws {
+        let sent = bytes.withUnsafeBytes { mnl_socket_sendto(handle, $0.baseAddress, $0.count) }
+        guard sent == bytes.count else { throw NetlinkFailure(code: errno) }
+    }
+
+    private mutating func receive(flags: CInt) throws -> Int {
+        let fd = descriptor
+        while true {
+            let count = buffer.withUnsafeMutableBytes { recv(fd, $0.baseAddress, $0.count, flags) }
+            if count >= 0 { return count }
+            if errno != EINTR { throw NetlinkFailure(code: errno == EAGAIN ? ETIMEDOUT : errno) }
         }
     }
 
-    private func send(_ messages: [UInt8]) throws {
-        let sent = messages.withUnsafeBytes { mnl_socket_sendto(socket, $0.baseAddress, $0.count) }
-        guard sent == messages.count else { throw KernelError.make("send to netlink", errno) }
+    /// The next datagram that is already there; nil when there is none.
+    private mutating func receiveWaiting() throws -> Int? {
+        do {
+            return try receive(flags: CInt(MSG_DONTWAIT))
+        } catch let failure as NetlinkFailure where failure.code == ETIMEDOUT {
+            return nil
+        }
     }
 
-    private func receive(_ body: (UnsafePointer<nlmsghdr>) throws -> Bool) throws {
-        try withUnsafeTemporaryAllocation(byteCount: 64 * 1024, alignment: 8) { buffer in
-            let count = mnl_socket_recvfrom(socket, buffer.baseAddress, buffer.count)
-            guard count >= 0 else { throw KernelError.make("receive from netlink", errno) }
-            var left = Int32(count)
-            var header = UnsafePointer<nlmsghdr>(buffer.baseAddress!.assumingMemoryBound(to: nlmsghdr.self))
-            while mnl_nlmsg_ok(header, left) {
-                if try !body(header) { return }
-                var rest = left
-                header = UnsafePointer(mnl_nlmsg_next(header, &rest))
-                left = rest
+    /// Walks the messages of one datagram until `body` answers true; says whether it did.
+    private static func walk(
+        _ bytes: UnsafeRawBufferPointer, _ body: (nlmsghdr, UnsafeRawBufferPointer) throws -> Bool
+    ) throws -> Bool {
+        var rest = bytes
+        while let (header, _) = rest.leading(nlmsghdr.self) {
+            let length = Int(header.nlmsg_len)
+            guard length >= NetlinkMessage.headerLength, length <= rest.count else {
+                throw NetlinkFailure(code: EBADMSG)
             }
+            let payload = UnsafeRawBufferPointer(rebasing: rest[NetlinkMessage.headerLength..<length])
+            if try body(header, payload) { return true }
+            rest = UnsafeRawBufferPointer(rebasing: rest[Swift.min((length + 3) & ~3, rest.count)...])
         }
+        return false
     }
 }

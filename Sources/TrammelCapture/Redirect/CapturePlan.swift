@@ -1,141 +1,274 @@
 package import TrammelCore
 
-/// What is to be captured in one network namespace and how: the desired state, from which the rules follow.
-package struct CapturePlan: Sendable, Hashable {
-    package var outboundMode: CaptureMode
-    package var ports = CapturePorts()
-    /// The agent's cgroup: its sockets, and nobody else's, pass uncaptured.
-    package var agentCgroup: CgroupReference
-    package var hasIPv6: Bool
-    package var excludedOutbound: [CIDR] = []
-    package var excludedOutboundPorts: [UInt16] = []
-    package var excludedInboundPorts: [UInt16] = []
+/// The desired state of one network namespace, as a pure value: everything that the rules depend on, and nothing that
+/// has to be asked of the kernel. Equal plans make equal tables.
+package struct CapturePlan: Hashable, Sendable {
+    /// The name of the table, and of nothing else on the node.
+    static let tableName = "trammel"
 
-    package init(
-        outboundMode: CaptureMode, ports: CapturePorts = CapturePorts(), agentCgroup: CgroupReference, hasIPv6: Bool
-    ) {
+    package let settings: CaptureSettings
+    package let request: CaptureRequest
+    package let agent: CgroupReference
+    /// How outbound connections are captured; inbound ones always go by tproxy.
+    package let outboundMode: CaptureMode
+    /// Connections older than the rules, both ends as their packets leave. Only tproxy needs to know them, since it
+    /// marks every packet and not only the first.
+    package internal(set) var established: [ConntrackEntry.Tuple] = []
+    /// What the table says about itself.
+    var comment: String?
+
+    init(settings: CaptureSettings, request: CaptureRequest, agent: CgroupReference, outboundMode: CaptureMode) {
+        self.settings = settings
+        self.request = request
+        self.agent = agent
         self.outboundMode = outboundMode
-        self.ports = ports
-        self.agentCgroup = agentCgroup
-        self.hasIPv6 = hasIPv6
     }
-}
 
-/// The ports of the capture listeners; Istio's numbers by default.
-package struct CapturePorts: Sendable, Hashable {
-    package var outbound: UInt16 = 15001
-    package var inbound: UInt16 = 15006
-    package var dns: UInt16 = 15053
-    package init() {}
-}
+    /// Whether DNS goes to the agent.
+    package var capturesDNS: Bool { request.capturesDNS && !request.excludedOutboundPorts.contains(53) }
 
-/// A cgroup of the v2 tree, as rules name it.
-package struct CgroupReference: Sendable, Hashable {
-    /// Its directory's inode.
-    package let id: UInt64
-    /// How deep below the root it lies; `/trammel/agent` is 2.
-    package let level: UInt32
-
-    package init(id: UInt64, level: UInt32) {
-        self.id = id
-        self.level = level
-    }
-}
-
-/// The marks and the routing table behind them. The low 12 bits belong to Trammel, the rest to others.
-package enum Marks {
-    package static let mask: UInt32 = 0xFFF
-    /// On the agent's sockets that bear a client's address, and, by tcp_fwmark_accept, on the application's answers.
-    package static let onward: UInt32 = 0x539
-    /// On an application's packets on their way to the outbound listener.
-    package static let outbound: UInt32 = 0x222
-    /// Both lead to the routing table in which everything is local.
-    package static let routingTable: UInt32 = 133
-    package static let rulePriority: UInt32 = 100
-}
-
-extension CapturePlan {
-    /// The rules that make the plan real. The order is explained rule by rule.
-    package var ruleset: Ruleset {
-        var ruleset = Ruleset()
-        ruleset.sets = exclusionSets
-        ruleset.chains.append(
-            Ruleset.Chain(name: "pre", type: .filter, hook: .prerouting, priority: -150, rules: prerouting))
+    var table: NftTable {
+        var table = NftTable(name: CapturePlan.tableName, comment: comment)
+        table.sets = sets
+        table.chains = [prerouting]
         switch outboundMode {
-        case .tproxy:
-            ruleset.chains.append(
-                Ruleset.Chain(name: "out", type: .route, hook: .output, priority: -150, rules: outbound))
         case .redirect:
-            ruleset.chains.append(
-                Ruleset.Chain(name: "out", type: .nat, hook: .output, priority: -101, rules: outbound))
+            table.chains += [directHits, redirectOutput]
+        case .tproxy:
+            // A chain has to be there before a rule can jump to it; the encoder makes all chains first.
+            table.chains += [fromApplication, claim, routeOutput]
         }
-        return ruleset
+        return table
     }
 
-    private var families: [(match: Ruleset.Match, loopback: IPAddress)] {
-        hasIPv6 ? [(.ipv4, .loopbackV4), (.ipv6, .loopbackV6)] : [(.ipv4, .loopbackV4)]
+    // MARK: Sets
+
+    private enum SetName {
+        static let outboundExcluded = "outbound_excluded"
+        static let outboundIncluded = "outbound_included"
+        static let outboundExcludedPorts = "outbound_excluded_ports"
+        static let outboundIncludedPorts = "outbound_included_ports"
+        static let inboundExcluded = "inbound_excluded"
+        static let inboundExcludedPorts = "inbound_excluded_ports"
+        static let inboundIncludedPorts = "inbound_included_ports"
+        static let established = "established"
+
+        static func of(_ family: IPAddress.Family, _ name: String) -> String { name + (family == .v4 ? "4" : "6") }
     }
 
-    private var exclusionSets: [Ruleset.AddressSet] {
-        [IPAddress.Family.v4, .v6].compactMap { family in
-            let blocks = excludedOutbound.filter { $0.base.family == family }
-            guard !blocks.isEmpty, family == .v4 || hasIPv6 else { return nil }
-            return Ruleset.AddressSet(name: family == .v4 ? "direct4" : "direct6", family: family, blocks: blocks)
-        }
-    }
+    private static let families: [IPAddress.Family] = [.v4, .v6]
 
-    private var prerouting: [Ruleset.Rule] {
-        var rules: [Ruleset.Rule] = []
-        // What leaves an application comes back over loopback, marked, for the outbound listener.
-        if outboundMode == .tproxy {
-            for family in families {
-                rules.append(
-                    .init(
-                        .fromLoopback(true), .mark(value: Marks.outbound, mask: Marks.mask), family.match, .tcp,
-                        then: .tproxy(IPEndpoint(family.loopback, ports.outbound))))
+    private var sets: [NftSet] {
+        var sets: [NftSet] = []
+        func add(_ name: String, blocks: [CIDR]) {
+            guard !blocks.isEmpty else { return }
+            for family in CapturePlan.families {
+                sets.append(NftSet(name: SetName.of(family, name), members: .blocks(family, blocks)))
             }
-        } else {
-            // An INVALID packet must not draw a reset from the stack into a redirected flow.
-            rules.append(.init(.conntrackInvalid, then: .drop))
         }
-        rules.append(.init(.fromLoopback(true), then: .accept))
-        // The capture ports are nobody's business from outside.
-        for port in [ports.outbound, ports.inbound, ports.dns] {
-            rules.append(.init(.tcp, .destinationPort(port), counts: true, then: .reset))
+        func add(_ name: String, ports: [UInt16]) {
+            if !ports.isEmpty { sets.append(NftSet(name: name, members: .ports(ports))) }
         }
-        for port in excludedInboundPorts { rules.append(.init(.tcp, .destinationPort(port), then: .accept)) }
-        // Established connections of the agent's own transparent sockets.
-        rules.append(.init(.tcp, .transparentSocket, then: .accept))
-        for family in families {
-            rules.append(
-                .init(
-                    family.match, .tcp, counts: true,
-                    then: .tproxy(IPEndpoint(family.loopback, ports.inbound))))
+        add(SetName.outboundExcluded, blocks: request.excludedOutbound)
+        add(SetName.outboundExcludedPorts, ports: request.excludedOutboundPorts)
+        add(SetName.outboundIncluded, blocks: request.includedOutbound)
+        add(SetName.outboundIncludedPorts, ports: request.includedOutboundPorts)
+        add(SetName.inboundExcluded, blocks: request.excludedInboundSources)
+        add(SetName.inboundExcludedPorts, ports: request.excludedInboundPorts)
+        add(SetName.inboundIncludedPorts, ports: request.includedInboundPorts)
+        if outboundMode == .tproxy, !established.isEmpty {
+            for family in CapturePlan.families {
+                let ours = established.filter { $0.source.address.family == family }
+                sets.append(NftSet(name: SetName.of(family, SetName.established), members: .connections(family, ours)))
+            }
         }
-        // Fail closed: without a listener a new connection is refused, not let past.
-        rules.append(.init(.tcpSyn, counts: true, then: .reset))
+        return sets
+    }
+
+    // MARK: Inbound
+
+    private var marks: CaptureSettings.Marks { settings.marks }
+    private func mark(_ value: UInt32) -> NftMatch.Mark { NftMatch.Mark(value: value, mask: marks.mask) }
+    private var closed: Bool { request.failureMode == .closed }
+
+    private var prerouting: NftChain {
+        var chain = NftChain(
+            name: "pre", hook: NftChain.Hook(kind: .filter, point: .prerouting, priority: -150))
+        if outboundMode == .tproxy {
+            chain.rules.append(
+                NftRule(.loopbackInterface(true), .mark(mark(marks.outbound)), do: .jump("from_app")))
+        }
+        chain.rules.append(NftRule(.loopbackInterface(true), do: .accept))
+        if outboundMode == .redirect {
+            // Only where the rules switch tracking on anyhow; there, an invalid packet would be answered with a reset.
+            chain.rules.append(NftRule(.conntrackInvalid, do: .counter, .drop))
+        }
+        chain.rules.append(
+            NftRule(
+                .ports(.destination, .tcp, settings.ports.all), do: .rejectWithReset,
+                comment: "the agent's ports are not for direct use"))
+        chain.rules += inboundExemptions
+        for family in CapturePlan.families {
+            chain.rules.append(
+                NftRule(
+                    .family(family), .transport(.tcp),
+                    do: .tproxy(CapturePlan.loopback(family), port: settings.ports.inbound), .counter, .accept))
+        }
+        if closed {
+            chain.rules.append(NftRule(.tcpSYN, do: .counter, .rejectWithReset, comment: "no agent: closed"))
+        }
+        return chain
+    }
+
+    /// Inbound connections to pass by. Where outbound packets are marked one by one, the accepted socket inherits the
+    /// mark `passed`, so that its replies are passed by too.
+    private var inboundExemptions: [NftRule] {
+        var conditions: [NftMatch] = []
+        if !request.excludedInboundSources.isEmpty {
+            for family in CapturePlan.families {
+                conditions.append(
+                    .addressInSet(.source, family, SetName.of(family, SetName.inboundExcluded), true))
+            }
+        }
+        if !request.excludedInboundPorts.isEmpty {
+            conditions.append(.portInSet(.destination, .tcp, SetName.inboundExcludedPorts, true))
+        }
+        if !request.includedInboundPorts.isEmpty {
+            conditions.append(.portInSet(.destination, .tcp, SetName.inboundIncludedPorts, false))
+        }
+        return conditions.map {
+            outboundMode == .tproxy
+                ? NftRule($0, do: .setMark(mark(marks.passed)), .accept) : NftRule($0, do: .accept)
+        }
+    }
+
+    // MARK: Outbound
+
+    private var agentExemption: NftRule {
+        NftRule(.socketCgroup(agent), do: .accept, comment: "the agent's own sockets")
+    }
+
+    private var localExemption: NftRule { NftRule(.localDestination, do: .accept) }
+
+    private var directHitRefusal: NftRule {
+        NftRule(
+            .tcpSYN, .ports(.destination, .tcp, settings.ports.all), .localDestination, do: .rejectWithReset,
+            comment: "the agent's ports are not for direct use")
+    }
+
+    private var outboundExemptions: [NftRule] {
+        var rules: [NftRule] = []
+        if !request.excludedOutboundPorts.isEmpty {
+            rules.append(NftRule(.portInSet(.destination, .tcp, SetName.outboundExcludedPorts, true), do: .accept))
+        }
+        for family in CapturePlan.families where !request.excludedOutbound.isEmpty {
+            let set = SetName.of(family, SetName.outboundExcluded)
+            rules.append(NftRule(.addressInSet(.destination, family, set, true), do: .accept))
+        }
+        let otherPort = NftMatch.portInSet(.destination, .tcp, SetName.outboundIncludedPorts, false)
+        if !request.includedOutbound.isEmpty {
+            for family in CapturePlan.families {
+                var rule = NftRule(
+                    .addressInSet(.destination, family, SetName.of(family, SetName.outboundIncluded), false),
+                    do: .accept)
+                if !request.includedOutboundPorts.isEmpty { rule.matches.append(otherPort) }
+                rules.append(rule)
+            }
+        } else if !request.includedOutboundPorts.isEmpty {
+            rules.append(NftRule(otherPort, do: .accept))
+        }
         return rules
     }
 
-    private var outbound: [Ruleset.Rule] {
-        var rules: [Ruleset.Rule] = []
-        rules.append(.init(.socketCgroup(id: agentCgroup.id, level: agentCgroup.level), then: .accept))
-        if outboundMode == .tproxy {
-            // An application's answer to a call that the agent carried here. Whoever sets this mark himself is routed
-            // to his own loopback and gets nowhere.
-            rules.append(.init(.mark(value: Marks.onward, mask: Marks.mask), then: .accept))
-            // The kernel sends these without a full socket, so without a cgroup: what answers a captured call from
-            // outside. Neither begins a connection, so letting them by lets nobody out.
-            rules.append(.init(.tcpSynAck, then: .accept))
-            rules.append(.init(.tcpReset, then: .accept))
+    /// Before NAT, because a NAT chain cannot refuse: a connection to a listener that nothing turned there.
+    private var directHits: NftChain {
+        NftChain(
+            name: "guard", hook: NftChain.Hook(kind: .filter, point: .output, priority: -150),
+            rules: [directHitRefusal])
+    }
+
+    private var redirectOutput: NftChain {
+        var chain = NftChain(name: "out", hook: NftChain.Hook(kind: .nat, point: .output, priority: -101))
+        chain.rules.append(agentExemption)
+        if capturesDNS {
+            // Before the exemption of local destinations: a resolver may live on 127.0.0.53.
+            for transport in [NftMatch.Transport.udp, .tcp] {
+                chain.rules.append(
+                    NftRule(
+                        .port(.destination, transport, 53), do: .counter, .redirect(port: settings.ports.dns)))
+            }
         }
-        rules.append(.init(.destinationNotUnicast, then: .accept))
-        for set in exclusionSets { rules.append(.init(.destinationIn(set: set.name, set.family), then: .accept)) }
-        for port in excludedOutboundPorts { rules.append(.init(.tcp, .destinationPort(port), then: .accept)) }
-        switch outboundMode {
-        case .tproxy: rules.append(.init(.tcp, then: .setMark(Marks.outbound)))
-        case .redirect: rules.append(.init(.tcpSyn, counts: true, then: .redirect(ports.outbound)))
+        chain.rules.append(localExemption)
+        chain.rules += outboundExemptions
+        chain.rules.append(NftRule(.tcpSYN, do: .counter, .redirect(port: settings.ports.outbound)))
+        return chain
+    }
+
+    private var routeOutput: NftChain {
+        var chain = NftChain(name: "out", hook: NftChain.Hook(kind: .route, point: .output, priority: -150))
+        chain.rules.append(agentExemption)
+        if capturesDNS {
+            chain.rules.append(
+                NftRule(
+                    .port(.destination, .udp, 53), do: .counter, .setMark(mark(marks.outbound)), .accept))
+            chain.rules.append(NftRule(.port(.destination, .tcp, 53), do: .jump("claim")))
         }
-        return rules
+        chain.rules.append(directHitRefusal)
+        chain.rules.append(localExemption)
+        chain.rules += outboundExemptions
+        chain.rules.append(NftRule(.transport(.tcp), do: .jump("claim")))
+        return chain
+    }
+
+    /// Decides, without conntrack, which of an application's TCP packets belong to a captured connection.
+    ///
+    /// Every SYN does, whatever mark an application has put on it. Later packets do unless they answer an inbound
+    /// connection: those bear a mark inherited from the packet that opened it. An application that forges such a mark
+    /// gains nothing, because its SYN went to the agent and nothing outside knows the connection. Replies that the
+    /// kernel makes for sockets of its own (the SYN-ACK and resets of the agent's inbound side) come from no bound
+    /// socket and go straight out.
+    private var claim: NftChain {
+        var chain = NftChain(name: "claim")
+        chain.rules.append(NftRule(.tcpSYN, do: .counter, .setMark(mark(marks.outbound)), .accept))
+        chain.rules.append(
+            NftRule(.mark(mark(marks.upstream)), do: .accept, comment: "replies to the agent"))
+        if !inboundExemptions.isEmpty {
+            chain.rules.append(NftRule(.mark(mark(marks.passed)), do: .accept))
+        }
+        if !established.isEmpty {
+            for family in CapturePlan.families {
+                let set = SetName.of(family, SetName.established)
+                chain.rules.append(
+                    NftRule(.connectionInSet(family, set), do: .accept, comment: "older than the rules"))
+            }
+        }
+        chain.rules.append(
+            NftRule(.transport(.tcp), .socketBound, do: .setMark(mark(marks.outbound)), .accept))
+        return chain
+    }
+
+    /// What the application sent and the routing turned back to lo: handed to the listeners.
+    private var fromApplication: NftChain {
+        var chain = NftChain(name: "from_app")
+        for family in CapturePlan.families {
+            let loopback = CapturePlan.loopback(family)
+            if capturesDNS {
+                for transport in [NftMatch.Transport.udp, .tcp] {
+                    chain.rules.append(
+                        NftRule(
+                            .family(family), .port(.destination, transport, 53),
+                            do: .tproxy(loopback, port: settings.ports.dns), .accept))
+                }
+            }
+            chain.rules.append(
+                NftRule(
+                    .family(family), .transport(.tcp), do: .tproxy(loopback, port: settings.ports.outbound), .accept))
+        }
+        chain.rules.append(NftRule(.tcpSYN, do: .counter, .rejectWithReset, comment: "no agent: closed"))
+        return chain
+    }
+
+    private static func loopback(_ family: IPAddress.Family) -> IPAddress {
+        family == .v4 ? .loopbackV4 : .loopbackV6
     }
 }

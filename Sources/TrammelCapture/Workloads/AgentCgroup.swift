@@ -1,78 +1,136 @@
 import Glibc
 import TrammelCore
 
-/// The cgroup of the agent's own: its sockets are told by it from everybody else's, which no mark or user id could do,
-/// since an application can take those on.
-package struct AgentCgroup: Sendable {
+/// A cgroup as the kernel's rules know it: by inode and by depth below the root of the v2 hierarchy.
+package struct CgroupReference: Hashable, Sendable {
+    /// Below the v2 root: `/trammel/agent`.
     package let path: String
-    package let reference: CgroupReference
+    /// The inode of its directory. A cgroup that is removed and made again has another one.
+    package let id: UInt64
+    /// 1 for a child of the root.
+    package let level: UInt32
 
-    /// Enters `/trammel/NAME` below the root of the cgroup v2 tree, made where it is missing.
+    package init(path: String, id: UInt64, level: UInt32) {
+        self.path = path
+        self.id = id
+        self.level = level
+    }
+}
+
+/// The cgroup v2 that the agent lives in and that its own sockets are known by. An application cannot spoof it, as it
+/// could a mark: sockets carry the cgroup of the process that made them.
+///
+/// It has to outlive the process, since rules bear its inode and stay when the agent dies. Under systemd that is the
+/// slice `trammel.slice`; run by hand, a cgroup below `/trammel` that is left in place.
+package struct AgentCgroup: Hashable, Sendable {
+    /// What the rules exempt.
+    package let reference: CgroupReference
+    /// Where the v2 hierarchy is mounted: `/sys/fs/cgroup`, or `/sys/fs/cgroup/unified` on a hybrid layout.
+    package let mount: String
+
+    package init(reference: CgroupReference, mount: String) {
+        self.reference = reference
+        self.mount = mount
+    }
+
+    /// Enters the agent's cgroup: stays where it is inside `trammel.slice`, else makes `/trammel/NAME` below the v2 root
+    /// and moves there with all its threads. Sockets made from now on bear it.
     ///
-    /// Every thread of the process moves, and sockets made from now on bear it. It outlives the process, so that rules
-    /// which name it hold until the next agent comes.
+    /// - Parameter name: one for each agent of a node.
+    /// - Throws: when another process lives in that cgroup, or no v2 hierarchy is mounted.
     package static func enter(name: String) throws -> AgentCgroup {
-        let root = try mountPoint()
-        let parent = root + "/trammel"
-        let path = parent + "/" + name
-        for directory in [parent, path] where mkdir(directory, 0o755) != 0 && errno != EEXIST {
-            throw KernelError.make("make the cgroup \(directory)", errno)
+        let mount = try findMount()
+        if let own = ownPath(), own == "/trammel.slice" || own.hasPrefix("/trammel.slice/") {
+            return try AgentCgroup(reference: reference(to: "/trammel.slice", mount: mount), mount: mount)
         }
-        try write("\(getpid())", to: path + "/cgroup.procs")
-        var status = stat()
-        guard stat(path, &status) == 0 else { throw KernelError.make("look at the cgroup \(path)", errno) }
-        return AgentCgroup(
-            path: path, reference: CgroupReference(id: UInt64(status.st_ino), level: 2))
+        guard isName(name) else {
+            throw TrammelError(
+                .invalid, code: "cgroup-name", "'\(name)' cannot be the name of the agent's cgroup",
+                hint: "give a file name")
+        }
+        let parts = ["trammel", name]
+        var directory = mount
+        for part in parts {
+            directory += "/\(part)"
+            if mkdir(directory, 0o755) != 0, errno != EEXIST {
+                throw TrammelError.kernel("make the cgroup \(directory)", errno: errno, token: "cgroup")
+            }
+        }
+        // Every process in an exempt cgroup escapes capture, so the agent must be alone in it.
+        let strangers = try members(of: directory).filter { $0 != getpid() }
+        guard strangers.isEmpty else {
+            let some = strangers.prefix(3).map(String.init).joined(separator: ", ")
+            throw TrammelError(
+                .conflict, code: "cgroup-shared", "the agent's cgroup /trammel/\(name) already holds process \(some)",
+                hint: "stop that process, or give this agent a cgroup of its own")
+        }
+        try SystemFile.write("\(getpid())", to: directory + "/cgroup.procs")
+        return try AgentCgroup(reference: reference(to: "/" + parts.joined(separator: "/"), mount: mount), mount: mount)
     }
 
     /// Removes the cgroup `/trammel/NAME`, and `/trammel` if nothing else is in it. One that is in use stays.
     package static func remove(name: String) {
-        guard let root = try? mountPoint() else { return }
-        rmdir(root + "/trammel/" + name)
-        rmdir(root + "/trammel")
+        guard isName(name), let mount = try? findMount() else { return }
+        rmdir("\(mount)/trammel/\(name)")
+        rmdir("\(mount)/trammel")
     }
 
-    /// Where the cgroup v2 tree is mounted: /sys/fs/cgroup, or below it on a machine that has both versions.
-    private static func mountPoint() throws -> String {
-        let mounts = try File.text(of: "/proc/self/mountinfo")
-        for line in mounts.split(separator: "\n") {
-            // ID PARENT MAJOR:MINOR ROOT MOUNTPOINT OPTIONS… - TYPE SOURCE OPTIONS (proc(5))
-            let words = line.split(separator: " ")
-            guard let dash = words.firstIndex(of: "-"), dash + 1 < words.count, words[dash + 1] == "cgroup2",
-                words.count > 4, words[3] == "/"
+    private static func isName(_ name: String) -> Bool {
+        !name.isEmpty && name != "." && name != ".." && !name.contains("/")
+    }
+
+    /// Sees that the calling process is still in the cgroup that the rules exempt, and that the cgroup is still the
+    /// one of that id. Called before rules are installed, for a rule with a wrong id makes the agent capture itself.
+    package func verify() throws {
+        let current = try AgentCgroup.reference(to: reference.path, mount: mount)
+        guard current == reference else {
+            throw TrammelError(
+                .internal, code: "cgroup-replaced",
+                "the cgroup \(reference.path) was removed and made again (inode \(reference.id), now \(current.id))",
+                hint: "restart the agent")
+        }
+        let own = AgentCgroup.ownPath() ?? "nowhere"
+        guard own == reference.path || own.hasPrefix(reference.path + "/") else {
+            throw TrammelError(
+                .internal, code: "cgroup-left", "the agent is in the cgroup \(own), expected \(reference.path)",
+                hint: "restart the agent; nothing else may move it")
+        }
+    }
+
+    static func reference(to path: String, mount: String) throws -> CgroupReference {
+        guard path != "/" else {
+            throw TrammelError(
+                .invalid, code: "cgroup-root", "the root cgroup cannot be exempt from capture: every process is in it")
+        }
+        var status = stat()
+        guard stat(mount + path, &status) == 0 else {
+            throw TrammelError.kernel("find the cgroup \(mount)\(path)", errno: errno, token: "cgroup")
+        }
+        return CgroupReference(path: path, id: UInt64(status.st_ino), level: UInt32(path.split(separator: "/").count))
+    }
+
+    /// The mount point of the v2 hierarchy, from /proc/self/mountinfo (proc(5)): the field after " - " is the type.
+    static func findMount(in mountinfo: String? = nil) throws -> String {
+        let text = try mountinfo ?? SystemFile.read("/proc/self/mountinfo")
+        for line in text.split(separator: "\n") {
+            let fields = line.split(separator: " ")
+            guard let dash = fields.firstIndex(of: "-"), fields.count > dash + 1, fields[dash + 1] == "cgroup2",
+                fields.count > 4, fields[3] == "/"
             else { continue }
-            return String(words[4])
+            return String(fields[4])
         }
         throw TrammelError(
-            .unavailable, code: "no-cgroup2", "no cgroup v2 tree is mounted",
+            .unavailable, code: "cgroup2-missing", "no cgroup v2 hierarchy is mounted",
             hint: "mount one: mount -t cgroup2 none /sys/fs/cgroup")
     }
 
-    private static func write(_ text: String, to path: String) throws {
-        let file = try Descriptor(path: path, O_WRONLY)
-        let count = Glibc.write(file.number, text, text.utf8.count)
-        guard count == text.utf8.count else { throw KernelError.make("enter the cgroup \(path)", errno) }
-    }
-}
-
-/// Small files of /proc and /sys.
-enum File {
-    static func text(of path: String) throws -> String {
-        let file = try Descriptor(path: path)
-        var bytes: [UInt8] = []
-        while true {
-            let chunk = [UInt8](unsafeUninitializedCapacity: 16384) { buffer, count in
-                count = max(0, read(file.number, buffer.baseAddress, buffer.count))
-            }
-            if chunk.isEmpty { return String(decoding: bytes, as: UTF8.self) }
-            bytes += chunk
-        }
+    /// The v2 cgroup of this process: the line that begins with `0::` in /proc/self/cgroup.
+    static func ownPath() -> String? {
+        guard let text = try? SystemFile.read("/proc/self/cgroup") else { return nil }
+        return text.split(separator: "\n").first { $0.hasPrefix("0::") }.map { String($0.dropFirst(3)) }
     }
 
-    static func write(_ text: String, to path: String) throws {
-        let file = try Descriptor(path: path, O_WRONLY)
-        guard Glibc.write(file.number, text, text.utf8.count) == text.utf8.count else {
-            throw KernelError.make("write \(path)", errno)
-        }
+    private static func members(of directory: String) throws -> [pid_t] {
+        try SystemFile.read(directory + "/cgroup.procs").split(separator: "\n").compactMap { pid_t($0) }
     }
 }

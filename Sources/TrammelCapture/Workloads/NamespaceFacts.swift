@@ -1,74 +1,38 @@
-import CNetfilter
-import Glibc
 package import TrammelCore
 
-/// What a network namespace has and how it is set, as far as capture depends on it. Read by a thread inside it.
-package struct NamespaceFacts: Sendable, Hashable {
-    /// Of its interfaces that are up, loopback and link-local addresses left out; IPv4 first.
-    package var addresses: [IPAddress]
-    package var hasIPv6: Bool
-    /// TCP connections that are older than the rules and would be cut by a mode that looks at every packet.
-    package var establishedConnections: Int
-    /// Those of the blocks asked for that no route covers.
-    package var uncovered: [CIDR]
-    /// net.ipv4.tcp_fwmark_accept
-    package var acceptsMarks: Bool
-
-    static func read(needing blocks: [CIDR]) throws -> NamespaceFacts {
-        let hasIPv6 = (try? !File.text(of: "/proc/thread-self/net/if_inet6").isEmpty) ?? false
-        let open = ["tcp", "tcp6"].reduce(0) { count, name in
-            count + established((try? File.text(of: "/proc/thread-self/net/\(name)")) ?? "")
-        }
-        return NamespaceFacts(
-            addresses: try addresses(), hasIPv6: hasIPv6, establishedConnections: open,
-            uncovered: try blocks.filter { block in
-                if block.base.family == .v6, !hasIPv6 { return false }
-                return try !isCovered(block)
-            },
-            acceptsMarks: try File.text(of: markSetting).hasPrefix("1"))
+/// What is true of a workload's network namespace, found out when it is opened.
+package struct NamespaceFacts: Hashable, Sendable {
+    package struct Interface: Hashable, Sendable {
+        package let name: String
+        package let address: IPAddress
+        package let prefixLength: Int
+        /// Reachable from other namespaces: neither loopback nor link-local.
+        package let isGlobal: Bool
     }
 
-    static let markSetting = "/proc/sys/net/ipv4/tcp_fwmark_accept"
+    /// Every address of every interface.
+    package let interfaces: [Interface]
+    /// Whether IPv6 can be used there at all.
+    package let hasIPv6: Bool
 
-    private static func addresses() throws -> [IPAddress] {
-        var list: UnsafeMutablePointer<ifaddrs>?
-        guard getifaddrs(&list) == 0 else { throw KernelError.make("list the interfaces", errno) }
-        defer { freeifaddrs(list) }
-        var found: [IPAddress] = []
-        var next = list
-        while let entry = next {
-            next = entry.pointee.ifa_next
-            guard let address = entry.pointee.ifa_addr, entry.pointee.ifa_flags & UInt32(IFF_UP) != 0 else {
-                continue
-            }
-            let family = Int32(address.pointee.sa_family)
-            guard family == AF_INET || family == AF_INET6 else { continue }
-            let bytes = UnsafeRawBufferPointer(start: address, count: family == AF_INET ? 16 : 28)
-            let range = family == AF_INET ? 4..<8 : 8..<24
-            guard let ip = IPAddress(networkBytes: UnsafeRawBufferPointer(rebasing: bytes[range])),
-                !ip.isLoopback, !ip.isLinkLocal
-            else { continue }
-            found.append(ip)
+    /// The addresses by which others know the workload, sorted.
+    package var addresses: [IPAddress] { interfaces.filter(\.isGlobal).map(\.address).sorted() }
+
+    /// In the network namespace of the calling thread.
+    static func read() throws -> NamespaceFacts {
+        var route = try RouteSocket()
+        let links = try route.links()
+        guard links.contains(where: { $0.isLoopback && $0.isUp }) else {
+            throw TrammelError(
+                .invalid, code: "loopback-down", "the namespace's interface lo is down",
+                hint: "bring it up first: ip link set lo up")
         }
-        return found.sorted()
-    }
-
-    /// Lines of /proc/net/tcp (proc(5)): `sl local remote st …`, state 01 being ESTABLISHED.
-    private static func established(_ table: String) -> Int {
-        table.split(separator: "\n").dropFirst().count { line in
-            let words = line.split(separator: " ", maxSplits: 4)
-            guard words.count > 3, words[3] == "01" else { return false }
-            // 127.0.0.0/8 in the kernel's byte order, and ::1.
-            return !words[1].split(separator: ":")[0].hasSuffix("7F")
-                && !words[1].hasPrefix("00000000000000000000000001000000")
+        let names = Dictionary(links.map { ($0.index, $0.name) }) { first, _ in first }
+        let interfaces = try route.addresses().map {
+            Interface(
+                name: names[$0.interface] ?? "", address: $0.address, prefixLength: $0.prefixLength,
+                isGlobal: $0.isGlobal)
         }
-    }
-
-    private static func isCovered(_ block: CIDR) throws -> Bool {
-        let socket = try NetlinkSocket(NETLINK_ROUTE)
-        // Any address of the block will do: its routes do not tell them apart.
-        let refusals = try socket.transact(
-            RouteMessage.lookup(block.base), acknowledged: [RouteMessage.sequence])
-        return refusals.isEmpty
+        return NamespaceFacts(interfaces: interfaces, hasIPv6: ListenerSockets.hasIPv6())
     }
 }

@@ -13,86 +13,100 @@ package struct NetworkNamespaceIdentity: Hashable, Sendable, CustomStringConvert
 
 /// An open network namespace. Holding it keeps the namespace alive, so it is let go when the workload goes.
 package final class NetworkNamespace: Sendable {
-    package let path: String
-    package let identity: NetworkNamespaceIdentity
-    private let descriptor: Descriptor
-
-    package enum Target: Sendable, Hashable {
-        /// As `ip netns` lists it.
+    /// How a namespace is named by whoever wants it attached.
+    package enum Target: Hashable, Sendable, CustomStringConvertible {
+        /// As `ip netns` names it, below /run/netns.
         case name(String)
+        /// A file that is a network namespace: /var/run/docker/netns/…, /proc/1234/ns/net.
         case path(String)
-        /// The namespace that the process is in now.
+        /// The namespace that a running process is in now.
         case pid(Int32)
 
-        var path: String {
+        /// The file to open.
+        package var path: String {
             switch self {
             case .name(let name): "/run/netns/\(name)"
             case .path(let path): path
             case .pid(let pid): "/proc/\(pid)/ns/net"
             }
         }
-    }
 
-    /// - Throws: `notFound` where there is no such name, path or process; `invalid` where it is no network namespace,
-    ///   or is the agent's own, whose capture would take the host's own traffic.
-    package convenience init(_ target: Target) throws {
-        let path = target.path
-        guard access(path, F_OK) == 0 else { throw NetworkNamespace.missing(target) }
-        try self.init(path: path)
-        guard try identity != NetworkNamespace.own() else {
-            throw TrammelError(
-                .invalid, code: "netns-of-the-agent", "\(path) is the network namespace that the agent runs in",
-                hint: "attach a pod's own namespace; capturing the host's would take its ssh connections too")
+        package var description: String {
+            switch self {
+            case .name(let name): "network namespace \(name)"
+            case .path(let path): "network namespace \(path)"
+            case .pid(let pid): "network namespace of process \(pid)"
+            }
         }
     }
 
-    private init(path: String) throws {
-        let descriptor = try Descriptor(path: path)
-        guard trammel_is_netns(descriptor.number) != 0 else {
+    package let target: Target
+    package let identity: NetworkNamespaceIdentity
+    private let descriptor: Descriptor
+
+    package var path: String { target.path }
+
+    /// - Throws: `notFound` when there is no such namespace, `invalid` when the file is something else.
+    package init(_ target: Target) throws {
+        if case .name(let name) = target, name.isEmpty || name.contains("/") || name == "." || name == ".." {
             throw TrammelError(
-                .invalid, code: "not-a-netns", "\(path) is not a network namespace",
-                hint: "give a name that `ip netns` lists, or a path like /proc/PID/ns/net")
+                .invalid, code: "netns-name", "'\(name)' is not the name of a network namespace",
+                hint: "give the file itself if it is not below /run/netns, for example --netns /proc/1234/ns/net")
+        }
+        if case .pid(let pid) = target, pid <= 0 {
+            throw TrammelError(
+                .invalid, code: "netns-pid", "\(pid) is not a process id", hint: "give a number above 0")
+        }
+        let number = open(target.path, O_RDONLY | O_CLOEXEC)
+        guard number >= 0 else { throw NetworkNamespace.failure(opening: target, errno) }
+        descriptor = Descriptor(owning: number)
+        self.target = target
+        guard trammel_is_netns(number) == 1 else {
+            throw TrammelError(
+                .invalid, code: "netns-wrong-type", "\(target.path) is not a network namespace",
+                hint: "a name below /run/netns is a namespace only while `ip netns` keeps it mounted")
         }
         var status = stat()
-        guard fstat(descriptor.number, &status) == 0 else { throw KernelError.make("look at \(path)", errno) }
-        self.path = path
-        identity = NetworkNamespaceIdentity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
-        self.descriptor = descriptor
-    }
-
-    /// The agent's own namespace.
-    package static func ofTheAgent() throws -> NetworkNamespace { try NetworkNamespace(path: "/proc/self/ns/net") }
-
-    private static func own() throws -> NetworkNamespaceIdentity { try ofTheAgent().identity }
-
-    private static func missing(_ target: Target) -> TrammelError {
-        switch target {
-        case .name(let name):
-            TrammelError(
-                .notFound, code: "netns-unknown", "there is no network namespace named \(name)",
-                hint: "`ip netns` lists them; one without a name is given by a path or a --pid")
-        case .path(let path):
-            TrammelError(
-                .notFound, code: "netns-unknown", "there is nothing at \(path)",
-                hint: "give the path of a network namespace, such as /proc/PID/ns/net")
-        case .pid(let pid):
-            TrammelError(
-                .notFound, code: "pid-unknown", "there is no process \(pid)",
-                hint: "give the id, as the host sees it, of a process that runs in the workload's namespace")
+        guard fstat(number, &status) == 0 else {
+            throw TrammelError.kernel("examine the \(target)", errno: errno, token: "netns")
         }
+        identity = NetworkNamespaceIdentity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
     }
 
-    /// Runs `body`, which must stay on this thread, inside the namespace. A thread that cannot go back home ends the
-    /// process: it would carry one workload's traffic into another's network.
+    /// The agent's own.
+    package static func ofTheAgent() throws -> NetworkNamespace { try NetworkNamespace(.path("/proc/self/ns/net")) }
+
+    /// Runs `body`, which must stay on this thread, with the calling thread inside the namespace; it is `home` again
+    /// when this returns or throws. Not to be nested.
+    ///
+    /// A thread that cannot go back would carry one workload's traffic into another's network, so it ends the process.
     package func inside<R>(home: NetworkNamespace, _ body: () throws -> R) throws -> R {
         let failure = trammel_enter_netns(descriptor.number)
-        guard failure == 0 else {
-            throw KernelError.make("enter the network namespace \(path)", failure)
-        }
+        guard failure == 0 else { throw TrammelError.kernel("enter the \(target)", errno: failure, token: "netns") }
         defer {
             let failure = trammel_enter_netns(home.descriptor.number)
             precondition(failure == 0, "a thread could not leave a workload's network namespace: errno \(failure)")
         }
         return try body()
+    }
+
+    private static func failure(opening target: Target, _ code: CInt) -> TrammelError {
+        guard code == ENOENT || code == ESRCH || code == ENOTDIR else {
+            return .kernel("open the \(target)", errno: code, token: "netns")
+        }
+        switch target {
+        case .name(let name):
+            return TrammelError(
+                .notFound, code: "netns-unknown", "there is no network namespace named \(name)",
+                hint: "`ip netns list` shows those there are; a container's is given by --pid")
+        case .path(let path):
+            return TrammelError(
+                .notFound, code: "netns-unknown", "there is no file \(path)",
+                hint: "give the path of a network namespace, such as /proc/1234/ns/net")
+        case .pid(let pid):
+            return TrammelError(
+                .notFound, code: "pid-unknown", "there is no process \(pid)",
+                hint: "it may have ended; a container's process is shown by its runtime's inspect command")
+        }
     }
 }

@@ -1,24 +1,7 @@
-import CNetfilter
-import Glibc
 import Synchronization
 package import TrammelCore
 
-/// What to capture of a workload, as asked for at attach.
-package struct CaptureRequest: Sendable, Hashable {
-    package var target: NetworkNamespace.Target
-    /// Nil to let the agent choose.
-    package var mode: CaptureMode?
-    package var excludedOutbound: [CIDR] = []
-    package var excludedOutboundPorts: [UInt16] = []
-    package var excludedInboundPorts: [UInt16] = []
-
-    package init(target: NetworkNamespace.Target, mode: CaptureMode? = nil) {
-        self.target = target
-        self.mode = mode
-    }
-}
-
-/// A workload's namespace with its listeners open and no rule installed yet.
+/// A workload's namespace with its listeners open and no traffic turned yet.
 package struct OpenedWorkload: Sendable {
     package let id: WorkloadID
     package let namespace: NetworkNamespace
@@ -26,182 +9,173 @@ package struct OpenedWorkload: Sendable {
     package let plan: CapturePlan
     /// Why the outbound mode was taken, in a sentence.
     package let modeReason: String
-    /// Bound sockets; whoever adopts them closes them.
+    /// Whoever adopts the sockets closes them.
     package let listeners: [OpenedListener]
+    /// Empty where DNS is not captured.
+    package let dnsListeners: [OpenedDNSListener]
 }
 
-package struct OpenedListener: Sendable {
-    package let socket: CInt
-    package let direction: TrafficDirection
-    package let mode: CaptureMode
-    package let address: ListenerAddress
-}
-
-/// The kernel's edge: opens listeners in a workload's namespace, turns its traffic to them, and takes it all back.
+/// The kernel edge of the agent: captures the traffic of network namespaces, and lets it go again.
 ///
-/// The order is the caller's to keep: `open`, adopt the listeners, `install`; later `uninstall`, let the connections
-/// end, `close`. Rules that stand while nobody listens refuse every connection.
+/// The order of an attach is the caller's: `open` makes the listeners, the proxy adopts them, `install` turns the
+/// traffic; the next connection after `install` returns is captured. Later `uninstall`, let the connections end,
+/// `close`. Rules that stand while nobody listens refuse every connection. Every call is synchronous and may be made
+/// from any thread.
 package final class WorkloadCapture: Sendable {
+    package let settings: CaptureSettings
     package let sockets: NamespaceSockets
-    private let home: NetworkNamespace
     private let cgroup: AgentCgroup
-    private let ports: CapturePorts
-    private let virtualRanges: [CIDR]
-    private let installed = Mutex<[WorkloadID: OpenedWorkload]>([:])
+    private let attachments = Mutex<[WorkloadID: Attachment]>([:])
+
+    /// An attached namespace, and under its own lock what is installed there: a change of one workload waits for no
+    /// other's, and the request path for none.
+    final class Attachment: Sendable {
+        let workload: OpenedWorkload
+        let installed = Mutex<CapturePlan?>(nil)
+
+        init(_ workload: OpenedWorkload) { self.workload = workload }
+    }
+
+    /// - Parameter cgroup: where the agent lives; must have been entered before the first listener is opened.
+    package init(cgroup: AgentCgroup, settings: CaptureSettings = CaptureSettings()) throws {
+        self.cgroup = cgroup
+        self.settings = settings
+        sockets = NamespaceSockets(home: try NetworkNamespace.ofTheAgent(), marks: settings.marks)
+    }
 
     /// - Parameter virtualRanges: the blocks that VIPs are taken from, which a connect must have a route to.
-    package init(cgroup: AgentCgroup, ports: CapturePorts, virtualRanges: [CIDR]) throws {
-        self.cgroup = cgroup
-        self.ports = ports
-        self.virtualRanges = virtualRanges
-        home = try NetworkNamespace.ofTheAgent()
-        sockets = try NamespaceSockets()
+    package convenience init(cgroup: AgentCgroup, ports: CapturePorts, virtualRanges: [CIDR]) throws {
+        var settings = CaptureSettings()
+        settings.ports = ports
+        settings.virtualRanges = virtualRanges
+        try self.init(cgroup: cgroup, settings: settings)
     }
 
+    /// Opens the listeners of a workload inside its network namespace and finds out what is true there. Turns nothing.
+    ///
+    /// - Throws: `notFound` for an unknown target, `forbidden` for the agent's own namespace, `conflict` when the
+    ///   namespace is attached already or its ports are taken, `unimplemented` for fail-open.
     package func open(_ request: CaptureRequest, as id: WorkloadID) throws -> OpenedWorkload {
+        guard request.failureMode == .closed else {
+            throw TrammelError(
+                .unimplemented, code: "not-built-yet", "capturing with failure mode 'open': not built yet",
+                hint: "use failure mode 'closed', the default")
+        }
         let namespace = try NetworkNamespace(request.target)
-        let facts = try namespace.inside(home: home) { try NamespaceFacts.read(needing: virtualRanges) }
-        let (mode, reason) = choose(request.mode, facts)
-        var plan = CapturePlan(
-            outboundMode: mode, ports: ports, agentCgroup: cgroup.reference, hasIPv6: facts.hasIPv6)
-        plan.excludedOutbound = request.excludedOutbound
-        plan.excludedOutboundPorts = request.excludedOutboundPorts
-        plan.excludedInboundPorts = request.excludedInboundPorts
-        let listeners = try namespace.inside(home: home) { try openListeners(plan) }
+        guard namespace.identity != sockets.home.identity else {
+            throw TrammelError(
+                .forbidden, code: "netns-of-the-agent", "\(request.target.path) is the network namespace of the agent",
+                hint: "attach a pod's own namespace; capturing the host's would take its ssh connections too")
+        }
+        try attachments.withLock { try WorkloadCapture.refuseConflict(namespace, id, among: $0) }
+        let workload = try inside(namespace) {
+            let facts = try NamespaceFacts.read()
+            let (mode, reason) = try chooseMode(request)
+            let plan = CapturePlan(
+                settings: settings, request: request, agent: cgroup.reference, outboundMode: mode)
+            let listeners = try ListenerSockets.open(plan, hasIPv6: facts.hasIPv6)
+            return OpenedWorkload(
+                id: id, namespace: namespace, facts: facts, plan: plan, modeReason: reason,
+                listeners: listeners.streams, dnsListeners: listeners.dns)
+        }
+        do {
+            try attachments.withLock { attachments in
+                // Again, for another thread may have come between.
+                try WorkloadCapture.refuseConflict(namespace, id, among: attachments)
+                attachments[id] = Attachment(workload)
+            }
+        } catch {
+            ListenerSockets.Listeners(streams: workload.listeners, dns: workload.dnsListeners).close()
+            throw error
+        }
         sockets.add(namespace, for: id)
-        return OpenedWorkload(
-            id: id, namespace: namespace, facts: facts, plan: plan, modeReason: reason, listeners: listeners)
+        return workload
     }
 
-    /// Turns the workload's traffic to the agent: the next connection is captured when this returns.
+    /// Turns the traffic of an opened workload to its listeners. Doing so again brings the rules back to what they
+    /// should be.
     package func install(_ workload: OpenedWorkload) throws {
-        do {
-            try workload.namespace.inside(home: home) {
-                try PolicyRouting(hasIPv6: workload.facts.hasIPv6, covered: workload.facts.uncovered).install()
-                try File.write("1", to: NamespaceFacts.markSetting)
-                try Self.commit(workload.plan.ruleset)
-            }
-        } catch {
-            try? remove(workload)
-            throw error
-        }
-        installed.withLock { $0[workload.id] = workload }
-    }
-
-    /// Takes the rules, routes and settings back. Doing it twice changes nothing.
-    package func uninstall(_ id: WorkloadID) throws {
-        guard let workload = installed.withLock({ $0.removeValue(forKey: id) }) else { return }
-        try remove(workload)
-    }
-
-    /// Lets go of the namespace.
-    package func close(_ id: WorkloadID) { sockets.remove(id) }
-
-    /// The rules of a workload as the kernel should have them.
-    package func plan(of id: WorkloadID) -> CapturePlan? { installed.withLock { $0[id]?.plan } }
-
-    private func remove(_ workload: OpenedWorkload) throws {
-        try workload.namespace.inside(home: home) {
-            try Self.commit(nil)
-            try PolicyRouting.remove(hasIPv6: workload.facts.hasIPv6, covered: workload.facts.uncovered)
-            if !workload.facts.acceptsMarks { try File.write("0", to: NamespaceFacts.markSetting) }
-        }
-    }
-
-    /// The fastest mode that does no harm.
-    private func choose(_ asked: CaptureMode?, _ facts: NamespaceFacts) -> (CaptureMode, String) {
-        if let asked { return (asked, "\(asked.rawValue) was asked for") }
-        if facts.establishedConnections > 0 {
-            return (
-                .redirect,
-                "\(facts.establishedConnections) TCP connections were open already, and tproxy would cut them"
-            )
-        }
-        return (.tproxy, "nothing in the namespace needs conntrack, and tproxy goes without it")
-    }
-
-    private func openListeners(_ plan: CapturePlan) throws -> [OpenedListener] {
-        var opened: [OpenedListener] = []
-        do {
-            for loopback in plan.hasIPv6 ? [IPAddress.loopbackV4, .loopbackV6] : [.loopbackV4] {
-                for (direction, port, mode) in [
-                    (TrafficDirection.outbound, plan.ports.outbound, plan.outboundMode),
-                    (.inbound, plan.ports.inbound, .tproxy),
-                ] {
-                    let address = ListenerAddress(IPEndpoint(loopback, port))
-                    opened.append(
-                        OpenedListener(
-                            socket: try ListenerSocket.open(address).release(), direction: direction, mode: mode,
-                            address: address))
+        let attachment = try attachment(workload.id)
+        try cgroup.verify()
+        try attachment.installed.withLock { installed in
+            installed = try inside(workload.namespace) {
+                var plan = workload.plan
+                if let installed {
+                    plan = installed
+                } else if plan.outboundMode == .tproxy {
+                    plan.established = try EstablishedConnections.list(in: workload.facts)
                 }
-            }
-        } catch {
-            for listener in opened { Glibc.close(listener.socket) }
-            throw error
-        }
-        return opened
-    }
-
-    /// Replaces the table in the namespace that the thread is in, in one transaction; removes it, for nil.
-    private static func commit(_ ruleset: Ruleset?) throws {
-        let socket = try NetlinkSocket(NETLINK_NETFILTER)
-        let transaction = RulesetEncoder.transaction(ruleset)
-        let refusals = try socket.transact(transaction.messages, acknowledged: transaction.acknowledged)
-        guard let first = refusals.min(by: { $0.key < $1.key }) else { return }
-        throw KernelError.make(
-            "install the capture rules (message \(first.key))", first.value,
-            hint: "the kernel needs nf_tables with tproxy, socket, fib and redirect; `nft` and dmesg may say more")
-    }
-
-    // MARK: After a crash
-
-    /// Removes what a dead agent left in every namespace that a name or a process leads to, the agent's own left out.
-    /// - Returns: how many namespaces were looked at.
-    @discardableResult
-    package static func cleanUp(virtualRanges: [CIDR]) throws -> Int {
-        let home = try NetworkNamespace.ofTheAgent()
-        var seen: Set<NetworkNamespaceIdentity> = [home.identity]
-        for path in namespacePaths() {
-            guard let namespace = try? NetworkNamespace(.path(path)), seen.insert(namespace.identity).inserted else {
-                continue
-            }
-            try namespace.inside(home: home) {
-                guard try hasTable() else { return }
-                let hasIPv6 = try NamespaceFacts.read(needing: []).hasIPv6
-                try PolicyRouting.remove(hasIPv6: hasIPv6, covered: virtualRanges)
-                try File.write("0", to: NamespaceFacts.markSetting)
-                // Last: it is what says that there is something to clean.
-                try commit(nil)
+                try NamespaceCapture.install(plan, hasIPv6: workload.facts.hasIPv6)
+                return plan
             }
         }
-        return seen.count - 1
     }
 
-    private static func hasTable() throws -> Bool {
-        let socket = try NetlinkSocket(NETLINK_NETFILTER)
-        let query = RulesetEncoder.tableQuery()
-        return try socket.transact(query.messages, acknowledged: query.acknowledged).isEmpty
-    }
-
-    private static func namespacePaths() -> [String] {
-        var paths = Directory.names(in: "/run/netns").map { "/run/netns/\($0)" }
-        paths += Directory.names(in: "/proc").filter { Int($0) != nil }.map { "/proc/\($0)/ns/net" }
-        return paths
-    }
-}
-
-enum Directory {
-    /// The names in a directory, sorted; none where it cannot be read.
-    static func names(in path: String) -> [String] {
-        guard let directory = opendir(path) else { return [] }
-        defer { closedir(directory) }
-        var names: [String] = []
-        while let entry = readdir(directory) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) {
-                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if name != ".", name != ".." { names.append(name) }
+    /// Lets the traffic go: rules, routes and sysctls are as before. The listeners stay open, so that connections
+    /// under way can end. Doing so again changes nothing.
+    package func uninstall(_ id: WorkloadID) throws {
+        guard let attachment = attachments.withLock({ $0[id] }) else { return }
+        try attachment.installed.withLock { installed in
+            try inside(attachment.workload.namespace) { try NamespaceCapture.remove() }
+            installed = nil
         }
-        return names.sorted()
+    }
+
+    /// Forgets the workload and lets go of its namespace. Rules that are installed stay as they are.
+    package func close(_ id: WorkloadID) {
+        _ = attachments.withLock { $0.removeValue(forKey: id) }
+        sockets.remove(id)
+    }
+
+    /// What a workload's namespace should hold; nil while its traffic is not turned.
+    package func plan(of id: WorkloadID) -> CapturePlan? {
+        attachments.withLock { $0[id] }?.installed.withLock { $0 }
+    }
+
+    func attachment(_ id: WorkloadID) throws -> Attachment {
+        guard let attachment = attachments.withLock({ $0[id] }) else {
+            throw TrammelError(
+                .notFound, code: "workload-gone", "the workload is not attached any more")
+        }
+        return attachment
+    }
+
+    func inside<R>(_ namespace: NetworkNamespace, _ body: () throws -> R) throws -> R {
+        try namespace.inside(home: sockets.home, body)
+    }
+
+    /// Asks the kernel, by having it judge the very rules without installing them.
+    private func chooseMode(_ request: CaptureRequest) throws -> (CaptureMode, String) {
+        var nft = try NftSocket()
+        func refusal(_ mode: CaptureMode) throws -> TrammelError? {
+            let plan = CapturePlan(
+                settings: settings, request: request, agent: cgroup.reference, outboundMode: mode)
+            return try nft.refusal(of: plan.table)
+        }
+        if let asked = request.mode {
+            if let refusal = try refusal(asked) { throw refusal }
+            return (asked, "\(asked.rawValue) was asked for")
+        }
+        guard let tproxyRefusal = try refusal(.tproxy) else {
+            return (.tproxy, "the kernel takes tproxy rules for local traffic, and tproxy needs no conntrack")
+        }
+        if let redirectRefusal = try refusal(.redirect) { throw redirectRefusal }
+        return (.redirect, "the kernel does not take tproxy rules: \(tproxyRefusal.message)")
+    }
+
+    private static func refuseConflict(
+        _ namespace: NetworkNamespace, _ id: WorkloadID, among attachments: [WorkloadID: Attachment]
+    ) throws {
+        if attachments[id] != nil {
+            throw TrammelError(
+                .conflict, code: "workload-attached", "workload \(id.rawValue) is attached already",
+                hint: "detach it first")
+        }
+        if let other = attachments.values.first(where: { $0.workload.namespace.identity == namespace.identity }) {
+            throw TrammelError(
+                .conflict, code: "netns-attached",
+                "this network namespace is attached already, by \(other.workload.namespace.path)",
+                hint: "a namespace has one owner; detach the other first")
+        }
     }
 }

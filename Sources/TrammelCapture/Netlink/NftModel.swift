@@ -1,0 +1,115 @@
+import TrammelCore
+
+/// An nftables table of family `inet` as a pure value: what the kernel is asked to hold, and what golden tests read.
+/// It says nothing that Trammel's rules do not need.
+struct NftTable: Hashable, Sendable {
+    let name: String
+    /// Kept by the kernel with the table and shown by `nft list`; at most 127 bytes.
+    var comment: String?
+    var sets: [NftSet] = []
+    var chains: [NftChain] = []
+}
+
+/// A named set. Members are looked up by hash or tree, so a packet's cost does not grow with their number.
+struct NftSet: Hashable, Sendable {
+    enum Members: Hashable, Sendable {
+        /// Blocks of addresses of one family. They may overlap; they are merged when encoded.
+        case blocks(IPAddress.Family, [CIDR])
+        case ports([UInt16])
+        /// TCP connections as their packets leave: from, to.
+        case connections(IPAddress.Family, [ConntrackEntry.Tuple])
+    }
+
+    let name: String
+    let members: Members
+}
+
+/// A chain; a base chain when it has a hook.
+struct NftChain: Hashable, Sendable {
+    enum Kind: String, Hashable, Sendable {
+        case filter, nat, route
+    }
+
+    /// The two hooks that capture uses, by the kernel's `enum nf_inet_hooks`.
+    enum Point: UInt32, Hashable, Sendable {
+        case prerouting = 0
+        case output = 3
+    }
+
+    struct Hook: Hashable, Sendable {
+        let kind: Kind
+        let point: Point
+        let priority: Int32
+    }
+
+    let name: String
+    var hook: Hook?
+    var rules: [NftRule] = []
+}
+
+/// One rule: every match must hold, then the statements run in order.
+struct NftRule: Hashable, Sendable {
+    var matches: [NftMatch]
+    var statements: [NftStatement]
+    /// Why the rule is there, for whoever reads `nft list ruleset`.
+    var comment: String?
+
+    init(_ matches: NftMatch..., do statements: NftStatement..., comment: String? = nil) {
+        self.matches = matches
+        self.statements = statements
+        self.comment = comment
+    }
+}
+
+enum NftMatch: Hashable, Sendable {
+    enum Side: Hashable, Sendable {
+        case source, destination
+    }
+
+    enum Transport: UInt8, Hashable, Sendable {
+        case tcp = 6
+        case udp = 17
+    }
+
+    /// A value within a field of the packet mark; the other bits belong to others.
+    struct Mark: Hashable, Sendable {
+        let value: UInt32
+        let mask: UInt32
+    }
+
+    case loopbackInterface(Bool)
+    case family(IPAddress.Family)
+    case transport(Transport)
+    case port(Side, Transport, UInt16)
+    /// The port is one of these few, written into the rule.
+    case ports(Side, Transport, [UInt16])
+    /// The port is in the named set, or with `false` is not.
+    case portInSet(Side, Transport, String, Bool)
+    /// The address is in the named set of that family, or with `false` is not.
+    case addressInSet(Side, IPAddress.Family, String, Bool)
+    /// Source address and port, destination address and port are in the named set.
+    case connectionInSet(IPAddress.Family, String)
+    /// The first packet of a TCP connection: SYN without ACK, FIN or RST.
+    case tcpSYN
+    case mark(Mark)
+    /// conntrack could make no sense of the packet. Switches tracking on in the namespace.
+    case conntrackInvalid
+    /// The destination is this namespace itself, or a broadcast, multicast or anycast address.
+    case localDestination
+    /// The socket behind the packet belongs to this cgroup (by id) or one below it.
+    case socketCgroup(CgroupReference)
+    /// The packet comes from a socket with a local address: a connection of an application, not one of the kernel's
+    /// own sockets that answer for closed connections.
+    case socketBound
+}
+
+enum NftStatement: Hashable, Sendable {
+    case counter
+    case accept
+    case drop
+    case rejectWithReset
+    case redirect(port: UInt16)
+    case tproxy(IPAddress, port: UInt16)
+    case setMark(NftMatch.Mark)
+    case jump(String)
+}

@@ -1,0 +1,87 @@
+package import TrammelCore
+
+/// The ports of the capture listeners; Istio's numbers by default.
+package struct CapturePorts: Hashable, Sendable {
+    package var outbound: UInt16 = 15001
+    package var inbound: UInt16 = 15006
+    /// UDP and TCP.
+    package var dns: UInt16 = 15053
+
+    package init() {}
+
+    package var all: [UInt16] { [outbound, inbound, dns] }
+}
+
+/// What holds for every workload of an agent: ports, marks, ranges. All settable; the defaults are the contract's.
+package struct CaptureSettings: Hashable, Sendable {
+    /// Packet marks, all within `mask`; the other bits are left to others.
+    package struct Marks: Hashable, Sendable {
+        /// The agent's sockets towards an application; replies bear it too (`tcp_fwmark_accept`), and it routes to lo.
+        package var upstream: UInt32
+        /// Packets of an application that go to the agent under tproxy; routes to lo.
+        package var outbound: UInt32
+        /// Inbound connections that are passed by uncaptured, so that their replies are known. Routes nowhere.
+        package var passed: UInt32
+        package var mask: UInt32
+
+        package init(
+            upstream: UInt32 = 0x539, outbound: UInt32 = 0x222, passed: UInt32 = 0x53A, mask: UInt32 = 0xFFF
+        ) {
+            self.upstream = upstream
+            self.outbound = outbound
+            self.passed = passed
+            self.mask = mask
+        }
+    }
+
+    package var ports = CapturePorts()
+    package var marks = Marks()
+    /// The routing table whose only route is "local, everything".
+    package var routingTable: UInt32 = 133
+    /// The preference of the rules that lead to it.
+    package var rulePreference: UInt32 = 100
+    /// Where virtual addresses of services come from; a workload's namespace needs a route that covers them.
+    package var virtualRanges: [CIDR] = [CIDR("240.240.0.0/16"), CIDR("2001:2::/48")].compactMap { $0 }
+    /// Connections that wait to be accepted, per listener; the kernel caps it at net.core.somaxconn.
+    package var backlog: Int32 = 4096
+
+    package init() {}
+}
+
+/// What to capture of a workload, as asked for at attach.
+package struct CaptureRequest: Hashable, Sendable {
+    package enum FailureMode: String, Hashable, Sendable, CaseIterable {
+        /// Without an agent, new connections are refused.
+        case closed
+        /// Without an agent, connections go where they were going.
+        case open
+    }
+
+    package var target: NetworkNamespace.Target
+    /// How outbound connections are captured; nil to let the agent choose.
+    package var mode: CaptureMode?
+    package var failureMode: FailureMode = .closed
+    /// Whether DNS (port 53, UDP and TCP) is turned to the agent, which then must answer it.
+    package var capturesDNS = false
+
+    /// Outbound connections that are left alone, by destination.
+    package var excludedOutbound: [CIDR] = []
+    /// 53 here leaves DNS alone too.
+    package var excludedOutboundPorts: [UInt16] = []
+    /// With any of these given, only outbound connections to one of the blocks or one of the ports are captured.
+    /// What is excluded as well stays excluded.
+    package var includedOutbound: [CIDR] = []
+    package var includedOutboundPorts: [UInt16] = []
+
+    /// Inbound connections that are left alone.
+    package var excludedInboundPorts: [UInt16] = []
+    /// Clients off the node that are left alone: a kubelet's or load balancer's health probes.
+    package var excludedInboundSources: [CIDR] = []
+    /// With any given, only these ports are captured inbound.
+    package var includedInboundPorts: [UInt16] = []
+
+    package init(target: NetworkNamespace.Target, mode: CaptureMode? = nil) {
+        self.target = target
+        self.mode = mode
+    }
+}

@@ -1,0 +1,130 @@
+import Glibc
+import TrammelCore
+
+/// Puts a plan into the network namespace of the calling thread, and takes everything of Trammel's out of it again.
+///
+/// Everything it makes is marked as Trammel's in the kernel itself (the table's name, the origin of rules and routes),
+/// so that an agent can clean up after another one that died, and never touches what is not its own.
+enum NamespaceCapture {
+    /// Idempotent: the namespace is as the plan says when this returns, whatever was there before. The rules come
+    /// last, since they are what turns traffic.
+    static func install(_ plan: CapturePlan, hasIPv6: Bool) throws {
+        var nft = try NftSocket()
+        var plan = plan
+        // Values from before the first install, even if that was another agent's.
+        let standing = try nft.comment(ofTable: CapturePlan.tableName)
+        let before = standing.flatMap { NamespaceSettings(comment: $0) } ?? .current()
+        plan.comment = before.comment
+        do {
+            try NamespaceSettings.switchOn()
+            try routing(plan.settings, outbound: plan.outboundMode, hasIPv6: hasIPv6)
+            try nft.replace(plan.table)
+        } catch {
+            // An update that fails leaves the rules that stood before it, since the transaction changed nothing.
+            if standing == nil { try? remove(restoring: before) }
+            throw error
+        }
+    }
+
+    /// Whether anything of Trammel's is in the namespace.
+    static func isPresent() throws -> Bool {
+        var nft = try NftSocket()
+        if try nft.comment(ofTable: CapturePlan.tableName) != nil { return true }
+        var route = try RouteSocket()
+        return try !route.markRules().isEmpty || !route.ownRoutes().isEmpty
+    }
+
+    /// Removes rules first, then what they relied on. Nothing there is no error.
+    static func remove() throws {
+        var nft = try NftSocket()
+        let saved = try nft.comment(ofTable: CapturePlan.tableName).flatMap { NamespaceSettings(comment: $0) }
+        try remove(restoring: saved)
+    }
+
+    private static func remove(restoring settings: NamespaceSettings?) throws {
+        var nft = try NftSocket()
+        try nft.remove(tableNamed: CapturePlan.tableName)
+        var route = try RouteSocket()
+        do {
+            for rule in try route.markRules() {
+                try route.remove(
+                    RouteMessages.rule(
+                        add: false, rule.family, mark: rule.mark, table: rule.table, preference: rule.preference))
+            }
+            for old in try route.ownRoutes() {
+                if old.isLocal {
+                    try route.remove(
+                        RouteMessages.localDefault(
+                            add: false, old.family, interface: old.interface, table: old.table))
+                } else if let block = old.block {
+                    try route.remove(
+                        RouteMessages.route(add: false, to: block, interface: old.interface, source: nil))
+                }
+            }
+        } catch let failure as NetlinkFailure {
+            throw TrammelError.kernel("remove the capture routes", errno: failure.code, token: "rtnetlink")
+        }
+        try settings?.restore()
+    }
+
+    // MARK: Routing
+
+    private static func routing(_ settings: CaptureSettings, outbound: CaptureMode, hasIPv6: Bool) throws {
+        var route = try RouteSocket()
+        do {
+            let links = try route.links()
+            guard let loopback = links.first(where: \.isLoopback) else {
+                throw TrammelError(.unavailable, code: "loopback-missing", "the namespace has no loopback interface")
+            }
+            let marks = settings.marks
+            let values = outbound == .tproxy ? [marks.upstream, marks.outbound] : [marks.upstream]
+            let families: [IPAddress.Family] = hasIPv6 ? [.v4, .v6] : [.v4]
+            let present = Set(try route.markRules())
+            for family in families {
+                try route.add(
+                    RouteMessages.localDefault(
+                        add: true, family, interface: loopback.index, table: settings.routingTable))
+                for value in values {
+                    let mark = NftMatch.Mark(value: value, mask: marks.mask)
+                    let rule = RouteSocket.MarkRule(
+                        family: family, mark: mark, table: settings.routingTable,
+                        preference: settings.rulePreference)
+                    // Without this the kernel would hold the same rule twice.
+                    if present.contains(rule) { continue }
+                    try route.add(
+                        RouteMessages.rule(
+                            add: true, family, mark: mark, table: rule.table, preference: rule.preference))
+                }
+            }
+            for rule in present where !values.contains(rule.mark.value) || !families.contains(rule.family) {
+                try route.remove(
+                    RouteMessages.rule(
+                        add: false, rule.family, mark: rule.mark, table: rule.table, preference: rule.preference))
+            }
+            try coverVirtualRanges(settings.virtualRanges, links, hasIPv6: hasIPv6, &route)
+        } catch let failure as NetlinkFailure {
+            throw TrammelError.kernel("add the capture routes", errno: failure.code, token: "rtnetlink")
+        }
+    }
+
+    /// A connect to an address without a route fails before any rule sees it, so a namespace without a default route
+    /// gets one to the virtual addresses: through the interface of its first address, or lo where it has none.
+    private static func coverVirtualRanges(
+        _ ranges: [CIDR], _ links: [RouteSocket.Link], hasIPv6: Bool, _ route: inout RouteSocket
+    ) throws {
+        let addresses = try route.addresses()
+        for range in ranges where hasIPv6 || range.base.family == .v4 {
+            if try route.hasRoute(to: range.base) { continue }
+            let up = Set(links.filter { $0.isUp && !$0.isLoopback }.map(\.index))
+            if let own = addresses.first(where: {
+                $0.isGlobal && $0.address.family == range.base.family && up.contains($0.interface)
+            }) {
+                try route.add(
+                    RouteMessages.route(add: true, to: range, interface: own.interface, source: own.address))
+            } else if range.base.family == .v4, let loopback = links.first(where: \.isLoopback) {
+                try route.add(
+                    RouteMessages.route(add: true, to: range, interface: loopback.index, source: .loopbackV4))
+            }
+        }
+    }
+}

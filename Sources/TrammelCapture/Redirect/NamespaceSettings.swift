@@ -1,0 +1,61 @@
+import Glibc
+import TrammelCore
+
+/// The sysctls of a network namespace that capture needs on, and their values from before.
+///
+/// The old values are kept in the comment of the nftables table, inside the kernel: they survive the agent's death and
+/// the next agent's start, and go when the table goes.
+struct NamespaceSettings: Hashable, Sendable {
+    /// A reply of the kernel's own (a reset above all) follows the mark of the packet it answers, and so the way back
+    /// to the agent; an accepted socket inherits the mark of the packet that opened it.
+    static let names = ["ipv4/tcp_fwmark_accept", "ipv4/fwmark_reflect", "ipv6/fwmark_reflect"]
+    private static let prefix = "trammel: before"
+
+    /// By name; a sysctl that the namespace lacks (no IPv6) is left out.
+    var values: [String: String]
+
+    /// What they are now, in the network namespace of the calling thread.
+    static func current() -> NamespaceSettings {
+        var values: [String: String] = [:]
+        for name in names {
+            if let text = try? SystemFile.read("/proc/sys/net/" + name) {
+                values[name] = String(text.prefix { $0 != "\n" })
+            }
+        }
+        return NamespaceSettings(values: values)
+    }
+
+    static func switchOn() throws {
+        for (name, value) in current().values where value != "1" {
+            try SystemFile.write("1", to: "/proc/sys/net/" + name)
+        }
+    }
+
+    func restore() throws {
+        let now = NamespaceSettings.current()
+        for (name, value) in values where now.values[name] != value {
+            try SystemFile.write(value, to: "/proc/sys/net/" + name)
+        }
+    }
+
+    /// `trammel: before ipv4/fwmark_reflect=0 …`
+    var comment: String {
+        ([NamespaceSettings.prefix] + values.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" })
+            .joined(separator: " ")
+    }
+
+    init(values: [String: String]) { self.values = values }
+
+    /// Reads what `comment` wrote. Names that are not ours are ignored: a comment can be changed by others.
+    init?(comment: String) {
+        guard comment.hasPrefix(NamespaceSettings.prefix) else { return nil }
+        values = [:]
+        for word in comment.dropFirst(NamespaceSettings.prefix.count).split(separator: " ") {
+            let parts = word.split(separator: "=", maxSplits: 1)
+            guard parts.count == 2, NamespaceSettings.names.contains(String(parts[0])),
+                !parts[1].isEmpty, parts[1].allSatisfy(\.isNumber)
+            else { continue }
+            values[String(parts[0])] = String(parts[1])
+        }
+    }
+}

@@ -1,0 +1,129 @@
+import Glibc
+package import TrammelCore
+
+/// A TCP listener of the agent's inside a workload's network namespace, to which the rules turn connections. Listens
+/// already; listening again (listen(2)) sets the backlog anew. Nonblocking, closed on exec; whoever adopts it closes it.
+package struct OpenedListener: Hashable, Sendable {
+    package let socket: CInt
+    package let direction: TrafficDirection
+    /// How connections come to it, which says how to learn where they were going.
+    package let mode: CaptureMode
+    package let address: ListenerAddress
+}
+
+/// A listener for the DNS of a workload, UDP or TCP, to which queries to any resolver are turned. As `OpenedListener`.
+package struct OpenedDNSListener: Hashable, Sendable {
+    package let socket: CInt
+    package let transport: ConntrackEntry.TransportProtocol
+    package let mode: CaptureMode
+    package let address: ListenerAddress
+}
+
+/// Opens the listeners of a workload, in the network namespace of the calling thread.
+///
+/// They are bound to loopback addresses only: netfilter may turn any connection there, and nobody can reach them from
+/// the network. A process of the namespace that dials one is refused by a rule, and again by the lookup of the
+/// original destination.
+enum ListenerSockets {
+    struct Listeners {
+        var streams: [OpenedListener] = []
+        var dns: [OpenedDNSListener] = []
+
+        func close() {
+            for listener in streams { Descriptor.close(listener.socket) }
+            for listener in dns { Descriptor.close(listener.socket) }
+        }
+    }
+
+    static func open(_ plan: CapturePlan, hasIPv6: Bool) throws -> Listeners {
+        var opened = Listeners()
+        let ports = plan.settings.ports
+        let backlog = plan.settings.backlog
+        do {
+            for loopback in hasIPv6 ? [IPAddress.loopbackV4, .loopbackV6] : [.loopbackV4] {
+                for (direction, port, mode) in [
+                    (TrafficDirection.outbound, ports.outbound, plan.outboundMode), (.inbound, ports.inbound, .tproxy),
+                ] {
+                    let address = ListenerAddress(IPEndpoint(loopback, port))
+                    let socket = try stream(address, mode, backlog: backlog).release()
+                    opened.streams.append(
+                        OpenedListener(socket: socket, direction: direction, mode: mode, address: address))
+                }
+                guard plan.capturesDNS else { continue }
+                let address = ListenerAddress(IPEndpoint(loopback, ports.dns))
+                for transport in [ConntrackEntry.TransportProtocol.udp, .tcp] {
+                    let socket =
+                        transport == .tcp
+                        ? try stream(address, plan.outboundMode, backlog: backlog)
+                        : try datagram(address, plan.outboundMode)
+                    opened.dns.append(
+                        OpenedDNSListener(
+                            socket: socket.release(), transport: transport, mode: plan.outboundMode, address: address))
+                }
+            }
+        } catch {
+            opened.close()
+            throw error
+        }
+        return opened
+    }
+
+    /// Whether sockets can be bound to ::1 here. A namespace may have IPv6 switched off.
+    static func hasIPv6() -> Bool {
+        do {
+            let probe = try Descriptor.socket(.v6, SOCK_STREAM)
+            try probe.bind(to: IPEndpoint(.loopbackV6, 0))
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    private static func stream(
+        _ address: ListenerAddress, _ mode: CaptureMode, backlog: Int32
+    ) throws -> Descriptor {
+        let family = address.endpoint.address.family
+        let socket = try Descriptor.socket(family, SOCK_STREAM)
+        // So that a restarted agent can listen while connections of the old one linger in TIME_WAIT.
+        try socket.set(SOL_SOCKET, SO_REUSEADDR)
+        if family == .v6 { try socket.set(CInt(IPPROTO_IPV6), IPV6_V6ONLY) }
+        if mode == .tproxy { try makeTransparent(socket, family) }
+        try bind(socket, to: address.endpoint)
+        guard listen(socket.number, backlog) == 0 else {
+            throw TrammelError.kernel("listen on \(address)", errno: errno, token: "listener")
+        }
+        return socket
+    }
+
+    private static func datagram(_ address: ListenerAddress, _ mode: CaptureMode) throws -> Descriptor {
+        let family = address.endpoint.address.family
+        let socket = try Descriptor.socket(family, SOCK_DGRAM)
+        if family == .v6 { try socket.set(CInt(IPPROTO_IPV6), IPV6_V6ONLY) }
+        if mode == .tproxy {
+            try makeTransparent(socket, family)
+            switch family {
+            case .v4: try socket.set(CInt(IPPROTO_IP), IP_RECVORIGDSTADDR)
+            case .v6: try socket.set(CInt(IPPROTO_IPV6), IPV6_RECVORIGDSTADDR)
+            }
+        }
+        try bind(socket, to: address.endpoint)
+        return socket
+    }
+
+    private static func bind(_ socket: borrowing Descriptor, to endpoint: IPEndpoint) throws {
+        do {
+            try socket.bind(to: endpoint)
+        } catch let error as TrammelError where error.code == "socket-eaddrinuse" {
+            throw TrammelError(
+                .conflict, code: "listener-in-use", "another socket of the namespace listens on \(endpoint)",
+                hint: "stop it (another agent, another mesh's proxy?), or set other `ports` in trammeld.yaml")
+        }
+    }
+
+    static func makeTransparent(_ socket: borrowing Descriptor, _ family: IPAddress.Family) throws {
+        switch family {
+        case .v4: try socket.set(CInt(IPPROTO_IP), IP_TRANSPARENT)
+        case .v6: try socket.set(CInt(IPPROTO_IPV6), IPV6_TRANSPARENT)
+        }
+    }
+}
