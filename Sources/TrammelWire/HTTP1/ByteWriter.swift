@@ -1,5 +1,3 @@
-package import TrammelCore
-
 /// Appends bytes to memory that was reserved for a bounded message: one bounds check and one copy an append.
 ///
 /// It owns nothing and lives inside the closure that lends the memory.
