@@ -6,7 +6,7 @@ import re
 import subprocess
 
 from peers import ECHO_PORT, HTTP_PORT, SOURCE_PORT
-from world import BenchError, cpu_seconds, own_seconds, resident_bytes
+from world import BenchError, cpu_seconds, memory, own_seconds
 
 
 @dataclasses.dataclass
@@ -19,6 +19,8 @@ class Sample:
     system: float = 0
     p99: float = None
     bytes: int = 0
+    resident: int = 0
+    """Bytes of memory that the proxy had resident before the load, its binary's pages included."""
     disturbed: float = 0
     """Share of both cores' time that went to work which is not this run's."""
 
@@ -174,13 +176,13 @@ class Idle(Measure):
 
     def sample(self, case):
         first = self.hold(case, 100)
-        before = resident_bytes(case.pids)
+        resident = memory(case.pids, "VmRSS")
+        before = memory(case.pids, "RssAnon")
         many = self.hold(case, self.connections)
-        grown = resident_bytes(case.pids) - before
+        grown = memory(case.pids, "RssAnon") - before
         # They stay, so that the memory of these connections is not there for the next kind's to use again.
         case.held += [first, many]
-        # `user` carries the memory that was there before the connections came.
-        return Sample(self.connections, 1, user=before, bytes=grown / self.connections)
+        return Sample(self.connections, 1, bytes=grown / self.connections, resident=resident)
 
     @staticmethod
     def release(case):

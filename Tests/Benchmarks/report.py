@@ -29,7 +29,7 @@ COLUMNS = {
     "yield": ("GB/CPU s", "yield_", fixed(2)),
     "throughput": ("GB/s", "bytes", fixed(2, 1e-9)),
     "memory": ("KiB each", "bytes", fixed(1, 1 / 1024)),
-    "base": ("MiB before", "user", fixed(1, 1 / 1048576)),
+    "base": ("RSS before, MiB", "resident", fixed(1, 1 / 1048576)),
 }
 WITHOUT_PROXY = {"cost", "user", "system", "yield"}
 
@@ -100,7 +100,7 @@ BUDGETS = [
     Budget("TCP bulk: GB per CPU second × Envoy", "bulk", "trammel", 1.0, "envoy", "yield_", at_least=True),
     Budget("idle captured HTTP connection, bytes", "idle-http", "trammel", 8192, None, "bytes"),
     Budget("idle captured TCP connection, bytes", "idle-tcp", "trammel", 8192, None, "bytes"),
-    Budget("the agent, idle, bytes", "idle-http", "trammel", 40_000_000, None, "user"),
+    Budget("the agent, idle, bytes", "idle-http", "trammel", 40_000_000, None, "resident"),
 ]
 
 

@@ -154,11 +154,11 @@ def own_seconds():
     return total / os.sysconf("SC_CLK_TCK")
 
 
-def resident_bytes(pids):
-    """Resident memory that is the processes' own: anonymous pages, in bytes; no file's pages, no shared ones."""
+def memory(pids, kind):
+    """Bytes that the processes have of one of the kinds in /proc/PID/status: VmRSS, RssAnon (what is their own)."""
     total = 0
     for pid in pids:
         for line in open(f"/proc/{pid}/status"):
-            if line.startswith("RssAnon:"):
+            if line.startswith(f"{kind}:"):
                 total += int(line.split()[1]) * 1024
     return total

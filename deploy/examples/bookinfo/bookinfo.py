@@ -49,11 +49,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
     wbufsize = -1  # head and body in one segment
 
     def do_GET(self):
+        status = 200
         if self.path.startswith("/version"):
             body = ROLE.encode() + b"\n"
         else:
-            body = json.dumps(ANSWERS[ROLE](self.headers)).encode() + b"\n"
-        self.send_response(200)
+            try:
+                body = json.dumps(ANSWERS[ROLE](self.headers)).encode() + b"\n"
+            except OSError as error:
+                status, body = 503, f"{ROLE}: {error}\n".encode()
+        self.send_response(status)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))
         self.end_headers()
