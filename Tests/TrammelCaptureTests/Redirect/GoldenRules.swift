@@ -102,13 +102,13 @@ enum GoldenRules {
 
             chain claim {
                 tcp flags syn / fin,syn,rst,ack counter meta mark set meta mark & 0xfffff222 | 0x00000222 accept
-                meta mark & 0x00000fff == 0x00000539 accept comment "replies to the agent"
                 meta l4proto tcp socket wildcard 0 meta mark set meta mark & 0xfffff222 | 0x00000222 accept
             }
 
             chain out {
                 type route hook output priority mangle; policy accept;
                 socket cgroupv2 level 2 AGENT accept comment "the agent's own sockets"
+                tcp flags != syn / fin,syn,rst,ack meta mark & 0x00000fff == 0x00000539 accept comment "replies to the agent"
                 udp dport 53 counter meta mark set meta mark & 0xfffff222 | 0x00000222 accept
                 tcp dport 53 jump claim
                 tcp flags syn / fin,syn,rst,ack tcp dport { 15001, 15006, 15053 } fib daddr type { local, broadcast, anycast, multicast } reject with tcp reset comment "the agent's ports are not for direct use"
