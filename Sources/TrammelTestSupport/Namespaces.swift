@@ -44,7 +44,10 @@ package final class TestNamespace: Sendable {
         peerAddresses: [String]
     ) throws {
         try run("ip", "link", "add", name, "type", "veth", "peer", "name", peerName, "netns", other.path)
-        for (side, interface, list) in [(self, name, addresses), (other, peerName, peerAddresses)] {
+        let sides = [(self, name, addresses + ["fe80::1/64"]), (other, peerName, peerAddresses + ["fe80::2/64"])]
+        for (side, interface, list) in sides {
+            // The kernel's own link-local address would turn up a second later; IPv6 needs one from the start.
+            try side.run("ip", "link", "set", interface, "addrgenmode", "none")
             for address in list {
                 // Without duplicate address detection, which would keep an IPv6 address back for a second.
                 let flags = address.contains(":") ? ["nodad"] : []

@@ -9,9 +9,18 @@ struct NetlinkFailure: Error, Equatable {
     var message: Int? = nil
 }
 
+/// A message of the kernel's answer; valid only inside the closure that receives it.
+struct NetlinkReply {
+    /// Where libraries that parse whole messages want to begin.
+    let header: UnsafePointer<nlmsghdr>
+    let payload: UnsafeRawBufferPointer
+}
+
 /// A netlink socket, which belongs to the network namespace that the calling thread was in when it was opened and
-/// keeps speaking to that one wherever it is used. Closed with the value. Not shared between threads.
-struct NetlinkSocket: ~Copyable {
+/// keeps speaking to that one wherever it is used. Closed with the value.
+///
+/// Unchecked: the handle is reached through this one value only, and every use of it is mutating.
+struct NetlinkSocket: ~Copyable, @unchecked Sendable {
     private let handle: OpaquePointer
     private var sequence: UInt32 = 0
     private var buffer: [UInt8]
@@ -48,7 +57,7 @@ struct NetlinkSocket: ~Copyable {
 
     /// Sends one request and waits for the kernel's verdict. `each` sees whatever data comes before it.
     mutating func request(
-        _ message: NetlinkMessage, each: (UInt16, UnsafeRawBufferPointer) throws -> Void = { _, _ in }
+        _ message: NetlinkMessage, each: (NetlinkReply) throws -> Void = { _ in }
     ) throws {
         var message = message
         message.addFlags(NLM_F_REQUEST | NLM_F_ACK)
@@ -57,14 +66,14 @@ struct NetlinkSocket: ~Copyable {
 
     /// Sends a dump request and hands every message of the answer to `each`. A dump that the kernel interrupted,
     /// because the table changed meanwhile, is reported as `EINTR`.
-    mutating func dump(_ message: NetlinkMessage, each: (UInt16, UnsafeRawBufferPointer) throws -> Void) throws {
+    mutating func dump(_ message: NetlinkMessage, each: (NetlinkReply) throws -> Void) throws {
         var message = message
         message.addFlags(NLM_F_REQUEST | NLM_F_DUMP)
         try exchange(message, each)
     }
 
     private mutating func exchange(
-        _ message: NetlinkMessage, _ each: (UInt16, UnsafeRawBufferPointer) throws -> Void
+        _ message: NetlinkMessage, _ each: (NetlinkReply) throws -> Void
     ) throws {
         var message = message
         sequence += 1
@@ -74,19 +83,24 @@ struct NetlinkSocket: ~Copyable {
         while true {
             let count = try receive(flags: 0)
             let done = try buffer.withUnsafeBytes { bytes in
-                try NetlinkSocket.walk(UnsafeRawBufferPointer(rebasing: bytes.prefix(count))) { header, payload in
+                try NetlinkSocket.walk(UnsafeRawBufferPointer(rebasing: bytes.prefix(count))) { reply in
+                    let header = reply.header.pointee
                     guard header.nlmsg_seq == sequence else { return false }
                     if header.nlmsg_flags & UInt16(NLM_F_DUMP_INTR) != 0 { interrupted = true }
                     switch Int32(header.nlmsg_type) {
                     case NLMSG_DONE:
-                        if let (code, _) = payload.leading(Int32.self), code < 0 { throw NetlinkFailure(code: -code) }
+                        if let (code, _) = reply.payload.leading(Int32.self), code < 0 {
+                            throw NetlinkFailure(code: -code)
+                        }
                         return true
                     case NLMSG_ERROR:
-                        guard let (code, _) = payload.leading(Int32.self) else { throw NetlinkFailure(code: EBADMSG) }
+                        guard let (code, _) = reply.payload.leading(Int32.self) else {
+                            throw NetlinkFailure(code: EBADMSG)
+                        }
                         if code != 0 { throw NetlinkFailure(code: -code) }
                         return true
                     default:
-                        try each(header.nlmsg_type, payload)
+                        try each(reply)
                         return false
                     }
                 }
@@ -127,8 +141,10 @@ struct NetlinkSocket: ~Copyable {
         var acknowledged = false
         while let count = try receiveWaiting() {
             try buffer.withUnsafeBytes { bytes in
-                _ = try NetlinkSocket.walk(UnsafeRawBufferPointer(rebasing: bytes.prefix(count))) { header, payload in
-                    guard Int32(header.nlmsg_type) == NLMSG_ERROR, let (code, _) = payload.leading(Int32.self) else {
+                _ = try NetlinkSocket.walk(UnsafeRawBufferPointer(rebasing: bytes.prefix(count))) { reply in
+                    let header = reply.header.pointee
+                    guard Int32(header.nlmsg_type) == NLMSG_ERROR, let (code, _) = reply.payload.leading(Int32.self)
+                    else {
                         return false
                     }
                     if code == 0 { acknowledged = true }
@@ -181,16 +197,19 @@ struct NetlinkSocket: ~Copyable {
 
     /// Walks the messages of one datagram until `body` answers true; says whether it did.
     private static func walk(
-        _ bytes: UnsafeRawBufferPointer, _ body: (nlmsghdr, UnsafeRawBufferPointer) throws -> Bool
+        _ bytes: UnsafeRawBufferPointer, _ body: (NetlinkReply) throws -> Bool
     ) throws -> Bool {
         var rest = bytes
-        while let (header, _) = rest.leading(nlmsghdr.self) {
+        while let (header, _) = rest.leading(nlmsghdr.self), let start = rest.baseAddress {
             let length = Int(header.nlmsg_len)
             guard length >= NetlinkMessage.headerLength, length <= rest.count else {
                 throw NetlinkFailure(code: EBADMSG)
             }
-            let payload = UnsafeRawBufferPointer(rebasing: rest[NetlinkMessage.headerLength..<length])
-            if try body(header, payload) { return true }
+            // Messages begin at multiples of four in a buffer that is aligned to more.
+            let reply = NetlinkReply(
+                header: start.assumingMemoryBound(to: nlmsghdr.self),
+                payload: UnsafeRawBufferPointer(rebasing: rest[NetlinkMessage.headerLength..<length]))
+            if try body(reply) { return true }
             rest = UnsafeRawBufferPointer(rebasing: rest[Swift.min((length + 3) & ~3, rest.count)...])
         }
         return false

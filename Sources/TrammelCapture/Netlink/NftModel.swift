@@ -91,6 +91,8 @@ enum NftMatch: Hashable, Sendable {
     case connectionInSet(IPAddress.Family, String)
     /// The first packet of a TCP connection: SYN without ACK, FIN or RST.
     case tcpSYN
+    /// Any other packet of TCP.
+    case tcpNotSYN
     case mark(Mark)
     /// conntrack could make no sense of the packet. Switches tracking on in the namespace.
     case conntrackInvalid

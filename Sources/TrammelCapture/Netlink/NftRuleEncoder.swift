@@ -57,11 +57,11 @@ struct NftRuleEncoder: ~Copyable {
         case .connectionInSet(let family, let set):
             try loadConnection(family)
             try lookup(set, id: setIDs[set])
-        case .tcpSYN:
+        case .tcpSYN, .tcpNotSYN:
             try require(NftMatch.Transport.tcp)
             try payload(NFT_PAYLOAD_TRANSPORT_HEADER, offset: 13, length: 1)
             try bitwise(mask: [0x17], xor: [0])  // FIN, SYN, RST, ACK
-            try compare([0x02])
+            try compare([0x02], equal: match == .tcpSYN)
         case .mark(let mark):
             try meta(NFT_META_MARK)
             try bitwise(mask: hostBytes(mark.mask), xor: hostBytes(UInt32(0)))

@@ -47,7 +47,8 @@ struct NftSocket: ~Copyable {
         message.append(NFTA_TABLE_NAME.rawValue, bytes: Array(name.utf8) + [0])
         var comment: String?
         do {
-            try socket.request(message) { _, bytes in
+            try socket.request(message) { reply in
+                let bytes = reply.payload
                 guard let (_, attributes) = bytes.leading(nfgenmsg.self) else { return }
                 comment = ""
                 for attribute in NetlinkAttributes(attributes)

@@ -132,7 +132,8 @@ struct RouteSocket: ~Copyable {
     mutating func hasRoute(to address: IPAddress) throws -> Bool {
         do {
             var found = false
-            try socket.request(RouteMessages.lookup(address)) { _, bytes in
+            try socket.request(RouteMessages.lookup(address)) { reply in
+                let bytes = reply.payload
                 if let (header, _) = bytes.leading(rtmsg.self) { found = header.rtm_type == UInt8(RTN_UNICAST) }
             }
             return found
@@ -164,7 +165,8 @@ struct RouteSocket: ~Copyable {
         for _ in 0..<5 {
             var items: [Item] = []
             do {
-                try socket.dump(message) { _, bytes in
+                try socket.dump(message) { reply in
+                    let bytes = reply.payload
                     if let found = item(bytes) { items.append(found) }
                 }
                 return items

@@ -35,7 +35,8 @@ struct SocketDiagnostics: ~Copyable {
         message.append(fixed: request)
         var sockets: [TCPSocketInfo] = []
         do {
-            try socket.dump(message) { _, bytes in
+            try socket.dump(message) { reply in
+                let bytes = reply.payload
                 if let found = TCPSocketInfo(bytes) { sockets.append(found) }
             }
         } catch let failure as NetlinkFailure where failure.code == EINTR {

@@ -207,6 +207,13 @@ package struct CapturePlan: Hashable, Sendable {
     private var routeOutput: NftChain {
         var chain = NftChain(name: "out", hook: NftChain.Hook(kind: .route, point: .output, priority: -150))
         chain.rules.append(agentExemption)
+        // Early, since half the packets of a call carried here are such replies.
+        chain.rules.append(
+            NftRule(.tcpNotSYN, .mark(mark(marks.upstream)), do: .accept, comment: "replies to the agent"))
+        if !inboundExemptions.isEmpty {
+            chain.rules.append(
+                NftRule(.tcpNotSYN, .mark(mark(marks.passed)), do: .accept, comment: "replies to whom is not captured"))
+        }
         if capturesDNS {
             chain.rules.append(
                 NftRule(
@@ -230,11 +237,6 @@ package struct CapturePlan: Hashable, Sendable {
     private var claim: NftChain {
         var chain = NftChain(name: "claim")
         chain.rules.append(NftRule(.tcpSYN, do: .counter, .setMark(mark(marks.outbound)), .accept))
-        chain.rules.append(
-            NftRule(.mark(mark(marks.upstream)), do: .accept, comment: "replies to the agent"))
-        if !inboundExemptions.isEmpty {
-            chain.rules.append(NftRule(.mark(mark(marks.passed)), do: .accept))
-        }
         if !established.isEmpty {
             for family in CapturePlan.families {
                 let set = SetName.of(family, SetName.established)

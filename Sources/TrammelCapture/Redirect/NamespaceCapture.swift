@@ -11,9 +11,8 @@ enum NamespaceCapture {
     static func install(_ plan: CapturePlan, hasIPv6: Bool) throws {
         var nft = try NftSocket()
         var plan = plan
-        // Values from before the first install, even if that was another agent's.
         let standing = try nft.comment(ofTable: CapturePlan.tableName)
-        let before = standing.flatMap { NamespaceSettings(comment: $0) } ?? .current()
+        let before = try previousSettings(standing)
         plan.comment = before.comment
         do {
             try NamespaceSettings.switchOn()
@@ -37,11 +36,18 @@ enum NamespaceCapture {
     /// Removes rules first, then what they relied on. Nothing there is no error.
     static func remove() throws {
         var nft = try NftSocket()
-        let saved = try nft.comment(ofTable: CapturePlan.tableName).flatMap { NamespaceSettings(comment: $0) }
-        try remove(restoring: saved)
+        try remove(restoring: previousSettings(try nft.comment(ofTable: CapturePlan.tableName)))
     }
 
-    private static func remove(restoring settings: NamespaceSettings?) throws {
+    /// The sysctls from before the first install, even if that was another agent's.
+    private static func previousSettings(_ comment: String?) throws -> NamespaceSettings {
+        if let saved = comment.flatMap({ NamespaceSettings(comment: $0) }) { return saved }
+        var route = try RouteSocket()
+        // Somebody took the table away and the note with it: then they were what the kernel begins with.
+        return try route.markRules().isEmpty ? .current() : .kernelDefaults
+    }
+
+    private static func remove(restoring settings: NamespaceSettings) throws {
         var nft = try NftSocket()
         try nft.remove(tableNamed: CapturePlan.tableName)
         var route = try RouteSocket()
@@ -64,7 +70,7 @@ enum NamespaceCapture {
         } catch let failure as NetlinkFailure {
             throw TrammelError.kernel("remove the capture routes", errno: failure.code, token: "rtnetlink")
         }
-        try settings?.restore()
+        try settings.restore()
     }
 
     // MARK: Routing

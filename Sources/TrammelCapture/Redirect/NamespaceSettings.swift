@@ -14,6 +14,9 @@ struct NamespaceSettings: Hashable, Sendable {
     /// By name; a sysctl that the namespace lacks (no IPv6) is left out.
     var values: [String: String]
 
+    static let kernelDefaults = NamespaceSettings(
+        values: Dictionary(uniqueKeysWithValues: names.map { ($0, "0") }))
+
     /// What they are now, in the network namespace of the calling thread.
     static func current() -> NamespaceSettings {
         var values: [String: String] = [:]
@@ -33,7 +36,7 @@ struct NamespaceSettings: Hashable, Sendable {
 
     func restore() throws {
         let now = NamespaceSettings.current()
-        for (name, value) in values where now.values[name] != value {
+        for (name, value) in values where now.values[name].map({ $0 != value }) ?? false {
             try SystemFile.write(value, to: "/proc/sys/net/" + name)
         }
     }

@@ -102,13 +102,13 @@ enum GoldenRules {
 
             chain claim {
                 tcp flags syn / fin,syn,rst,ack counter meta mark set meta mark & 0xfffff222 | 0x00000222 accept
-                meta mark & 0x00000fff == 0x00000539 accept comment "replies to the agent"
                 meta l4proto tcp socket wildcard 0 meta mark set meta mark & 0xfffff222 | 0x00000222 accept
             }
 
             chain out {
                 type route hook output priority mangle; policy accept;
                 socket cgroupv2 level 2 AGENT accept comment "the agent's own sockets"
+                tcp flags != syn / fin,syn,rst,ack meta mark & 0x00000fff == 0x00000539 accept comment "replies to the agent"
                 udp dport 53 counter meta mark set meta mark & 0xfffff222 | 0x00000222 accept
                 tcp dport 53 jump claim
                 tcp flags syn / fin,syn,rst,ack tcp dport { 15001, 15006, 15053 } fib daddr type { local, broadcast, anycast, multicast } reject with tcp reset comment "the agent's ports are not for direct use"
@@ -295,8 +295,6 @@ enum GoldenRules {
 
             chain claim {
                 tcp flags syn / fin,syn,rst,ack counter meta mark set meta mark & 0xfffff222 | 0x00000222 accept
-                meta mark & 0x00000fff == 0x00000539 accept comment "replies to the agent"
-                meta mark & 0x00000fff == 0x0000053a accept
                 ip saddr . tcp sport . ip daddr . tcp dport @established4 accept comment "older than the rules"
                 ip6 saddr . tcp sport . ip6 daddr . tcp dport @established6 accept comment "older than the rules"
                 meta l4proto tcp socket wildcard 0 meta mark set meta mark & 0xfffff222 | 0x00000222 accept
@@ -305,6 +303,8 @@ enum GoldenRules {
             chain out {
                 type route hook output priority mangle; policy accept;
                 socket cgroupv2 level 2 AGENT accept comment "the agent's own sockets"
+                tcp flags != syn / fin,syn,rst,ack meta mark & 0x00000fff == 0x00000539 accept comment "replies to the agent"
+                tcp flags != syn / fin,syn,rst,ack meta mark & 0x00000fff == 0x0000053a accept comment "replies to whom is not captured"
                 tcp flags syn / fin,syn,rst,ack tcp dport { 15001, 15006, 15053 } fib daddr type { local, broadcast, anycast, multicast } reject with tcp reset comment "the agent's ports are not for direct use"
                 fib daddr type { local, broadcast, anycast, multicast } accept
                 tcp dport @outbound_excluded_ports accept

@@ -8,27 +8,12 @@ import TrammelTestSupport
 /// What leaves an application comes to the agent with its destination known, in both modes and both families, and
 /// nothing gets past.
 @Suite(.kernel) struct OutboundTests {
-    static let modes: [CaptureMode] = [.redirect, .tproxy]
-
-    /// A pod whose traffic is turned, and the agent's side of it.
-    private func captured(
-        _ mode: CaptureMode, _ world: PodWorld, _ change: (inout CaptureRequest) -> Void = { _ in }
-    ) throws -> (WorkloadCapture, Acceptor) {
-        let capture = try TestAgent.capture()
-        var request = CaptureRequest(target: .path(world.pod.path), mode: mode)
-        change(&request)
-        let workload = try capture.open(request, as: WorkloadID(rawValue: 1))
-        let acceptor = Acceptor(workload)
-        try capture.install(workload)
-        return (capture, acceptor)
-    }
-
-    @Test(arguments: modes) func everyDestinationIsKnown(mode: CaptureMode) throws {
+    @Test(arguments: CapturedPod.modes) func everyDestinationIsKnown(mode: CaptureMode) throws {
         let world = try PodWorld()
         let outsideServers = try [PodWorld.outside4, PodWorld.outside6].map {
             try world.outside.serve($0, 80, "escaped")
         }
-        let (_, acceptor) = try captured(mode, world)
+        let acceptor = try world.captured(mode).acceptor
         for host in [PodWorld.virtual4, PodWorld.virtual6, PodWorld.outside4, PodWorld.outside6, "10.77.1.1"] {
             let client = try world.pod.dial(host, 80)
             let accepted = acceptor.next()
@@ -42,9 +27,9 @@ import TrammelTestSupport
         for server in outsideServers { server.stop() }
     }
 
-    @Test(arguments: modes) func bytesFlowBothWaysAndAResetArrives(mode: CaptureMode) throws {
+    @Test(arguments: CapturedPod.modes) func bytesFlowBothWaysAndAResetArrives(mode: CaptureMode) throws {
         let world = try PodWorld()
-        let (_, acceptor) = try captured(mode, world)
+        let acceptor = try world.captured(mode).acceptor
         let program = """
             import socket, struct, sys
             s = socket.create_connection((sys.argv[1], 80), 5)
@@ -73,11 +58,11 @@ import TrammelTestSupport
         }
     }
 
-    @Test(arguments: modes) func aForgedMarkDoesNotEscape(mode: CaptureMode) throws {
+    @Test(arguments: CapturedPod.modes) func aForgedMarkDoesNotEscape(mode: CaptureMode) throws {
         let world = try PodWorld()
         let server = try world.outside.serve(PodWorld.outside4, 80, "escaped")
         let server6 = try world.outside.serve(PodWorld.outside6, 80, "escaped")
-        let (_, acceptor) = try captured(mode, world)
+        let acceptor = try world.captured(mode).acceptor
         for mark in ["0x539", "0x222", "0x53a", "0x1539"] {
             for host in [PodWorld.outside4, PodWorld.outside6] {
                 let client = try world.pod.dial(host, 80, "mark=\(mark)", "wait=1")
@@ -94,9 +79,9 @@ import TrammelTestSupport
         #expect(server6.finish().isEmpty)
     }
 
-    @Test(arguments: modes) func aDirectHitIsReset(mode: CaptureMode) throws {
+    @Test(arguments: CapturedPod.modes) func aDirectHitIsReset(mode: CaptureMode) throws {
         let world = try PodWorld()
-        let (_, acceptor) = try captured(mode, world) { $0.capturesDNS = true }
+        let acceptor = try world.captured(mode) { $0.capturesDNS = true }.acceptor
         for port in [15001, 15006, 15053] {
             for host in ["127.0.0.1", "::1", PodWorld.pod4, PodWorld.pod6] {
                 #expect(try world.pod.dial(host, port).finish() == "ECONNREFUSED\n", "\(host) \(port)")
@@ -108,10 +93,10 @@ import TrammelTestSupport
         #expect(acceptor.next(seconds: 0) == nil)
     }
 
-    @Test(arguments: modes) func localConnectionsAreLeftAlone(mode: CaptureMode) throws {
+    @Test(arguments: CapturedPod.modes) func localConnectionsAreLeftAlone(mode: CaptureMode) throws {
         let world = try PodWorld()
         let server = try world.pod.serve("0.0.0.0", 8080)
-        let (_, acceptor) = try captured(mode, world)
+        let acceptor = try world.captured(mode).acceptor
         for host in ["127.0.0.1", "127.0.0.9", PodWorld.pod4] {
             #expect(try world.pod.dial(host, 8080).finish().hasPrefix("hello "))
         }
@@ -120,15 +105,15 @@ import TrammelTestSupport
         server.stop()
     }
 
-    @Test(arguments: modes) func exclusionsGoStraight(mode: CaptureMode) throws {
+    @Test(arguments: CapturedPod.modes) func exclusionsGoStraight(mode: CaptureMode) throws {
         let world = try PodWorld()
         let servers =
             try [80, 81, 82].map { try world.outside.serve(PodWorld.outside4, $0, "direct") }
             + [try world.outside.serve(PodWorld.outside6, 80, "direct")]
-        let (_, acceptor) = try captured(mode, world) {
+        let acceptor = try world.captured(mode) {
             $0.excludedOutbound = [CIDR("2001:db8::/32"), CIDR("198.51.100.0/24")].compactMap { $0 }
             $0.excludedOutboundPorts = [81]
-        }
+        }.acceptor
         #expect(try world.pod.dial(PodWorld.outside6, 80).finish() == "direct \(PodWorld.pod6)\n")
         #expect(try world.pod.dial(PodWorld.outside4, 81).finish() == "direct \(PodWorld.pod4)\n")
         let client = try world.pod.dial(PodWorld.outside4, 80)
@@ -137,13 +122,13 @@ import TrammelTestSupport
         for server in servers { server.stop() }
     }
 
-    @Test(arguments: modes) func inclusionsCaptureNothingElse(mode: CaptureMode) throws {
+    @Test(arguments: CapturedPod.modes) func inclusionsCaptureNothingElse(mode: CaptureMode) throws {
         let world = try PodWorld()
         let servers = try [80, 81].map { try world.outside.serve(PodWorld.outside4, $0, "direct") }
-        let (_, acceptor) = try captured(mode, world) {
+        let acceptor = try world.captured(mode) {
             $0.includedOutbound = [CIDR("240.240.0.0/16")].compactMap { $0 }
             $0.includedOutboundPorts = [81]
-        }
+        }.acceptor
         #expect(try world.pod.dial(PodWorld.outside4, 80).finish() == "direct \(PodWorld.pod4)\n")
         for (host, port) in [(PodWorld.outside4, 81), (PodWorld.virtual4, 9999)] {
             let client = try world.pod.dial(host, port)
@@ -153,31 +138,28 @@ import TrammelTestSupport
         for server in servers { server.stop() }
     }
 
-    @Test(arguments: modes) func theAgentsOwnSocketsAreExempt(mode: CaptureMode) throws {
+    @Test(arguments: CapturedPod.modes) func theAgentsOwnSocketsAreExempt(mode: CaptureMode) throws {
         let world = try PodWorld()
         let server = try world.outside.serve(PodWorld.outside4, 80, "direct")
-        let (capture, acceptor) = try captured(mode, world)
-        let socket = try capture.sockets.withNetworkNamespace(of: WorkloadID(rawValue: 1)) {
-            try Upstream.connect(to: IPEndpoint(IPAddress(PodWorld.outside4)!, 80))
-        }
-        #expect(socket.readAll() == "direct \(PodWorld.pod4)\n")
-        #expect(acceptor.next(seconds: 0) == nil)
+        let captured = try world.captured(mode)
+        #expect(try captured.dial(PodWorld.outside4, 80).readAll() == "direct \(PodWorld.pod4)\n")
+        #expect(captured.acceptor.next(seconds: 0) == nil)
         server.stop()
     }
 
-    @Test(arguments: modes) func withoutAnAgentConnectionsAreRefused(mode: CaptureMode) throws {
+    @Test(arguments: CapturedPod.modes) func withoutAnAgentConnectionsAreRefused(mode: CaptureMode) throws {
         let world = try PodWorld()
         let server = try world.outside.serve(PodWorld.outside4, 80, "escaped")
         do {
-            let (capture, _) = try captured(mode, world)
-            capture.close(WorkloadID(rawValue: 1))
+            let captured = try world.captured(mode)
+            captured.capture.close(CapturedPod.id)
         }
         #expect(try world.pod.dial(PodWorld.outside4, 80).finish() == "ECONNREFUSED\n")
         #expect(try world.pod.dial(PodWorld.virtual6, 80).finish() == "ECONNREFUSED\n")
         server.stop()
     }
 
-    @Test(arguments: modes) func connectionsOlderThanTheRulesLiveOn(mode: CaptureMode) throws {
+    @Test(arguments: CapturedPod.modes) func connectionsOlderThanTheRulesLiveOn(mode: CaptureMode) throws {
         let world = try PodWorld()
         let echo = """
             import socket, sys
@@ -202,21 +184,21 @@ import TrammelTestSupport
             #expect(server.line() == "ready")
             let client = try world.pod.start(["python3", "-u", "-c", talker, host], keepsInput: true)
             #expect(client.line() == "one")
-            let (capture, acceptor) = try captured(mode, world)
+            let captured = try world.captured(mode)
             client.tell("go\n")
             #expect(client.finish() == "two\n", "\(client.errors)")
             #expect(server.finish() == "closed\n")
-            #expect(acceptor.next(seconds: 0) == nil)
-            try capture.uninstall(WorkloadID(rawValue: 1))
+            #expect(captured.acceptor.next(seconds: 0) == nil)
+            try captured.capture.uninstall(CapturedPod.id)
         }
     }
 
-    @Test(arguments: modes) func aPodWithoutADefaultRouteReachesVirtualAddresses(mode: CaptureMode) throws {
+    @Test(arguments: CapturedPod.modes) func aPodWithoutADefaultRouteReachesVirtualAddresses(mode: CaptureMode) throws {
         let world = try PodWorld()
         try world.pod.run("ip", "route", "del", "default")
         try world.pod.run("ip", "-6", "route", "del", "default")
         #expect(try world.pod.dial(PodWorld.virtual4, 80).finish() == "ENETUNREACH\n")
-        let (_, acceptor) = try captured(mode, world)
+        let acceptor = try world.captured(mode).acceptor
         for host in [PodWorld.virtual4, PodWorld.virtual6] {
             let client = try world.pod.dial(host, 80)
             #expect(acceptor.next()?.destination.contains(host) == true)
@@ -224,7 +206,7 @@ import TrammelTestSupport
         }
     }
 
-    @Test(arguments: modes) func aPodWithoutAnInterfaceReachesVirtualAddresses(mode: CaptureMode) throws {
+    @Test(arguments: CapturedPod.modes) func aPodWithoutAnInterfaceReachesVirtualAddresses(mode: CaptureMode) throws {
         let pod = try TestNamespace()
         let capture = try TestAgent.capture()
         let workload = try capture.open(
@@ -236,12 +218,12 @@ import TrammelTestSupport
         #expect(client.finish() == "captured\n")
     }
 
-    @Test(arguments: modes) func strictReversePathFilteringIsNoObstacle(mode: CaptureMode) throws {
+    @Test(arguments: CapturedPod.modes) func strictReversePathFilteringIsNoObstacle(mode: CaptureMode) throws {
         let world = try PodWorld()
         for file in ["all/rp_filter", "default/rp_filter", "lo/rp_filter", "eth0/rp_filter", "all/src_valid_mark"] {
             try world.pod.run("sh", "-c", "echo 1 > /proc/sys/net/ipv4/conf/\(file)")
         }
-        let (_, acceptor) = try captured(mode, world)
+        let acceptor = try world.captured(mode).acceptor
         let client = try world.pod.dial(PodWorld.outside4, 80)
         #expect(acceptor.next()?.destination == "\(PodWorld.outside4):80")
         #expect(client.finish() == "captured\n")

@@ -66,7 +66,9 @@ struct PodWorld {
         try namespace.run(
             "sh", "-c",
             """
-            nft list ruleset; ip rule; ip -6 rule; ip route show table all; ip -6 route show table all
+            nft list ruleset; ip rule; ip -6 rule; ip -4 route show table all
+            # The kernel adds an interface's multicast route on its own time.
+            ip -6 route show table all | grep -v "^multicast"
             grep . /proc/sys/net/ipv4/*fwmark* /proc/sys/net/ipv6/*fwmark*
             """)
     }

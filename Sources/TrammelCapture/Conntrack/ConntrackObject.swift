@@ -1,0 +1,92 @@
+import CNetfilter
+import Glibc
+import TrammelCore
+
+/// libnetfilter_conntrack's object for one entry; freed with the value.
+struct ConntrackObject: ~Copyable {
+    let handle: OpaquePointer
+
+    init() throws { handle = try allocated(nfct_new()) }
+
+    deinit { nfct_destroy(handle) }
+
+    enum Direction {
+        case original, reply
+    }
+
+    /// Sets one direction's tuple. Both addresses are of one family.
+    func set(_ tuple: ConntrackEntry.Tuple, _ direction: Direction, _ transport: ConntrackEntry.TransportProtocol) {
+        let isOriginal = direction == .original
+        let v4 = tuple.source.address.family == .v4
+        nfct_set_attr_u8(
+            handle, isOriginal ? ATTR_ORIG_L3PROTO : ATTR_REPL_L3PROTO, UInt8(v4 ? AF_INET : AF_INET6))
+        nfct_set_attr_u8(handle, isOriginal ? ATTR_ORIG_L4PROTO : ATTR_REPL_L4PROTO, transport.rawValue)
+        set(
+            tuple.source.address,
+            isOriginal ? ATTR_ORIG_IPV4_SRC : ATTR_REPL_IPV4_SRC, isOriginal ? ATTR_ORIG_IPV6_SRC : ATTR_REPL_IPV6_SRC)
+        set(
+            tuple.destination.address,
+            isOriginal ? ATTR_ORIG_IPV4_DST : ATTR_REPL_IPV4_DST, isOriginal ? ATTR_ORIG_IPV6_DST : ATTR_REPL_IPV6_DST)
+        nfct_set_attr_u16(
+            handle, isOriginal ? ATTR_ORIG_PORT_SRC : ATTR_REPL_PORT_SRC, tuple.source.port.bigEndian)
+        nfct_set_attr_u16(
+            handle, isOriginal ? ATTR_ORIG_PORT_DST : ATTR_REPL_PORT_DST, tuple.destination.port.bigEndian)
+    }
+
+    /// Reads a message of the kernel's; nil for a protocol other than TCP and UDP, or an entry without addresses.
+    static func entry(from header: UnsafePointer<nlmsghdr>) throws -> ConntrackEntry? {
+        let object = try ConntrackObject()
+        guard nfct_nlmsg_parse(header, object.handle) == 0 else { return nil }
+        return object.entry
+    }
+
+    private var entry: ConntrackEntry? {
+        guard
+            let transport = ConntrackEntry.TransportProtocol(rawValue: nfct_get_attr_u8(handle, ATTR_ORIG_L4PROTO)),
+            let original = tuple(.original), let reply = tuple(.reply)
+        else { return nil }
+        var state: String?
+        if transport == .tcp, nfct_attr_is_set(handle, ATTR_TCP_STATE) > 0 {
+            let number = Int(nfct_get_attr_u8(handle, ATTR_TCP_STATE))
+            state = ConntrackObject.states.indices.contains(number) ? ConntrackObject.states[number] : "\(number)"
+        }
+        return ConntrackEntry(
+            transport: transport, original: original, reply: reply, mark: nfct_get_attr_u32(handle, ATTR_MARK),
+            state: state, timeout: nfct_get_attr_u32(handle, ATTR_TIMEOUT))
+    }
+
+    /// `enum tcp_conntrack` of linux/netfilter/nf_conntrack_tcp.h.
+    private static let states = [
+        "NONE", "SYN_SENT", "SYN_RECV", "ESTABLISHED", "FIN_WAIT", "CLOSE_WAIT", "LAST_ACK", "TIME_WAIT", "CLOSE",
+        "SYN_SENT2",
+    ]
+
+    private func tuple(_ direction: Direction) -> ConntrackEntry.Tuple? {
+        let isOriginal = direction == .original
+        let v4 = Int32(nfct_get_attr_u8(handle, isOriginal ? ATTR_ORIG_L3PROTO : ATTR_REPL_L3PROTO)) == AF_INET
+        let source: nf_conntrack_attr =
+            v4
+            ? (isOriginal ? ATTR_ORIG_IPV4_SRC : ATTR_REPL_IPV4_SRC)
+            : (isOriginal ? ATTR_ORIG_IPV6_SRC : ATTR_REPL_IPV6_SRC)
+        let destination: nf_conntrack_attr =
+            v4
+            ? (isOriginal ? ATTR_ORIG_IPV4_DST : ATTR_REPL_IPV4_DST)
+            : (isOriginal ? ATTR_ORIG_IPV6_DST : ATTR_REPL_IPV6_DST)
+        guard let from = address(source, v4 ? 4 : 16), let to = address(destination, v4 ? 4 : 16) else { return nil }
+        let sourcePort = nfct_get_attr_u16(handle, isOriginal ? ATTR_ORIG_PORT_SRC : ATTR_REPL_PORT_SRC)
+        let destinationPort = nfct_get_attr_u16(handle, isOriginal ? ATTR_ORIG_PORT_DST : ATTR_REPL_PORT_DST)
+        return ConntrackEntry.Tuple(
+            source: IPEndpoint(from, UInt16(bigEndian: sourcePort)),
+            destination: IPEndpoint(to, UInt16(bigEndian: destinationPort)))
+    }
+
+    private func address(_ attribute: nf_conntrack_attr, _ length: Int) -> IPAddress? {
+        guard nfct_attr_is_set(handle, attribute) > 0, let bytes = nfct_get_attr(handle, attribute) else { return nil }
+        return IPAddress(networkBytes: UnsafeRawBufferPointer(start: bytes, count: length))
+    }
+
+    private func set(_ address: IPAddress, _ v4: nf_conntrack_attr, _ v6: nf_conntrack_attr) {
+        // The library copies what it is given.
+        nfct_set_attr(handle, address.family == .v4 ? v4 : v6, address.networkBytes)
+    }
+}

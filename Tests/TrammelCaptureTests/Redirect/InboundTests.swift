@@ -1,0 +1,174 @@
+import Glibc
+import Testing
+import TrammelCore
+import TrammelTestSupport
+
+@testable import TrammelCapture
+
+/// What comes to a workload from outside its namespace reaches the agent first, with the client's address and the
+/// address that it dialled.
+@Suite(.kernel) struct InboundTests {
+    @Test(arguments: CapturedPod.modes) func clientAndDestinationAreKnown(mode: CaptureMode) throws {
+        let world = try PodWorld()
+        let server = try world.pod.serve("::", 8080, "escaped")
+        let acceptor = try world.captured(mode).acceptor
+        for (host, client) in [(PodWorld.pod4, PodWorld.outside4), (PodWorld.pod6, PodWorld.outside6)] {
+            let dialled = try world.outside.dial(host, 8080, "source=\(client)", "sport=33333")
+            let accepted = acceptor.next()
+            let v6 = host.contains(":")
+            #expect(accepted?.direction == .inbound)
+            #expect(accepted?.destination == (v6 ? "[\(host)]:8080" : "\(host):8080"))
+            #expect(accepted?.client == (v6 ? "[\(client)]:33333" : "\(client):33333"))
+            #expect(dialled.finish() == "captured\n")
+        }
+        // A port on which nobody listens is the agent's to answer too.
+        let dialled = try world.outside.dial(PodWorld.pod4, 9)
+        #expect(acceptor.next()?.destination == "\(PodWorld.pod4):9")
+        dialled.finish()
+        server.stop()
+        #expect(server.finish().isEmpty)
+    }
+
+    @Test(arguments: CapturedPod.modes) func manyBytesAndAResetGoBackOut(mode: CaptureMode) throws {
+        let world = try PodWorld()
+        let acceptor = try world.captured(mode).acceptor
+        let program = """
+            import socket, sys
+            s = socket.create_connection((sys.argv[1], 8080), 5)
+            got = 0
+            while got < 300000: got += len(s.recv(65536))
+            print(got)
+            try: s.recv(1); print("end")
+            except ConnectionResetError: print("reset")
+            """
+        for host in [PodWorld.pod4, PodWorld.pod6] {
+            let client = try world.outside.python(program, host)
+            let (socket, _) = try #require(acceptor.take())
+            let bytes = [UInt8](repeating: 7, count: 300_000)
+            var sent = 0
+            while sent < bytes.count {
+                let count = bytes[sent...].withUnsafeBytes {
+                    send(socket, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL))
+                }
+                try #require(count > 0)
+                sent += count
+            }
+            #expect(client.line() == "300000")
+            var abrupt = linger(l_onoff: 1, l_linger: 0)
+            setsockopt(socket, SOL_SOCKET, SO_LINGER, &abrupt, socklen_t(MemoryLayout<linger>.size))
+            close(socket)
+            #expect(client.line() == "reset")
+        }
+    }
+
+    @Test(arguments: CapturedPod.modes) func whatIsExcludedPassesBothWays(mode: CaptureMode) throws {
+        let world = try PodWorld()
+        let servers = try [22, 8080].map { try world.pod.serve("::", $0, "direct") }
+        let acceptor = try world.captured(mode) {
+            $0.excludedInboundPorts = [22]
+            $0.excludedInboundSources = [CIDR(PodWorld.outside4), CIDR(PodWorld.outside6)].compactMap { $0 }
+        }.acceptor
+        for (pod, probe) in [(PodWorld.pod4, PodWorld.outside4), (PodWorld.pod6, PodWorld.outside6)] {
+            #expect(try world.outside.dial(pod, 22).finish().hasPrefix("direct "), "\(pod)")
+            #expect(try world.outside.dial(pod, 8080, "source=\(probe)").finish().hasPrefix("direct "), "\(pod)")
+            let other = try world.outside.dial(pod, 8080)
+            #expect(acceptor.next()?.destination.hasSuffix(":8080") == true)
+            #expect(other.finish() == "captured\n")
+        }
+        for server in servers { server.stop() }
+    }
+
+    @Test(arguments: CapturedPod.modes) func onlyIncludedPortsAreCaptured(mode: CaptureMode) throws {
+        let world = try PodWorld()
+        let servers = try [8080, 8081].map { try world.pod.serve("0.0.0.0", $0, "direct") }
+        let acceptor = try world.captured(mode) { $0.includedInboundPorts = [8080] }.acceptor
+        #expect(try world.outside.dial(PodWorld.pod4, 8081).finish().hasPrefix("direct "))
+        let client = try world.outside.dial(PodWorld.pod4, 8080)
+        #expect(acceptor.next()?.destination == "\(PodWorld.pod4):8080")
+        #expect(client.finish() == "captured\n")
+        for server in servers { server.stop() }
+    }
+
+    /// What an exclusion lets in must not let an application out: its own connections are captured from any port.
+    @Test(arguments: CapturedPod.modes) func anExcludedPortIsNoWayOut(mode: CaptureMode) throws {
+        let world = try PodWorld()
+        let server = try world.outside.serve(PodWorld.outside4, 80, "escaped")
+        let acceptor = try world.captured(mode) { $0.excludedInboundPorts = [22] }.acceptor
+        for options in [
+            ["source=\(PodWorld.pod4)", "sport=22"], ["source=\(PodWorld.pod4)", "sport=22", "mark=0x53a"],
+        ] {
+            let client = try world.pod.start(
+                ["python3", "-c", Play.client, PodWorld.outside4, "80"] + options + ["wait=1"])
+            _ = acceptor.next(seconds: 1)
+            #expect(!client.finish().contains("escaped"), "\(options)")
+        }
+        server.stop()
+    }
+
+    @Test(arguments: CapturedPod.modes) func withoutAnAgentConnectionsAreRefused(mode: CaptureMode) throws {
+        let world = try PodWorld()
+        let server = try world.pod.serve("0.0.0.0", 8080, "escaped")
+        do { _ = try world.captured(mode).capture.close(CapturedPod.id) }
+        #expect(try world.outside.dial(PodWorld.pod4, 8080).finish() == "ECONNREFUSED\n")
+        server.stop()
+    }
+
+    /// The agent died and came back: peers of its old connections are told so at once, in the way of TCP.
+    @Test(arguments: CapturedPod.modes) func peersOfADeadAgentAreReset(mode: CaptureMode) throws {
+        let world = try PodWorld()
+        let captured = try world.captured(mode)
+        let program = """
+            import socket, sys
+            s = socket.create_connection((sys.argv[1], 8080), 5)
+            print("connected"); sys.stdin.readline()
+            s.settimeout(5)
+            try:
+                s.sendall(b"x"); s.recv(1); print("end")
+            except ConnectionResetError: print("reset")
+            except socket.timeout: print("timeout")
+            """
+        let client = try world.outside.start(["python3", "-u", "-c", program, PodWorld.pod4], keepsInput: true)
+        let (socket, _) = try #require(captured.acceptor.take())
+        #expect(client.line() == "connected")
+        // As if the process had gone: the socket vanishes without a word to the peer.
+        var repair: CInt = 1
+        try #require(setsockopt(socket, CInt(IPPROTO_TCP), TCP_REPAIR, &repair, 4) == 0)
+        close(socket)
+        client.tell("go\n")
+        #expect(client.line() == "reset")
+    }
+
+    @Test(arguments: CapturedPod.modes) func connectionsOlderThanTheRulesLiveOn(mode: CaptureMode) throws {
+        let world = try PodWorld()
+        let echo = """
+            import socket
+            s = socket.create_server(("::", 8080), family=socket.AF_INET6, dualstack_ipv6=True)
+            print("ready")
+            while True:
+                c, _ = s.accept()
+                while True:
+                    more = c.recv(100)
+                    if not more: break
+                    c.sendall(more)
+            """
+        let talker = """
+            import socket, sys
+            s = socket.create_connection((sys.argv[1], 8080), 5)
+            s.sendall(b"one"); print(s.recv(100).decode())
+            sys.stdin.readline()
+            s.sendall(b"two"); print(s.recv(100).decode())
+            """
+        let server = try world.pod.python(echo)
+        #expect(server.line() == "ready")
+        for host in [PodWorld.pod4, PodWorld.pod6] {
+            let client = try world.outside.start(["python3", "-u", "-c", talker, host], keepsInput: true)
+            #expect(client.line() == "one")
+            let captured = try world.captured(mode)
+            client.tell("go\n")
+            #expect(client.finish() == "two\n", "\(client.errors)")
+            #expect(captured.acceptor.next(seconds: 0) == nil)
+            try captured.capture.uninstall(CapturedPod.id)
+        }
+        server.stop()
+    }
+}
