@@ -1,5 +1,9 @@
 // The kernel's netlink families as Trammel speaks them: nftables through libnftnl, conntrack through
 // libnetfilter_conntrack, and routes, rules and sock_diag as plain messages over libmnl.
+//
+// A release build ascribes the constants of <sys/socket.h> and <netinet/in.h>, which these headers include, to this
+// module and not to Glibc: a file of TrammelCapture that names one imports both.
+
 // First, because libnfnetlink ships an older header under the same include guard.
 #include <linux/netfilter/nfnetlink.h>
 

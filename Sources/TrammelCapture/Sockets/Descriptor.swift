@@ -1,3 +1,4 @@
+import CNetfilter
 import Glibc
 
 /// An open file descriptor, closed when it goes.
