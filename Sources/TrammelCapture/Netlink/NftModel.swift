@@ -85,6 +85,8 @@ enum NftMatch: Hashable, Sendable {
     case ports(Side, Transport, [UInt16])
     /// The port is in the named set, or with `false` is not.
     case portInSet(Side, Transport, String, Bool)
+    /// The destination is in this block.
+    case destinationBlock(CIDR)
     /// The address is in the named set of that family, or with `false` is not.
     case addressInSet(Side, IPAddress.Family, String, Bool)
     /// Source address and port, destination address and port are in the named set.

@@ -50,6 +50,14 @@ struct NftRuleEncoder: ~Copyable {
         case .portInSet(let side, let transport, let set, let wanted):
             try load(port: side, of: transport)
             try lookup(set, id: setIDs[set], member: wanted)
+        case .destinationBlock(let block):
+            let family = block.base.family
+            let mask = IPAddress(
+                number: ~(~0 >> UInt128(block.prefixLength)) >> UInt128(128 - family.bits), family: family)
+            try require(family)
+            try load(address: .destination, of: family, into: NftRuleEncoder.register1)
+            try bitwise(mask: mask.networkBytes, xor: [UInt8](repeating: 0, count: family.bits / 8))
+            try compare(block.base.networkBytes)
         case .addressInSet(let side, let family, let set, let wanted):
             try require(family)
             try load(address: side, of: family, into: NftRuleEncoder.register1)
