@@ -109,6 +109,8 @@ enum NftMatch: Hashable, Sendable {
 
 enum NftStatement: Hashable, Sendable {
     case counter
+    /// A counter that begins at, or is shown with, what was counted before.
+    case counted(packets: UInt64, bytes: UInt64)
     case accept
     case drop
     case rejectWithReset

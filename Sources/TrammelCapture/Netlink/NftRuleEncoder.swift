@@ -101,6 +101,11 @@ struct NftRuleEncoder: ~Copyable {
         switch statement {
         case .counter:
             try add("counter") { _ in }
+        case .counted(let packets, let bytes):
+            try add("counter") {
+                nftnl_expr_set_u64($0, UInt16(NFTNL_EXPR_CTR_PACKETS), packets)
+                nftnl_expr_set_u64($0, UInt16(NFTNL_EXPR_CTR_BYTES), bytes)
+            }
         case .accept:
             try verdict(NF_ACCEPT)
         case .drop:
@@ -116,6 +121,7 @@ struct NftRuleEncoder: ~Copyable {
             try immediate(bigEndianBytes(port), into: NftRuleEncoder.register1)
             try add("redir") {
                 nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_REDIR_REG_PROTO_MIN), NftRuleEncoder.register1)
+                nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_REDIR_REG_PROTO_MAX), NftRuleEncoder.register1)
                 nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_REDIR_FLAGS), 2)  // NF_NAT_RANGE_PROTO_SPECIFIED
             }
         case .tproxy(let address, let port):

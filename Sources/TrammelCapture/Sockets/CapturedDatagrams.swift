@@ -1,3 +1,4 @@
+import CNetfilter
 import CTrammelLinux
 import Glibc
 package import TrammelCore
