@@ -11,8 +11,8 @@ package struct CapturePlan: Hashable, Sendable {
     package let agent: CgroupReference
     /// How outbound connections are captured; inbound ones always go by tproxy.
     package let outboundMode: CaptureMode
-    /// Connections older than the rules, both ends as their packets leave. Only tproxy needs to know them, since it
-    /// marks every packet and not only the first.
+    /// Connections older than the rules, both ends as their packets leave. tproxy has to exempt them, since it marks
+    /// every packet and not only the first; redirect leaves them alone by itself.
     package internal(set) var established: [ConntrackEntry.Tuple] = []
     /// What the table says about itself.
     var comment: String?

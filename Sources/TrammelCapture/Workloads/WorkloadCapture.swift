@@ -104,7 +104,7 @@ package final class WorkloadCapture: Sendable {
                 var plan = workload.plan
                 if let installed {
                     plan = installed
-                } else if plan.outboundMode == .tproxy {
+                } else {
                     plan.established = try EstablishedConnections.list(in: workload.facts)
                 }
                 try NamespaceCapture.install(plan, hasIPv6: workload.facts.hasIPv6)
