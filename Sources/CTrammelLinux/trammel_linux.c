@@ -31,8 +31,7 @@ int trammel_pidfd_open(pid_t pid) {
 }
 
 ssize_t trammel_receive_datagram(
-    int fd, void *buffer, size_t length, struct sockaddr_storage *sender, struct sockaddr_storage *destination,
-    int *truncated) {
+    int fd, void *buffer, size_t length, void *sender, void *destination, int *truncated) {
     union {
         char bytes[256];
         struct cmsghdr align;
@@ -40,14 +39,14 @@ ssize_t trammel_receive_datagram(
     struct iovec part = {.iov_base = buffer, .iov_len = length};
     struct msghdr message = {
         .msg_name = sender,
-        .msg_namelen = sizeof *sender,
+        .msg_namelen = sizeof(struct sockaddr_storage),
         .msg_iov = &part,
         .msg_iovlen = 1,
         .msg_control = control.bytes,
         .msg_controllen = sizeof control.bytes,
     };
-    memset(sender, 0, sizeof *sender);
-    memset(destination, 0, sizeof *destination);
+    memset(sender, 0, sizeof(struct sockaddr_storage));
+    memset(destination, 0, sizeof(struct sockaddr_storage));
     ssize_t count;
     do {
         count = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);

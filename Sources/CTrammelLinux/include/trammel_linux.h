@@ -4,7 +4,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/socket.h>
 #include <sys/types.h>
 
 // setns(2) with CLONE_NEWNET: moves the calling thread, and it alone, into the network namespace `fd`.
@@ -22,11 +21,13 @@ int trammel_is_netns(int fd);
 int trammel_pidfd_open(pid_t pid);
 
 // recvmsg(2) of one datagram with its sender and, where the socket asks for it (IP_RECVORIGDSTADDR,
-// IPV6_RECVORIGDSTADDR), the destination it was sent to. `destination->ss_family` is AF_UNSPEC where the kernel
+// IPV6_RECVORIGDSTADDR), the destination it was sent to. The family of `destination` is AF_UNSPEC where the kernel
 // gave none. `truncated` is 1 when the datagram was longer than `length`. Never blocks.
 // Returns the number of bytes, or the negated errno.
+//
+// `sender` and `destination` are `struct sockaddr_storage`: naming it here would make this module, and no longer
+// Glibc, the one that Swift knows the type from.
 ssize_t trammel_receive_datagram(
-    int fd, void *buffer, size_t length, struct sockaddr_storage *sender, struct sockaddr_storage *destination,
-    int *truncated);
+    int fd, void *buffer, size_t length, void *sender, void *destination, int *truncated);
 
 #endif

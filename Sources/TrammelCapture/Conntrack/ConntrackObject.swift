@@ -2,7 +2,7 @@ import CNetfilter
 import Glibc
 import TrammelCore
 
-/// libnetfilter_conntrack's object for one entry; freed with the value.
+/// libnetfilter_conntrack's object for one entry, which reads what the kernel tells; freed with the value.
 struct ConntrackObject: ~Copyable {
     let handle: OpaquePointer
 
@@ -10,27 +10,8 @@ struct ConntrackObject: ~Copyable {
 
     deinit { nfct_destroy(handle) }
 
-    enum Direction {
+    private enum Direction {
         case original, reply
-    }
-
-    /// Sets one direction's tuple. Both addresses are of one family.
-    func set(_ tuple: ConntrackEntry.Tuple, _ direction: Direction, _ transport: ConntrackEntry.TransportProtocol) {
-        let isOriginal = direction == .original
-        let v4 = tuple.source.address.family == .v4
-        nfct_set_attr_u8(
-            handle, isOriginal ? ATTR_ORIG_L3PROTO : ATTR_REPL_L3PROTO, UInt8(v4 ? AF_INET : AF_INET6))
-        nfct_set_attr_u8(handle, isOriginal ? ATTR_ORIG_L4PROTO : ATTR_REPL_L4PROTO, transport.rawValue)
-        set(
-            tuple.source.address,
-            isOriginal ? ATTR_ORIG_IPV4_SRC : ATTR_REPL_IPV4_SRC, isOriginal ? ATTR_ORIG_IPV6_SRC : ATTR_REPL_IPV6_SRC)
-        set(
-            tuple.destination.address,
-            isOriginal ? ATTR_ORIG_IPV4_DST : ATTR_REPL_IPV4_DST, isOriginal ? ATTR_ORIG_IPV6_DST : ATTR_REPL_IPV6_DST)
-        nfct_set_attr_u16(
-            handle, isOriginal ? ATTR_ORIG_PORT_SRC : ATTR_REPL_PORT_SRC, tuple.source.port.bigEndian)
-        nfct_set_attr_u16(
-            handle, isOriginal ? ATTR_ORIG_PORT_DST : ATTR_REPL_PORT_DST, tuple.destination.port.bigEndian)
     }
 
     /// Reads a message of the kernel's; nil for a protocol other than TCP and UDP, or an entry without addresses.
@@ -83,10 +64,5 @@ struct ConntrackObject: ~Copyable {
     private func address(_ attribute: nf_conntrack_attr, _ length: Int) -> IPAddress? {
         guard nfct_attr_is_set(handle, attribute) > 0, let bytes = nfct_get_attr(handle, attribute) else { return nil }
         return IPAddress(networkBytes: UnsafeRawBufferPointer(start: bytes, count: length))
-    }
-
-    private func set(_ address: IPAddress, _ v4: nf_conntrack_attr, _ v6: nf_conntrack_attr) {
-        // The library copies what it is given.
-        nfct_set_attr(handle, address.family == .v4 ? v4 : v6, address.networkBytes)
     }
 }

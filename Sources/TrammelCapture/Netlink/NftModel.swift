@@ -85,6 +85,8 @@ enum NftMatch: Hashable, Sendable {
     case ports(Side, Transport, [UInt16])
     /// The port is in the named set, or with `false` is not.
     case portInSet(Side, Transport, String, Bool)
+    /// The destination is in this block.
+    case destinationBlock(CIDR)
     /// The address is in the named set of that family, or with `false` is not.
     case addressInSet(Side, IPAddress.Family, String, Bool)
     /// Source address and port, destination address and port are in the named set.
@@ -107,6 +109,8 @@ enum NftMatch: Hashable, Sendable {
 
 enum NftStatement: Hashable, Sendable {
     case counter
+    /// A counter that begins at, or is shown with, what was counted before.
+    case counted(packets: UInt64, bytes: UInt64)
     case accept
     case drop
     case rejectWithReset

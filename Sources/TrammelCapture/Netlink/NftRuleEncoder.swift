@@ -50,6 +50,14 @@ struct NftRuleEncoder: ~Copyable {
         case .portInSet(let side, let transport, let set, let wanted):
             try load(port: side, of: transport)
             try lookup(set, id: setIDs[set], member: wanted)
+        case .destinationBlock(let block):
+            let family = block.base.family
+            let mask = IPAddress(
+                number: ~(~0 >> UInt128(block.prefixLength)) >> UInt128(128 - family.bits), family: family)
+            try require(family)
+            try load(address: .destination, of: family, into: NftRuleEncoder.register1)
+            try bitwise(mask: mask.networkBytes, xor: [UInt8](repeating: 0, count: family.bits / 8))
+            try compare(block.base.networkBytes)
         case .addressInSet(let side, let family, let set, let wanted):
             try require(family)
             try load(address: side, of: family, into: NftRuleEncoder.register1)
@@ -93,6 +101,11 @@ struct NftRuleEncoder: ~Copyable {
         switch statement {
         case .counter:
             try add("counter") { _ in }
+        case .counted(let packets, let bytes):
+            try add("counter") {
+                nftnl_expr_set_u64($0, UInt16(NFTNL_EXPR_CTR_PACKETS), packets)
+                nftnl_expr_set_u64($0, UInt16(NFTNL_EXPR_CTR_BYTES), bytes)
+            }
         case .accept:
             try verdict(NF_ACCEPT)
         case .drop:
@@ -108,6 +121,7 @@ struct NftRuleEncoder: ~Copyable {
             try immediate(bigEndianBytes(port), into: NftRuleEncoder.register1)
             try add("redir") {
                 nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_REDIR_REG_PROTO_MIN), NftRuleEncoder.register1)
+                nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_REDIR_REG_PROTO_MAX), NftRuleEncoder.register1)
                 nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_REDIR_FLAGS), 2)  // NF_NAT_RANGE_PROTO_SPECIFIED
             }
         case .tproxy(let address, let port):

@@ -4,7 +4,7 @@ import TrammelCore
 
 /// nftables in one network namespace.
 struct NftSocket: ~Copyable {
-    private var socket: NetlinkSocket
+    var socket: NetlinkSocket
 
     /// Opened in the network namespace that the calling thread is in.
     init() throws { socket = try NetlinkSocket(family: NETLINK_NETFILTER) }

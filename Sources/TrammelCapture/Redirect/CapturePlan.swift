@@ -11,8 +11,8 @@ package struct CapturePlan: Hashable, Sendable {
     package let agent: CgroupReference
     /// How outbound connections are captured; inbound ones always go by tproxy.
     package let outboundMode: CaptureMode
-    /// Connections older than the rules, both ends as their packets leave. Only tproxy needs to know them, since it
-    /// marks every packet and not only the first.
+    /// Connections older than the rules, both ends as their packets leave. tproxy has to exempt them, since it marks
+    /// every packet and not only the first; redirect leaves them alone by itself.
     package internal(set) var established: [ConntrackEntry.Tuple] = []
     /// What the table says about itself.
     var comment: String?
@@ -148,6 +148,13 @@ package struct CapturePlan: Hashable, Sendable {
         NftRule(.socketCgroup(agent), do: .accept, comment: "the agent's own sockets")
     }
 
+    /// An IPv6 link-local address means something on one link only, which a packet turned to lo has left.
+    private var linkLocalExemption: [NftRule] {
+        [CIDR(IPAddress(v6: 0xFE80 << 48, 0), prefixLength: 10)].compactMap { $0 }.map {
+            NftRule(.destinationBlock($0), do: .accept, comment: "link-local")
+        }
+    }
+
     private var localExemption: NftRule { NftRule(.localDestination, do: .accept) }
 
     private var directHitRefusal: NftRule {
@@ -190,6 +197,7 @@ package struct CapturePlan: Hashable, Sendable {
     private var redirectOutput: NftChain {
         var chain = NftChain(name: "out", hook: NftChain.Hook(kind: .nat, point: .output, priority: -101))
         chain.rules.append(agentExemption)
+        chain.rules += linkLocalExemption
         if capturesDNS {
             // Before the exemption of local destinations: a resolver may live on 127.0.0.53.
             for transport in [NftMatch.Transport.udp, .tcp] {
@@ -214,6 +222,7 @@ package struct CapturePlan: Hashable, Sendable {
             chain.rules.append(
                 NftRule(.tcpNotSYN, .mark(mark(marks.passed)), do: .accept, comment: "replies to whom is not captured"))
         }
+        chain.rules += linkLocalExemption
         if capturesDNS {
             chain.rules.append(
                 NftRule(
@@ -255,12 +264,12 @@ package struct CapturePlan: Hashable, Sendable {
         for family in CapturePlan.families {
             let loopback = CapturePlan.loopback(family)
             if capturesDNS {
-                for transport in [NftMatch.Transport.udp, .tcp] {
-                    chain.rules.append(
-                        NftRule(
-                            .family(family), .port(.destination, transport, 53),
-                            do: .tproxy(loopback, port: settings.ports.dns), .accept))
-                }
+                // UDP by the mark alone: a container runtime's own NAT may have changed the port since (Docker's
+                // resolver at 127.0.0.11).
+                let handOver = NftStatement.tproxy(loopback, port: settings.ports.dns)
+                chain.rules.append(NftRule(.family(family), .transport(.udp), do: handOver, .accept))
+                chain.rules.append(
+                    NftRule(.family(family), .port(.destination, .tcp, 53), do: handOver, .accept))
             }
             chain.rules.append(
                 NftRule(

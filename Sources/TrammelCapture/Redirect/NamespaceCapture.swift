@@ -76,6 +76,18 @@ enum NamespaceCapture {
 
     // MARK: Routing
 
+    /// The rules that lead marked packets to lo.
+    static func markRules(
+        _ settings: CaptureSettings, _ outbound: CaptureMode, _ family: IPAddress.Family
+    ) -> [RouteSocket.MarkRule] {
+        let marks = settings.marks
+        return (outbound == .tproxy ? [marks.upstream, marks.outbound] : [marks.upstream]).map {
+            RouteSocket.MarkRule(
+                family: family, mark: NftMatch.Mark(value: $0, mask: marks.mask), table: settings.routingTable,
+                preference: settings.rulePreference)
+        }
+    }
+
     private static func routing(_ settings: CaptureSettings, outbound: CaptureMode, hasIPv6: Bool) throws {
         var route = try RouteSocket()
         do {
@@ -83,27 +95,21 @@ enum NamespaceCapture {
             guard let loopback = links.first(where: \.isLoopback) else {
                 throw TrammelError(.unavailable, code: "loopback-missing", "the namespace has no loopback interface")
             }
-            let marks = settings.marks
-            let values = outbound == .tproxy ? [marks.upstream, marks.outbound] : [marks.upstream]
             let families: [IPAddress.Family] = hasIPv6 ? [.v4, .v6] : [.v4]
+            let wanted = families.flatMap { markRules(settings, outbound, $0) }
             let present = Set(try route.markRules())
             for family in families {
                 try route.add(
                     RouteMessages.localDefault(
                         add: true, family, interface: loopback.index, table: settings.routingTable))
-                for value in values {
-                    let mark = NftMatch.Mark(value: value, mask: marks.mask)
-                    let rule = RouteSocket.MarkRule(
-                        family: family, mark: mark, table: settings.routingTable,
-                        preference: settings.rulePreference)
-                    // Without this the kernel would hold the same rule twice.
-                    if present.contains(rule) { continue }
-                    try route.add(
-                        RouteMessages.rule(
-                            add: true, family, mark: mark, table: rule.table, preference: rule.preference))
-                }
             }
-            for rule in present where !values.contains(rule.mark.value) || !families.contains(rule.family) {
+            // Without a look at what is there the kernel would hold the same rule twice.
+            for rule in wanted where !present.contains(rule) {
+                try route.add(
+                    RouteMessages.rule(
+                        add: true, rule.family, mark: rule.mark, table: rule.table, preference: rule.preference))
+            }
+            for rule in present where !wanted.contains(rule) {
                 try route.remove(
                     RouteMessages.rule(
                         add: false, rule.family, mark: rule.mark, table: rule.table, preference: rule.preference))

@@ -8,19 +8,24 @@ enum EstablishedConnections {
     /// Both ends as packets leave, of every connection off the namespace. Called inside the namespace.
     static func list(in facts: NamespaceFacts) throws -> [ConntrackEntry.Tuple] {
         var diagnostics = try SocketDiagnostics()
-        // Everything that may still send: all states but SYN_SENT (2), CLOSE (7) and LISTEN (10).
-        let states: [UInt8] = [1, 3, 4, 5, 6, 8, 9, 11, 12]
-        let families: [IPAddress.Family] = facts.hasIPv6 ? [.v4, .v6] : [.v4]
         let own = Set(facts.interfaces.map(\.address))
         var tuples: Set<ConntrackEntry.Tuple> = []
-        for family in families {
-            for socket in try diagnostics.tcpSockets(family, states: states) {
-                let local = IPEndpoint(socket.local.address.unmapped, socket.local.port)
-                let remote = IPEndpoint(socket.remote.address.unmapped, socket.remote.port)
-                if remote.address.isLoopback || own.contains(remote.address) { continue }
-                tuples.insert(ConntrackEntry.Tuple(source: local, destination: remote))
+        for family in facts.families {
+            for socket in try diagnostics.tcpSockets(family, states: living) {
+                let tuple = tuple(of: socket)
+                let remote = tuple.destination.address
+                if !remote.isLoopback, !own.contains(remote) { tuples.insert(tuple) }
             }
         }
         return tuples.sorted { ($0.source, $0.destination) < ($1.source, $1.destination) }
+    }
+
+    /// The states in which a connection may still send: all but SYN_SENT (2), TIME_WAIT (6), CLOSE (7) and LISTEN (10).
+    static let living: [UInt8] = [1, 3, 4, 5, 8, 9, 11, 12]
+
+    static func tuple(of socket: TCPSocketInfo) -> ConntrackEntry.Tuple {
+        ConntrackEntry.Tuple(
+            source: IPEndpoint(socket.local.address.unmapped, socket.local.port),
+            destination: IPEndpoint(socket.remote.address.unmapped, socket.remote.port))
     }
 }

@@ -15,6 +15,9 @@ package struct NamespaceFacts: Hashable, Sendable {
     /// Whether IPv6 can be used there at all.
     package let hasIPv6: Bool
 
+    /// The families that can be used there.
+    var families: [IPAddress.Family] { hasIPv6 ? [.v4, .v6] : [.v4] }
+
     /// The addresses by which others know the workload, sorted.
     package var addresses: [IPAddress] { interfaces.filter(\.isGlobal).map(\.address).sorted() }
 

@@ -24,6 +24,7 @@ package struct OpenedWorkload: Sendable {
 package final class WorkloadCapture: Sendable {
     package let settings: CaptureSettings
     package let sockets: NamespaceSockets
+    package let conntrack: WorkloadConntrack
     private let cgroup: AgentCgroup
     private let attachments = Mutex<[WorkloadID: Attachment]>([:])
 
@@ -41,6 +42,7 @@ package final class WorkloadCapture: Sendable {
         self.cgroup = cgroup
         self.settings = settings
         sockets = NamespaceSockets(home: try NetworkNamespace.ofTheAgent(), marks: settings.marks)
+        conntrack = WorkloadConntrack(sockets: sockets)
     }
 
     /// - Parameter virtualRanges: the blocks that VIPs are taken from, which a connect must have a route to.
@@ -102,10 +104,11 @@ package final class WorkloadCapture: Sendable {
                 var plan = workload.plan
                 if let installed {
                     plan = installed
-                } else if plan.outboundMode == .tproxy {
+                } else {
                     plan.established = try EstablishedConnections.list(in: workload.facts)
                 }
                 try NamespaceCapture.install(plan, hasIPv6: workload.facts.hasIPv6)
+                try DatagramFlows.turn(plan)
                 return plan
             }
         }
@@ -116,7 +119,10 @@ package final class WorkloadCapture: Sendable {
     package func uninstall(_ id: WorkloadID) throws {
         guard let attachment = attachments.withLock({ $0[id] }) else { return }
         try attachment.installed.withLock { installed in
-            try inside(attachment.workload.namespace) { try NamespaceCapture.remove() }
+            try inside(attachment.workload.namespace) {
+                try NamespaceCapture.remove()
+                try DatagramFlows.release(attachment.workload.plan)
+            }
             installed = nil
         }
     }
@@ -125,6 +131,7 @@ package final class WorkloadCapture: Sendable {
     package func close(_ id: WorkloadID) {
         _ = attachments.withLock { $0.removeValue(forKey: id) }
         sockets.remove(id)
+        conntrack.close(id)
     }
 
     /// What a workload's namespace should hold; nil while its traffic is not turned.

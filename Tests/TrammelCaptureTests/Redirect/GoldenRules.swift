@@ -70,6 +70,7 @@ enum GoldenRules {
             chain out {
                 type nat hook output priority -101; policy accept;
                 socket cgroupv2 level 2 AGENT accept comment "the agent's own sockets"
+                ip6 daddr fe80::/10 accept comment "link-local"
                 udp dport 53 counter redirect to :15053
                 tcp dport 53 counter redirect to :15053
                 fib daddr type { local, broadcast, anycast, multicast } accept
@@ -91,10 +92,10 @@ enum GoldenRules {
             }
 
             chain from_app {
-                meta nfproto ipv4 udp dport 53 tproxy ip to 127.0.0.1:15053 accept
+                meta nfproto ipv4 meta l4proto udp tproxy ip to 127.0.0.1:15053 accept
                 meta nfproto ipv4 tcp dport 53 tproxy ip to 127.0.0.1:15053 accept
                 meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:15001 accept
-                meta nfproto ipv6 udp dport 53 tproxy ip6 to [::1]:15053 accept
+                meta nfproto ipv6 meta l4proto udp tproxy ip6 to [::1]:15053 accept
                 meta nfproto ipv6 tcp dport 53 tproxy ip6 to [::1]:15053 accept
                 meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:15001 accept
                 tcp flags syn / fin,syn,rst,ack counter reject with tcp reset comment "no agent: closed"
@@ -109,6 +110,7 @@ enum GoldenRules {
                 type route hook output priority mangle; policy accept;
                 socket cgroupv2 level 2 AGENT accept comment "the agent's own sockets"
                 tcp flags != syn / fin,syn,rst,ack meta mark & 0x00000fff == 0x00000539 accept comment "replies to the agent"
+                ip6 daddr fe80::/10 accept comment "link-local"
                 udp dport 53 counter meta mark set meta mark & 0xfffff222 | 0x00000222 accept
                 tcp dport 53 jump claim
                 tcp flags syn / fin,syn,rst,ack tcp dport { 15001, 15006, 15053 } fib daddr type { local, broadcast, anycast, multicast } reject with tcp reset comment "the agent's ports are not for direct use"
@@ -196,6 +198,7 @@ enum GoldenRules {
             chain out {
                 type nat hook output priority -101; policy accept;
                 socket cgroupv2 level 2 AGENT accept comment "the agent's own sockets"
+                ip6 daddr fe80::/10 accept comment "link-local"
                 fib daddr type { local, broadcast, anycast, multicast } accept
                 tcp dport @outbound_excluded_ports accept
                 ip daddr @outbound_excluded4 accept
@@ -305,6 +308,7 @@ enum GoldenRules {
                 socket cgroupv2 level 2 AGENT accept comment "the agent's own sockets"
                 tcp flags != syn / fin,syn,rst,ack meta mark & 0x00000fff == 0x00000539 accept comment "replies to the agent"
                 tcp flags != syn / fin,syn,rst,ack meta mark & 0x00000fff == 0x0000053a accept comment "replies to whom is not captured"
+                ip6 daddr fe80::/10 accept comment "link-local"
                 tcp flags syn / fin,syn,rst,ack tcp dport { 15001, 15006, 15053 } fib daddr type { local, broadcast, anycast, multicast } reject with tcp reset comment "the agent's ports are not for direct use"
                 fib daddr type { local, broadcast, anycast, multicast } accept
                 tcp dport @outbound_excluded_ports accept

@@ -1,0 +1,123 @@
+package import TrammelCore
+
+/// The rules of a workload's network namespace: what should be there, what is, and where the two part.
+package struct InstalledRules: Hashable, Sendable {
+    /// The table that should be there, in the words of nft(8); counters show what the kernel has counted.
+    package let text: String
+    /// One sentence for each thing that is not as it should be; empty when all is well.
+    package let drift: [String]
+}
+
+extension WorkloadCapture {
+    /// Compares a workload's namespace with what `install` put there.
+    /// - Throws: `notFound` when the workload's traffic is not turned.
+    package func rules(of id: WorkloadID) throws -> InstalledRules {
+        let attachment = try attachment(id)
+        guard let plan = attachment.installed.withLock({ $0 }) else {
+            throw TrammelError(.notFound, code: "rules-not-installed", "the workload's traffic is not captured")
+        }
+        let hasIPv6 = attachment.workload.facts.hasIPv6
+        return try inside(attachment.workload.namespace) {
+            try InstalledRules(comparing: plan, hasIPv6: hasIPv6)
+        }
+    }
+}
+
+extension InstalledRules {
+    /// In the network namespace of the calling thread.
+    init(comparing plan: CapturePlan, hasIPv6: Bool) throws {
+        let table = plan.table
+        let wanted = try NftContents(encoding: table)
+        var nft = try NftSocket()
+        let found = try nft.contents(ofTable: table.name)
+        var drift: [String] = []
+        if let found {
+            drift += InstalledRules.differences(of: table, wanted, found)
+        } else {
+            drift.append("the table \(table.name) is missing: nothing is captured")
+        }
+        drift += try InstalledRules.missingRouting(plan, hasIPv6: hasIPv6)
+        for (name, value) in NamespaceSettings.current().values.sorted(by: { $0.key < $1.key }) where value != "1" {
+            drift.append("the sysctl net/\(name) is \(value), expected 1")
+        }
+        text = InstalledRules.text(of: table, counting: found)
+        self.drift = drift
+    }
+
+    private static func differences(
+        of table: NftTable, _ wanted: NftContents, _ found: NftContents
+    ) -> [String] {
+        var drift: [String] = []
+        for (chain, expected) in zip(table.chains, wanted.chains) {
+            guard let actual = found.chains.first(where: { $0.name == chain.name }) else {
+                drift.append("the chain \(chain.name) is missing")
+                continue
+            }
+            if actual.hook != expected.hook {
+                drift.append("the chain \(chain.name) is of \(actual.hook), expected \(expected.hook)")
+            }
+            // Order matters, so a rule that moved counts as one missing and one too many.
+            for change in actual.rules.difference(from: expected.rules) {
+                switch change {
+                case .remove(let offset, _, _):
+                    drift.append("the chain \(chain.name) lacks the rule: \(chain.rules[offset].text)")
+                case .insert(_, let rule, _):
+                    drift.append(
+                        "the chain \(chain.name) has a rule that is not Trammel's: "
+                            + rule.expressions.joined(separator: "; "))
+                }
+            }
+        }
+        for chain in found.chains where !table.chains.contains(where: { $0.name == chain.name }) {
+            drift.append("there is a chain \(chain.name) that is not Trammel's")
+        }
+        for (name, members) in wanted.sets.sorted(by: { $0.key < $1.key }) where found.sets[name] != members {
+            drift.append(
+                found.sets[name] == nil
+                    ? "the set \(name) is missing" : "the set \(name) has other members than it should")
+        }
+        for name in found.sets.keys.sorted() where wanted.sets[name] == nil {
+            drift.append("there is a set \(name) that is not Trammel's")
+        }
+        return drift
+    }
+
+    private static func missingRouting(_ plan: CapturePlan, hasIPv6: Bool) throws -> [String] {
+        var route = try RouteSocket()
+        let rules = Set(try route.markRules())
+        let routes = try route.ownRoutes()
+        var drift: [String] = []
+        for family in hasIPv6 ? [IPAddress.Family.v4, .v6] : [.v4] {
+            let word = family == .v4 ? "IPv4" : "IPv6"
+            for rule in NamespaceCapture.markRules(plan.settings, plan.outboundMode, family)
+            where !rules.contains(rule) {
+                drift.append(
+                    "the \(word) routing rule for mark 0x\(String(rule.mark.value, radix: 16)) to table \(rule.table) "
+                        + "is missing")
+            }
+            if !routes.contains(where: {
+                $0.isLocal && $0.family == family && $0.table == plan.settings.routingTable
+            }) {
+                drift.append("the \(word) route of table \(plan.settings.routingTable) is missing")
+            }
+        }
+        return drift
+    }
+
+    /// The table's text with `packets N bytes N` after each counter whose rule is found in its place.
+    private static func text(of table: NftTable, counting found: NftContents?) -> String {
+        var counted = table
+        for (index, chain) in table.chains.enumerated() {
+            guard let actual = found?.chains.first(where: { $0.name == chain.name }),
+                actual.rules.count == chain.rules.count
+            else { continue }
+            for (place, rule) in actual.rules.enumerated() {
+                guard let packets = rule.packets, let bytes = rule.bytes else { continue }
+                counted.chains[index].rules[place].statements = chain.rules[place].statements.map {
+                    $0 == .counter ? .counted(packets: packets, bytes: bytes) : $0
+                }
+            }
+        }
+        return counted.text
+    }
+}
