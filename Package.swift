@@ -112,11 +112,16 @@ let package = Package(
         tests("TrammelWireTests", ["TrammelWire", "TrammelFuzzTargets"]),
         tests("TrammelCaptureTests", ["TrammelCapture", "TrammelTestSupport"]),
         tests("TrammelTelemetryTests", ["TrammelTelemetry"]),
-        tests("TrammelProxyTests", ["TrammelProxy", nioEmbedded]),
+        tests("TrammelProxyTests", ["TrammelProxy", "TrammelWire", "TrammelCore", nioCore, nioPosix, nioEmbedded]),
         tests(
             "TrammelControlTests",
             ["TrammelControl", "TrammelControlAPI", "TrammelConfig", "TrammelCore", nioCore, nioPosix, logging]),
-        tests("IntegrationTests", ["TrammelTestSupport", "TrammelControlAPI", "TrammelProxy", "TrammelAgent"]),
+        tests(
+            "IntegrationTests",
+            [
+                "TrammelTestSupport", "TrammelControlAPI", "TrammelProxy", "TrammelAgent", "TrammelCore", "TrammelConfig",
+                "TrammelPolicy", "TrammelTelemetry", "TrammelWire", nioCore, nioPosix,
+            ]),
         tests("KernelTests", ["TrammelTestSupport", "TrammelControlAPI"]),
     ],
     swiftLanguageModes: [.v6],

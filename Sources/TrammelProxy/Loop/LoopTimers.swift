@@ -42,6 +42,9 @@ final class LoopTimers {
         currentTick = MonotonicTime.now().nanoseconds / LoopTimers.tickLength
     }
 
+    /// How many deadlines are set.
+    var count: Int { linked }
+
     /// Sets the owner's deadline, in place of any earlier one.
     func set(_ node: DeadlineNode, _ deadline: MonotonicTime, now: MonotonicTime) {
         node.deadline = deadline
