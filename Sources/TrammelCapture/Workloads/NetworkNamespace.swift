@@ -58,7 +58,8 @@ package final class NetworkNamespace: Sendable {
             throw TrammelError(
                 .invalid, code: "netns-pid", "\(pid) is not a process id", hint: "give a number above 0")
         }
-        let number = open(target.path, O_RDONLY | O_CLOEXEC)
+        // Without waiting: the path may be anything, a named pipe that nobody writes to as well.
+        let number = open(target.path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
         guard number >= 0 else { throw NetworkNamespace.failure(opening: target, errno) }
         descriptor = Descriptor(owning: number)
         self.target = target

@@ -35,6 +35,16 @@ import TrammelTestSupport
         }
     }
 
+    /// Opening one waits for a writer that never comes.
+    @Test func aNamedPipe() throws {
+        let path = "/tmp/trammel-test-pipe-\(getpid())"
+        #expect(mkfifo(path, 0o600) == 0)
+        defer { unlink(path) }
+        let error = try refusal(.path(path))
+        #expect(error?.kind == .invalid)
+        #expect(error?.message == "\(path) is not a network namespace")
+    }
+
     @Test func theAgentsOwnNamespace() throws {
         for target in [NetworkNamespace.Target.pid(getpid()), .path("/proc/self/ns/net")] {
             #expect(try refusal(target)?.code == "netns-of-the-agent")
