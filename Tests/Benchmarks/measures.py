@@ -6,6 +6,7 @@ import re
 import subprocess
 
 from peers import ECHO_PORT, HTTP_PORT, SOURCE_PORT
+from logs import Rotation
 from world import BenchError, cpu_seconds, memory, own_seconds
 
 
@@ -66,14 +67,13 @@ class Measure:
 
     def sample(self, case):
         self.load(case, min(1, self.settings.seconds))
-        case.check_log(0)
-        with self.settings.profiler(case):
+        with Rotation(case.logs) as rotation, self.settings.profiler(case):
             busy = case.world.cores.busy_seconds() - own_seconds()
             before = cpu_seconds(case.pids)
             count, seconds, p99, size = self.load(case, self.settings.seconds)
             after = cpu_seconds(case.pids)
             busy = case.world.cores.busy_seconds() - own_seconds() - busy
-        case.check_log(count if self.logged else 0)
+        rotation.check(case, count if self.logged else 0)
         return Sample(count, seconds, after[0] - before[0], after[1] - before[1], p99, size, max(0, busy / (2 * seconds)))
 
 
@@ -190,7 +190,6 @@ class Idle(Measure):
             holder = case.held.pop()
             holder.stdin.close()
             holder.wait(timeout=30)
-        case.check_log(0)
 
     def hold(self, case, connections):
         holder = subprocess.Popen(

@@ -128,7 +128,7 @@ extension HTTP1ServerHandler {
     func upstreamFinished(reusable: Bool) {
         guard let context, let upstream else { return }
         writePending(context)
-        context.flush()
+        loop.flushSoon(context)
         let now = MonotonicTime.now()
         self.upstream = nil
         if reusable, hasRequestEnded {

@@ -281,7 +281,7 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
         upstream.write(requestOut)
         if head.framing == .none {
             hasRequestEnded = true
-            upstream.flush()
+            upstream.flushSoon()
         } else {
             pumpRequestBody()
             self.upstream?.flush()

@@ -39,6 +39,7 @@ final class LoopContext {
     private var lastService: (identity: ServiceIdentity, id: ServiceID)?
     private let passthroughService: ServiceID
     private var isLogFlushScheduled = false
+    private var unflushed: [ChannelHandlerContext] = []
     /// What is in force; a request keeps the one it began with.
     var lease: SnapshotLease
     var snapshot: RuntimeSnapshot { lease.snapshot }
@@ -143,6 +144,25 @@ final class LoopContext {
     }
 
     private static let logDelay = TimeAmount.milliseconds(50)
+
+    // MARK: Writes
+
+    /// Writes of this turn of the loop leave together at its end. A peer that sleeps is woken by the first of them and
+    /// finds the others when it looks, instead of going back to sleep between two.
+    func flushSoon(_ context: ChannelHandlerContext) {
+        if unflushed.isEmpty {
+            let bound = NIOLoopBound(self, eventLoop: eventLoop)
+            eventLoop.execute { bound.value.flushNow() }
+        }
+        unflushed.append(context)
+    }
+
+    private func flushNow() {
+        // What is asked for meanwhile has its turn at the end of the next.
+        let waiting = unflushed
+        unflushed.removeAll(keepingCapacity: true)
+        for context in waiting { context.flush() }
+    }
 
     // MARK: Where a call goes on
 

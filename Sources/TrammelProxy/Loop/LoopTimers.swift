@@ -61,6 +61,12 @@ final class LoopTimers {
         if node.isLinked { unlink(node) }
     }
 
+    /// Takes the deadline away, but leaves the node in the wheel until the wheel comes by: for an owner that will soon
+    /// set another, at the cost of a store.
+    func suspend(_ node: DeadlineNode) {
+        node.deadline = MonotonicTime(nanoseconds: .max)
+    }
+
     private func link(_ node: DeadlineNode, tick wanted: UInt64, now: MonotonicTime) {
         let nowTick = now.nanoseconds / LoopTimers.tickLength
         if linked == 0 { currentTick = max(currentTick, nowTick) }

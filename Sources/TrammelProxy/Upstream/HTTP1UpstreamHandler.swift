@@ -51,7 +51,7 @@ final class HTTP1UpstreamHandler: ChannelInboundHandler, DeadlineOwner {
         head.reset()
         exchanges += 1
         isUntouched = true
-        if let idleNode { loop.timers.cancel(idleNode) }
+        if let idleNode { loop.timers.suspend(idleNode) }
     }
 
     func write(_ bytes: ByteBuffer) {
@@ -59,6 +59,10 @@ final class HTTP1UpstreamHandler: ChannelInboundHandler, DeadlineOwner {
     }
 
     func flush() { context?.flush() }
+
+    func flushSoon() {
+        if let context { loop.flushSoon(context) }
+    }
 
     /// Passes the client's end of a tunnel on.
     func closeOutput() { context?.close(mode: .output, promise: nil) }
