@@ -40,6 +40,7 @@ final class LoopContext {
     private let passthroughService: ServiceID
     private var isLogFlushScheduled = false
     private var unflushed: [ChannelHandlerContext] = []
+    private var flushing: [ChannelHandlerContext] = []
     /// What is in force; a request keeps the one it began with.
     var lease: SnapshotLease
     var snapshot: RuntimeSnapshot { lease.snapshot }
@@ -159,9 +160,9 @@ final class LoopContext {
 
     private func flushNow() {
         // What is asked for meanwhile has its turn at the end of the next.
-        let waiting = unflushed
-        unflushed.removeAll(keepingCapacity: true)
-        for context in waiting { context.flush() }
+        swap(&unflushed, &flushing)
+        for context in flushing { context.flush() }
+        flushing.removeAll(keepingCapacity: true)
     }
 
     // MARK: Where a call goes on

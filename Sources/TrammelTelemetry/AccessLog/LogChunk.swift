@@ -2,7 +2,7 @@
 ///
 /// `@unchecked Sendable`: one side owns it at a time, and it changes hands only under the queue's lock.
 final class LogChunk: @unchecked Sendable {
-    static let standardCapacity = 64 * 1024
+    static let standardCapacity = 256 * 1024
 
     private(set) var bytes: UnsafeMutableRawBufferPointer
     private(set) var count = 0
