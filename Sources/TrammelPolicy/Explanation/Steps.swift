@@ -20,7 +20,8 @@ extension DecisionStory.Step {
         if cluster.endpoints.isEmpty {
             detail += "there is no endpoint, so the answer is 503 (UH)"
         } else if cluster.isNoneReady {
-            detail += "nothing listens at any endpoint, so each may be tried: "
+            detail +=
+                "nothing listens at any endpoint, so each may be tried: "
                 + cluster.endpoints.map(\.description).joined(separator: ", ")
         } else {
             detail +=
