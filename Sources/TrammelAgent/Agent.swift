@@ -44,7 +44,7 @@ package struct Agent: Sendable {
         let refusedDials = RefusedDials()
         let dataPlane = DataPlane(
             group: dataGroup, settings: ProxySettings(settings), snapshot: await mesh.snapshot,
-            sockets: capture.sockets, destinations: KernelOriginalDestination(),
+            sockets: capture.sockets, destinations: KernelOriginalDestination(ports: ports),
             telemetry: Telemetry(labels: labels, accessLog: accessLog),
             onConnectRefused: { refusedDials.note($0) })
         await mesh.serve(through: dataPlane)
