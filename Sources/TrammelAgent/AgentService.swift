@@ -95,7 +95,7 @@ struct AgentService: ControlService {
         return found.map { entry in
             StoredResource(
                 origin: entry.origin == .api ? .api : .directory, source: SourceReference(entry.resource.location),
-                document: JSONValue(entry.resource.document))
+                document: JSONValue(entry.resource.rendered(version: entry.version)))
         }
     }
 
@@ -241,8 +241,10 @@ extension JSONValue {
     private init(_ scalar: ConfigScalar) {
         switch scalar.type {
         case .null: self = .null
-        case .bool: self = .bool(scalar.text.lowercased() == "true")
-        default: self = .string(scalar.text)
+        case .bool, .oldBool: self = .bool(scalar.boolValue ?? false)
+        case .integer: self = Int64(scalar.text).map { .integer($0) } ?? .string(scalar.text)
+        case .float: self = Double(scalar.text).flatMap { $0.isFinite ? .number($0) : nil } ?? .string(scalar.text)
+        case .string: self = .string(scalar.text)
         }
     }
 }
