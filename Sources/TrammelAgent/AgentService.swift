@@ -110,8 +110,17 @@ struct AgentService: ControlService {
 
     func workloads() async throws -> [TrammelControlAPI.AttachedWorkload] {
         let counts = Dictionary(grouping: await dataPlane.connections(), by: \.workloadID).mapValues(\.count)
-        return await mesh.attachments.values.sorted { $0.name < $1.name }
-            .map { $0.described(connections: counts[$0.id] ?? 0) }
+        let attachments = await mesh.attachments
+        let rules = RulesListing(attachments: attachments, capture: mesh.capture).list()
+        let drift = Dictionary(rules.map { ($0.workload, $0.drift) }, uniquingKeysWith: { first, _ in first })
+        return attachments.values.sorted { $0.name < $1.name }.map { attachment in
+            var described = attachment.described(connections: counts[attachment.id] ?? 0)
+            if let first = drift["\(attachment.name)"]?.first {
+                described.state = .degraded
+                described.reason = first
+            }
+            return described
+        }
     }
 
     func attach(_ request: AttachRequest) async throws -> AttachResult { try await mesh.attach(request) }
