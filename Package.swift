@@ -117,6 +117,9 @@ let package = Package(
             "TrammelControlTests",
             ["TrammelControl", "TrammelControlAPI", "TrammelConfig", "TrammelCore", nioCore, nioPosix, logging]),
         tests(
+            "TrammelAgentTests",
+            ["TrammelAgent", "TrammelCapture", "TrammelConfig", "TrammelControlAPI", "TrammelCore"]),
+        tests(
             "IntegrationTests",
             [
                 "TrammelTestSupport", "TrammelControlAPI", "TrammelProxy", "TrammelAgent", "TrammelCore", "TrammelConfig",

@@ -28,8 +28,7 @@ package struct Agent: Sendable {
         let cgroup = try AgentCgroup.enter(name: lock.cgroupName)
         let agentMetrics = AgentMetrics()
         let labels = LabelRegistry()
-        let accessLog = try AccessLogSink(
-            settings.accessLog.path.map { .file($0) } ?? .standardOutput, metrics: agentMetrics)
+        let accessLog = try settings.accessLog.destination.map { try AccessLogSink($0, metrics: agentMetrics) }
 
         var ports = CapturePorts()
         ports.outbound = settings.ports.outbound
@@ -38,14 +37,16 @@ package struct Agent: Sendable {
         let capture = try WorkloadCapture(
             cgroup: cgroup, ports: ports, virtualRanges: [settings.vips.ipv4, settings.vips.ipv6])
         let store = try StateStore(directory: StateDirectory.prepare(settings.stateDirectory))
-        let mesh = Mesh(capture: capture, labels: labels, store: store, ranges: settings.vips)
+        let mesh = Mesh(capture: capture, labels: labels, store: store, settings: settings)
 
         let dataGroup = MultiThreadedEventLoopGroup(numberOfThreads: settings.dataLoops ?? System.coreCount)
         let controlGroup = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let refusedDials = RefusedDials()
         let dataPlane = DataPlane(
             group: dataGroup, settings: ProxySettings(settings), snapshot: await mesh.snapshot,
-            sockets: capture.sockets, destinations: KernelOriginalDestination(),
-            telemetry: Telemetry(labels: labels, accessLog: accessLog), onConnectRefused: { _ in })
+            sockets: capture.sockets, destinations: KernelOriginalDestination(ports: ports),
+            telemetry: Telemetry(labels: labels, accessLog: accessLog),
+            onConnectRefused: { refusedDials.note($0) })
         await mesh.serve(through: dataPlane)
         for trouble in try await mesh.restore() { logger.warning("\(trouble)") }
 
@@ -65,6 +66,7 @@ package struct Agent: Sendable {
                 try await server.run { log.info("ready", metadata: ["socket": "\(socket)"]) }
             }
             group.addTask { try await scrape.run() }
+            group.addTask { await ReadinessWatch(mesh: mesh, refused: refusedDials).run() }
             group.addTask { await Signals.untilTermination() }
             // The first to end is a signal or a failure; either ends the others.
             do {
@@ -80,7 +82,7 @@ package struct Agent: Sendable {
                 if case .failure(let error) = result, !(error is CancellationError) { throw error }
             }
         }
-        _ = accessLog.close(seconds: 5)
+        _ = accessLog?.close(seconds: 5)
         try? await dataGroup.shutdownGracefully()
         try? await controlGroup.shutdownGracefully()
     }
@@ -97,6 +99,17 @@ extension Agent {
         AgentCgroup.remove(name: lock.cgroupName)
         unlink(settings.socket)
         return count
+    }
+}
+
+extension AgentSettings.AccessLog {
+    /// Nil where no log is wanted.
+    fileprivate var destination: AccessLogDestination? {
+        switch path {
+        case nil, "-": .standardOutput
+        case "none": nil
+        case let path?: .file(path)
+        }
     }
 }
 

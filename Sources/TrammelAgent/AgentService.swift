@@ -15,6 +15,7 @@ struct AgentService: ControlService {
     let agentMetrics: AgentMetrics
     let settings: AgentSettings
     let loops: Int
+    private let numbers: AgentNumbers
     private let startedAt = WallTime.now()
 
     init(
@@ -27,29 +28,57 @@ struct AgentService: ControlService {
         self.agentMetrics = agentMetrics
         self.settings = settings
         self.loops = loops
+        numbers = AgentNumbers(agentMetrics)
     }
 
     func status() async throws -> AgentStatus {
         let attachments = await mesh.attachments
         let connections = await dataPlane.connections()
         let refusals = await dataPlane.refusals()
+        let drifted = RulesListing(attachments: attachments, capture: mesh.capture).list().filter { !$0.drift.isEmpty }
         let kinds = Dictionary(grouping: await mesh.set.entries.keys, by: \.kind.rawValue).mapValues(\.count)
         return AgentStatus(
             version: Build.version, node: settings.node ?? Node.name, pid: getpid(), startedAt: Timestamp(startedAt),
-            state: .running, dataLoops: loops,
-            capture: AgentStatus.Capture(backend: "nftables", mode: settings.captureMode.rawValue),
-            workloads: AgentStatus.Workloads(attached: attachments.count), resources: kinds,
+            state: drifted.isEmpty ? .running : .degraded,
+            reason: drifted.isEmpty ? nil : "the rules of workloads are not as they should be", dataLoops: loops,
+            capture: AgentStatus.Capture(
+                backend: RulesListing.backend, mode: settings.captureMode.rawValue,
+                reason: Self.modes(of: attachments.values)),
+            workloads: AgentStatus.Workloads(attached: attachments.count, degraded: drifted.count), resources: kinds,
             configuration: await mesh.snapshot.version,
             connections: AgentStatus.Connections(
                 open: connections.count, total: connections.last?.id ?? 0,
-                unknownDestination: refusals[.destinationUnknown] ?? 0))
+                unknownDestination: refusals[.destinationUnknown] ?? 0),
+            warnings: drifted.map { "the rules of \($0.workload) have drifted; see `trammel rules \($0.workload)`" })
+    }
+
+    /// Which modes are in use, and why; nil while nothing is attached.
+    private static func modes(of attachments: some Collection<Attachment>) -> String? {
+        let byReason = Dictionary(grouping: attachments) { "\($0.opened.plan.outboundMode): \($0.opened.modeReason)" }
+        let reasons = byReason.keys.sorted().map { reason in
+            byReason.count == 1 ? reason : "\(reason) (\(byReason[reason]?.count ?? 0) workloads)"
+        }
+        return reasons.isEmpty ? nil : reasons.joined(separator: "; ")
     }
 
     func version() async -> AgentVersion { AgentVersion(version: Build.version, build: Build.configuration) }
 
     func readiness() async -> Readiness { Readiness(ready: true) }
 
-    func apply(_ request: ApplyRequest) async throws -> ApplyResult { try await mesh.apply(request) }
+    func apply(_ request: ApplyRequest) async throws -> ApplyResult {
+        try await counted(request.dryRun) { try await mesh.apply(request) }
+    }
+
+    private func counted<R>(_ isDryRun: Bool = false, _ change: () async throws -> R) async throws -> R {
+        do {
+            let result = try await change()
+            if !isDryRun { numbers.applied(true) }
+            return result
+        } catch {
+            if !isDryRun { numbers.applied(false) }
+            throw error
+        }
+    }
 
     func resources(_ query: ResourceQuery) async throws -> [StoredResource] {
         let found = await mesh.set.listed { key in
@@ -66,7 +95,7 @@ struct AgentService: ControlService {
         return found.map { entry in
             StoredResource(
                 origin: entry.origin == .api ? .api : .directory, source: SourceReference(entry.resource.location),
-                document: JSONValue(entry.resource.document))
+                document: JSONValue(entry.resource.rendered(version: entry.version)))
         }
     }
 
@@ -74,15 +103,24 @@ struct AgentService: ControlService {
         guard let known = ResourceKind(rawValue: kind) else {
             throw TrammelError(.notFound, code: "kind-unknown", "there is no kind \(kind)")
         }
-        return try await mesh.delete(ResourceKey(kind: known, namespace: namespace, name: name))
+        return try await counted { try await mesh.delete(ResourceKey(kind: known, namespace: namespace, name: name)) }
     }
 
     // MARK: Workloads
 
     func workloads() async throws -> [TrammelControlAPI.AttachedWorkload] {
         let counts = Dictionary(grouping: await dataPlane.connections(), by: \.workloadID).mapValues(\.count)
-        return await mesh.attachments.values.sorted { $0.name < $1.name }
-            .map { $0.described(connections: counts[$0.id] ?? 0) }
+        let attachments = await mesh.attachments
+        let rules = RulesListing(attachments: attachments, capture: mesh.capture).list()
+        let drift = Dictionary(rules.map { ($0.workload, $0.drift) }, uniquingKeysWith: { first, _ in first })
+        return attachments.values.sorted { $0.name < $1.name }.map { attachment in
+            var described = attachment.described(connections: counts[attachment.id] ?? 0)
+            if let first = drift["\(attachment.name)"]?.first {
+                described.state = .degraded
+                described.reason = first
+            }
+            return described
+        }
     }
 
     func attach(_ request: AttachRequest) async throws -> AttachResult { try await mesh.attach(request) }
@@ -111,7 +149,7 @@ struct AgentService: ControlService {
                         appProtocol: port.appProtocol.rawValue)
                 },
                 endpoints: KnownService.Endpoints(
-                    ready: cluster.endpoints.count, total: cluster.endpoints.count + cluster.notReady.count),
+                    ready: cluster.selectedCount - cluster.notReady.count, total: cluster.selectedCount),
                 source: SourceReference(first.origin.location))
         }
     }
@@ -120,24 +158,25 @@ struct AgentService: ControlService {
         let snapshot = await mesh.snapshot
         return snapshot.servicePorts.flatMap { port in
             let cluster = port.defaultCluster
-            let ready = cluster.endpoints.map { ($0, KnownEndpoint.Health.ready) }
+            let ready = cluster.isNoneReady ? [] : cluster.endpoints.map { ($0, KnownEndpoint.Health.ready) }
             let waiting = cluster.notReady.map { ($0, KnownEndpoint.Health.notReady) }
-            return (ready + waiting).map { endpoint, health in
+            return (ready + waiting).sorted { $0.0.address < $1.0.address }.map { endpoint, health in
                 KnownEndpoint(
-                    service: port.host, port: port.port, address: "\(endpoint.address)",
+                    service: "\(port.namespace)/\(port.name)", port: port.port, address: "\(endpoint.address)",
                     workload: endpoint.identity.map { "\($0.name)" },
                     subsets: snapshot.clusters.filter { other in
                         other.service === cluster.service && other.port == cluster.port
-                            && other.endpoints.contains { $0 === endpoint }
-                    }.compactMap(\.subset), health: health)
+                            && (other.endpoints + other.notReady).contains { $0 === endpoint }
+                    }.compactMap(\.subset), health: health,
+                    reason: health == .notReady ? "nothing listens on port \(endpoint.address.port)" : nil)
             }
         }
     }
 
     func connections(workload: String?) async throws -> [LiveConnection] {
-        let now = WallTime.now()
-        return await dataPlane.connections().filter { workload == nil || "\($0.workload.name)" == workload }
-            .map { LiveConnection($0, now: now) }
+        let wanted = await dataPlane.connections().filter { workload == nil || "\($0.workload.name)" == workload }
+        return LiveConnections(attachments: await mesh.attachments, conntrack: mesh.capture.conntrack)
+            .list(wanted, at: .now())
     }
 
     func killConnection(id: UInt64) async throws {
@@ -159,12 +198,13 @@ struct AgentService: ControlService {
         return try Explaining(snapshot: await mesh.snapshot, source: attachment.workload.source).explain(request)
     }
 
-    func rules() async throws -> [InstalledRules] {
-        throw TrammelError(.unimplemented, code: "not-built-yet", "rules: not built yet")
+    func rules() async throws -> [TrammelControlAPI.InstalledRules] {
+        RulesListing(attachments: await mesh.attachments, capture: mesh.capture).list()
     }
 
     func metrics(accept: String?) async throws -> MetricsExposition {
         let format = ExpositionFormat(accept: accept)
+        await numbers.read(mesh, dataPlane)
         let snapshot = MetricsSnapshot(await dataPlane.metrics())
         let exposition = Exposition(snapshot, registry: labels, agent: agentMetrics)
         return MetricsExposition(contentType: format.contentType, body: exposition.text(format))
@@ -194,18 +234,6 @@ extension SourceReference {
     init(_ location: SourceLocation) { self.init(file: location.file, line: location.line) }
 }
 
-extension LiveConnection {
-    init(_ facts: ConnectionFacts, now: WallTime) {
-        self.init(
-            id: facts.id, workload: "\(facts.workload.name)",
-            direction: facts.direction == .outbound ? .outbound : .inbound, client: "\(facts.client)",
-            originalDestination: "\(facts.destination)", upstream: facts.upstream.map { "\($0)" },
-            protocol: facts.applicationProtocol.rawValue, sni: facts.serverName, decision: facts.decision,
-            bytesSent: facts.bytesToClient, bytesReceived: facts.bytesFromClient,
-            ageSeconds: Double(now.nanoseconds - facts.openedAt.nanoseconds) / 1e9)
-    }
-}
-
 extension JSONValue {
     /// A document as it was written, in JSON.
     init(_ node: ConfigNode) {
@@ -222,8 +250,10 @@ extension JSONValue {
     private init(_ scalar: ConfigScalar) {
         switch scalar.type {
         case .null: self = .null
-        case .bool: self = .bool(scalar.text.lowercased() == "true")
-        default: self = .string(scalar.text)
+        case .bool, .oldBool: self = .bool(scalar.boolValue ?? false)
+        case .integer: self = Int64(scalar.text).map { .integer($0) } ?? .string(scalar.text)
+        case .float: self = Double(scalar.text).flatMap { $0.isFinite ? .number($0) : nil } ?? .string(scalar.text)
+        case .string: self = .string(scalar.text)
         }
     }
 }

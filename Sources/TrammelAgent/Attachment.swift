@@ -14,15 +14,18 @@ struct Attachment: Sendable {
     var name: WorkloadName { workload.identity.name }
     var id: WorkloadID { workload.id }
 
-    var facts: WorkloadFacts {
-        WorkloadFacts(id: id, identity: workload.identity, addresses: opened.facts.addresses)
+    func facts(_ ports: PortReadiness) -> WorkloadFacts {
+        WorkloadFacts(
+            id: id, identity: workload.identity, addresses: opened.facts.addresses, notListening: ports.notListening,
+            listeningElsewhere: ports.elsewhere)
     }
 
     /// As the control API tells of it.
     func described(connections: Int) -> TrammelControlAPI.AttachedWorkload {
         TrammelControlAPI.AttachedWorkload(
             namespace: name.namespace, name: name.name, serviceAccount: workload.identity.serviceAccount,
-            labels: workload.identity.labels, target: "netns \(request.netns ?? opened.namespace.path)",
+            labels: workload.identity.labels,
+            target: request.pid.map { "pid \($0)" } ?? "netns \(request.netns ?? opened.namespace.path)",
             captureMode: opened.plan.outboundMode.rawValue, captureReason: opened.modeReason,
             failureMode: request.failureMode.rawValue, addresses: opened.facts.addresses.map(\.description),
             connections: connections, attachedAt: Timestamp(attachedAt))
@@ -31,25 +34,35 @@ struct Attachment: Sendable {
 
 extension AttachRequest {
     /// What Capture is asked for. The request has been checked.
-    func captureRequest() throws -> CaptureRequest {
-        guard includeOutboundCIDRs.isEmpty, includeOutboundPorts.isEmpty, includeInboundPorts.isEmpty else {
-            throw TrammelError(
-                .unimplemented, code: "not-built-yet", "attaching with --include-…: not built yet",
-                hint: "leave out what is not to be captured with --exclude-outbound-cidr, --exclude-outbound-port")
-        }
-        guard failureMode == .closed else {
-            throw TrammelError(
-                .unimplemented, code: "not-built-yet", "attaching with --failure-mode open: not built yet",
-                hint: "attach with --failure-mode closed, the default")
-        }
-        var capture = CaptureRequest(target: target, mode: CaptureMode(rawValue: captureMode.rawValue))
+    ///
+    /// - Parameter mode: how traffic is captured where the request leaves that to the agent; nil: as the kernel can.
+    /// - Throws: `unimplemented` for what the agent is to be able to do and is not yet.
+    func captureRequest(mode: CaptureMode?) throws -> CaptureRequest {
+        try refuseWhatIsNotBuilt()
+        var capture = CaptureRequest(target: target, mode: CaptureMode(rawValue: captureMode.rawValue) ?? mode)
         capture.excludedOutbound = excludeOutboundCIDRs.compactMap { CIDR($0) }
         capture.excludedOutboundPorts = excludeOutboundPorts
         capture.excludedInboundPorts = excludeInboundPorts
         return capture
     }
 
-    private var target: NetworkNamespace.Target {
+    private func refuseWhatIsNotBuilt() throws {
+        let asked = [
+            (failureMode == .open, "--failure-mode open", "use --failure-mode closed, the default"),
+            (
+                !includeOutboundCIDRs.isEmpty, "--include-outbound-cidr",
+                "leave addresses out by --exclude-outbound-cidr"
+            ),
+            (!includeOutboundPorts.isEmpty, "--include-outbound-port", "leave ports out by --exclude-outbound-port"),
+            (!includeInboundPorts.isEmpty, "--include-inbound-port", "leave ports out by --exclude-inbound-port"),
+        ]
+        for (isAsked, flag, hint) in asked where isAsked {
+            throw TrammelError(
+                .unimplemented, code: "not-built-yet", "attaching with \(flag): not built yet", hint: hint)
+        }
+    }
+
+    var target: NetworkNamespace.Target {
         if let pid { return .pid(pid) }
         let netns = netns ?? ""
         return netns.hasPrefix("/") ? .path(netns) : .name(netns)

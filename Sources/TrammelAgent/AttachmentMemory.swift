@@ -11,7 +11,10 @@ struct AttachmentMemory: Codable {
     let bootID: String
 
     init(request: AttachRequest, inode: UInt64) {
-        self.request = request
+        var again = request
+        // Connections older than the agent are not older than the attachment.
+        again.killExisting = false
+        self.request = again
         self.inode = inode
         bootID = AttachmentMemory.currentBootID
     }

@@ -17,19 +17,21 @@ actor Mesh {
     private var nextWorkload: UInt32 = 1
     private var version: UInt64 = 1
     private let compiler = SnapshotCompiler()
-    private let capture: WorkloadCapture
+    let capture: WorkloadCapture
     private let labels: LabelRegistry
     private var dataPlane: DataPlane?
-    private let ranges: AgentSettings.VIPRanges
+    private let settings: AgentSettings
+    private var targets = TargetPorts()
+    private var ports: [WorkloadID: PortReadiness] = [:]
     private let store: StateStore
     private let changes = ChangeQueue()
 
-    init(capture: WorkloadCapture, labels: LabelRegistry, store: StateStore, ranges: AgentSettings.VIPRanges) {
+    init(capture: WorkloadCapture, labels: LabelRegistry, store: StateStore, settings: AgentSettings) {
         self.store = store
-        vips = VIPAllocator(ranges: ranges)
+        vips = VIPAllocator(ranges: settings.vips)
         self.capture = capture
         self.labels = labels
-        self.ranges = ranges
+        self.settings = settings
         snapshot = .empty
     }
 
@@ -47,11 +49,9 @@ actor Mesh {
 
     private func attachNow(_ request: AttachRequest) async throws -> AttachResult {
         let identity = request.identity
-        let captureRequest = try request.captureRequest()
-        if let known = attachments[identity.name] {
-            return try repeated(request, known, NetworkNamespace(captureRequest.target).identity)
-        }
-        let target = try NetworkNamespace(captureRequest.target).identity
+        let captureRequest = try request.captureRequest(mode: settings.captureMode.mode)
+        let target = try NetworkNamespace(request.target).identity
+        if let known = attachments[identity.name] { return try repeated(request, known, target) }
         if let other = attachments.values.first(where: { $0.opened.namespace.identity == target }) {
             throw TrammelError(
                 .conflict, code: "netns-attached", "this network namespace is attached already, as \(other.name)",
@@ -81,8 +81,25 @@ actor Mesh {
             throw error
         }
         attachments[identity.name] = attachment
+        ports[id] = look(at: attachment)
         await publish()
-        return AttachResult(outcome: .attached, workload: attachment.described(connections: 0))
+        return AttachResult(
+            outcome: .attached, workload: attachment.described(connections: 0),
+            warnings: try older(request, of: attachment))
+    }
+
+    /// What becomes of the connections that the workload has already.
+    private func older(_ request: AttachRequest, of attachment: Attachment) throws -> [String] {
+        if request.killExisting {
+            try capture.abortOlderConnections(of: attachment.id)
+            return []
+        }
+        let count = try capture.olderConnections(of: attachment.id)
+        guard count > 0 else { return [] }
+        return [
+            "\(count) connections of \(attachment.name) are older than this and stay uncaptured until they end; "
+                + "`trammel attach … --kill-existing` ends them"
+        ]
     }
 
     /// The same name again: nothing to do for the same target, a conflict for another.
@@ -107,6 +124,7 @@ actor Mesh {
         try capture.uninstall(attachment.id)
         try store.forget(name)
         attachments[name] = nil
+        ports[attachment.id] = nil
         await dataPlane?.detach(attachment.id)
         capture.close(attachment.id)
         await publish()
@@ -134,10 +152,20 @@ actor Mesh {
             how.pruneSelector = parsed
         }
         let applied = try set.applying(batch, how)
-        if !request.dryRun { try await commit(applied) }
+        let compiled: [CompileWarning]
+        if request.dryRun {
+            var next = vips
+            _ = try next.allocate(for: applied.set, now: .now())
+            compiled = compile(applied.set, next, by: SnapshotCompiler()).warnings
+        } else {
+            compiled = try await commit(applied)
+        }
+        let changed = Set(applied.changes.map(\.key))
+        // What contradicts or names nothing has been said already, by those who check the resources.
+        let idle = compiled.filter { $0.code == .withoutEffect && changed.contains($0.resource) }
         return ApplyResult(
-            results: applied.changes.map(ResourceResult.init), warnings: applied.warnings.map(\.description),
-            dryRun: request.dryRun)
+            results: applied.changes.map(ResourceResult.init),
+            warnings: applied.warnings.map(\.description) + idle.map(\.description), dryRun: request.dryRun)
     }
 
     func delete(_ key: ResourceKey) async throws -> ResourceResult {
@@ -150,34 +178,93 @@ actor Mesh {
                 .notFound, code: "resource-unknown", "there is no \(key)", hint: "`trammel get` lists what there is")
         }
         let applied = try set.deleting([key])
-        try await commit(applied)
+        _ = try await commit(applied)
         return ResourceResult(kind: key.kind.rawValue, namespace: key.namespace, name: key.name, outcome: .deleted)
     }
 
     /// Durable first, then live: what a caller was told is there after a crash too.
-    private func commit(_ applied: AppliedBatch) async throws {
-        guard applied.isChange else { return }
+    /// - Returns: what the compiler had to say.
+    private func commit(_ applied: AppliedBatch) async throws -> [CompileWarning] {
+        guard applied.isChange else { return [] }
         var nextVIPs = vips
         let moved = try nextVIPs.allocate(for: applied.set, now: .now())
         try store.commit(applied, vips: moved)
-        set = applied.set
-        vips = nextVIPs
-        await publish()
+        take(applied.set, nextVIPs)
+        return await publish()
+    }
+
+    private func take(_ set: ResourceSet, _ vips: VIPAllocator) {
+        self.set = set
+        self.vips = vips
+        targets = TargetPorts(set.entries.values)
+        for attachment in attachments.values {
+            let known = ports[attachment.id]
+            if known?.notListening.isEmpty ?? false, known?.expected == targets.ports(of: attachment.workload.identity)
+            {
+                continue
+            }
+            ports[attachment.id] = look(at: attachment)
+        }
     }
 
     // MARK: Snapshots
 
-    private func publish() async {
+    @discardableResult
+    private func publish() async -> [CompileWarning] {
         version += 1
+        let compiled = compile(set, vips, by: compiler)
+        snapshot = compiled.snapshot
+        await dataPlane?.publish(compiled.snapshot)
+        return compiled.warnings
+    }
+
+    private func compile(
+        _ set: ResourceSet, _ vips: VIPAllocator, by compiler: SnapshotCompiler
+    ) -> (snapshot: RuntimeSnapshot, warnings: [CompileWarning]) {
         var addresses: [ServiceKey: VIPs] = [:]
         for key in set.entries.keys where key.kind == .service {
             let owned = vips.addresses(of: key)
             if !owned.isEmpty { addresses[ServiceKey(namespace: key.namespace, name: key.name)] = owned }
         }
-        let compiled = compiler.compile(
-            resources: set.resources, workloads: attachments.values.map(\.facts), vips: addresses, version: version)
-        snapshot = compiled.snapshot
-        await dataPlane?.publish(compiled.snapshot)
+        return compiler.compile(
+            resources: set.resources, workloads: attachments.values.map { $0.facts(ports[$0.id] ?? PortReadiness()) },
+            vips: addresses, version: version)
+    }
+
+    // MARK: Readiness
+
+    /// Looks again at the workloads of which a service expects a port that nothing listened on.
+    func lookAtUnready() async {
+        let unready = attachments.values.filter { !(ports[$0.id]?.notListening.isEmpty ?? true) }
+        guard !unready.isEmpty else { return }
+        // Nothing in it throws.
+        try? await changes.run { await self.lookNow(at: unready.map(\.id)) }
+    }
+
+    /// Looks again at a workload that refused a connection.
+    func look(at workload: WorkloadID) async {
+        try? await changes.run { await self.lookNow(at: [workload]) }
+    }
+
+    private func lookNow(at workloads: [WorkloadID]) async {
+        let wanted = Set(workloads)
+        var hasChanged = false
+        for attachment in attachments.values where wanted.contains(attachment.id) {
+            let seen = look(at: attachment)
+            guard seen != ports[attachment.id] else { continue }
+            ports[attachment.id] = seen
+            hasChanged = true
+        }
+        if hasChanged { await publish() }
+    }
+
+    /// Where the kernel does not tell, what was known stays so.
+    private func look(at attachment: Attachment) -> PortReadiness {
+        let expected = targets.ports(of: attachment.workload.identity)
+        guard !expected.isEmpty, let listening = try? capture.listeningSockets(of: attachment.id) else {
+            return expected.isEmpty ? PortReadiness() : ports[attachment.id] ?? PortReadiness(expected: expected)
+        }
+        return PortReadiness(expected: expected, listening, addresses: attachment.opened.facts.addresses)
     }
 
     // MARK: Start
@@ -192,8 +279,7 @@ actor Mesh {
     private func restoreNow() async throws -> [String] {
         let restored = try store.restore(
             options: DecodingOptions(checkRegex: { RegularExpression.problem(with: $0) }))
-        set = restored.set
-        vips = VIPAllocator(ranges: ranges, records: try store.vips())
+        take(restored.set, VIPAllocator(ranges: settings.vips, records: try store.vips()))
         var troubles = restored.errors.map(\.description)
         await publish()
         for kept in try store.attachments() {
@@ -210,7 +296,7 @@ actor Mesh {
     private func restore(_ kept: StateStore.Attachment) async throws {
         let memory = try AttachmentMemory(payload: kept.payload)
         guard memory.bootID == AttachmentMemory.currentBootID,
-            try NetworkNamespace(memory.request.captureRequest().target).identity.inode == memory.inode
+            try NetworkNamespace(memory.request.target).identity.inode == memory.inode
         else {
             throw TrammelError(.notFound, code: "netns-gone", "its network namespace is gone")
         }

@@ -4,6 +4,7 @@ import Synchronization
 package import TrammelCore
 package import TrammelPolicy
 package import TrammelTelemetry
+package import TrammelWire
 
 /// The data path as the rest of the agent sees it: listeners and snapshots go in, facts about connections come out.
 package final class DataPlane: Sendable {
@@ -85,6 +86,18 @@ package final class DataPlane: Sendable {
     package func refusals() async -> [AcceptRefusal: UInt64] {
         await loops.onEach { $0.counters.refusedConnections }
             .reduce(into: [:]) { $0.merge($1, uniquingKeysWith: +) }
+    }
+
+    /// How often a request broke HTTP/1.1, by how it did.
+    package func violations() async -> [HTTP1Violation: UInt64] {
+        await loops.onEach { $0.counters.refusedRequests }.reduce(into: [:]) { $0.merge($1, uniquingKeysWith: +) }
+    }
+
+    package func openConnections() async -> (outbound: Int, inbound: Int) {
+        await loops.onEach { loop in
+            let outbound = loop.connections.values.count { $0.direction == .outbound }
+            return (outbound, loop.connections.count - outbound)
+        }.reduce((0, 0)) { ($0.0 + $1.0, $0.1 + $1.1) }
     }
 
     /// Takes no new connections, lets requests under way end, and closes what is left when `deadline` is over.

@@ -93,7 +93,6 @@ struct BodyTests {
         "a form of attachment that is not built yet is refused by name",
         arguments: [
             (#""unit":"a.service""#, "--unit"), (#""cgroup":"/a""#, "--cgroup"), (#""uid":"www-data""#, "--uid"),
-            (#""netns":"a","killExisting":true"#, "--kill-existing"),
         ])
     func notBuiltYet(member: String, flag: String) async throws {
         try await RunningServer.with { server async throws in

@@ -61,6 +61,30 @@ package final class WorkloadConntrack: ConntrackLookup {
         try table(of: workload).socket.withLock { try $0.entries(where: isWanted) }
     }
 
+    /// The TCP entries whose replies are `replies`, by those; what the kernel does not track is left out.
+    ///
+    /// For people who look. It has a socket of its own, so that the data path's lookups never wait for it.
+    package func connections(
+        in workload: WorkloadID, withReplies replies: [ConntrackEntry.Tuple]
+    ) throws -> [ConntrackEntry.Tuple: ConntrackEntry] {
+        let table = try sockets.withNetworkNamespace(of: workload) { Table(try ConntrackSocket()) }
+        return try table.socket.withLock { socket in
+            var found: [ConntrackEntry.Tuple: ConntrackEntry] = [:]
+            guard replies.count <= WorkloadConntrack.dumpInstead else {
+                let wanted = Set(replies)
+                for entry in try socket.entries(where: { $0.transport == .tcp && wanted.contains($0.reply) }) {
+                    found[entry.reply] = entry
+                }
+                return found
+            }
+            for reply in replies { found[reply] = try socket.entry(reply, .reply, .tcp) }
+            return found
+        }
+    }
+
+    /// Above so many the whole table is read rather than each entry asked for.
+    private static let dumpInstead = 64
+
     /// Forgets the UDP flows for which `isWanted`: a flow keeps the verdict that its first packet got.
     @discardableResult
     package func forgetDatagramFlows(

@@ -14,8 +14,10 @@ enum VirtualServiceDecoding {
             if items.isEmpty, case .sequence = list.node.value {
                 list.error(.badValue, "found an empty list; expected at least one route")
             }
+            let errors = list.context.errors.count
             routes = items.compactMap(HTTPRouteDecoding.decode)
-            if routes.count == items.count { warnUnreachable(routes, items) }
+            // A condition that is wrong is not one that holds always.
+            if list.context.errors.count == errors { warnUnreachable(routes, items) }
         }
         return VirtualServiceSpec(hosts: hosts, gateways: gateways, http: routes)
     }

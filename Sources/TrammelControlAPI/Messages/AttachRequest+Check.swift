@@ -31,10 +31,7 @@ extension AttachRequest {
     }
 
     private func refuseWhatIsNotBuilt() throws {
-        let asked = [
-            (unit != nil, "unit"), (cgroup != nil, "cgroup"), (uid != nil, "uid"), (killExisting, "kill-existing"),
-        ]
-        for (isAsked, flag) in asked where isAsked {
+        for (isAsked, flag) in [(unit != nil, "unit"), (cgroup != nil, "cgroup"), (uid != nil, "uid")] where isAsked {
             throw TrammelError(
                 .unimplemented, code: "not-built-yet", "attaching with --\(flag): not built yet",
                 hint: "attach a network namespace with --netns or --pid")

@@ -27,16 +27,17 @@ package struct LiveConnection: Codable, Hashable, Sendable {
     package var conntrack: String?
     package var bytesSent: UInt64
     package var bytesReceived: UInt64
-    /// Requests so far; 0 for a connection without requests.
-    package var requests: UInt64
+    /// Requests so far; nil for a connection without requests, or where they are not counted.
+    package var requests: UInt64?
     package var ageSeconds: Double
-    package var idleSeconds: Double
+    /// Since the last byte; nil where that is not measured.
+    package var idleSeconds: Double?
 
     package init(
         id: UInt64, workload: String, direction: Direction, client: String, originalDestination: String,
         upstream: String? = nil, peer: String? = nil, protocol: String, sni: String? = nil, decision: String? = nil,
         source: SourceReference? = nil, conntrack: String? = nil, bytesSent: UInt64 = 0, bytesReceived: UInt64 = 0,
-        requests: UInt64 = 0, ageSeconds: Double, idleSeconds: Double = 0
+        requests: UInt64? = nil, ageSeconds: Double, idleSeconds: Double? = nil
     ) {
         self.id = id
         self.workload = workload

@@ -18,12 +18,16 @@ extension DecisionStory.Step {
         var detail = cluster.name + ": "
         if let subset = cluster.subset { detail += "subset \(subset), " }
         if cluster.endpoints.isEmpty {
-            detail += "no endpoint is ready, so the answer is 503 (UH)"
+            detail += "there is no endpoint, so the answer is 503 (UH)"
+        } else if cluster.isNoneReady {
+            detail +=
+                "nothing listens at any endpoint, so each may be tried: "
+                + cluster.endpoints.map(\.description).joined(separator: ", ")
         } else {
             detail +=
                 "\(cluster.policy.rawValue) over " + cluster.endpoints.map(\.description).joined(separator: ", ")
         }
-        if !cluster.notReady.isEmpty {
+        if !cluster.notReady.isEmpty, !cluster.isNoneReady {
             detail += "; not listening: " + cluster.notReady.map(\.description).joined(separator: ", ")
         }
         return DecisionStory.Step(title: "endpoints", detail: detail, origin: cluster.rule)

@@ -12,7 +12,8 @@ import TrammelCore
     package let service: ServiceIdentity
     package let port: UInt16
     package let subset: String?
-    /// Those that may be picked, in a stable order.
+    /// Those that may be picked, in a stable order: the ready ones, or all where none is. Readiness is known a moment
+    /// late, and a refused dial costs less than an answer that no longer holds.
     package let endpoints: [Endpoint]
     /// Those that the service selects and that do not listen (yet).
     package let notReady: [Endpoint]
@@ -55,6 +56,12 @@ import TrammelCore
         }
         ownAddresses = isHeadless ? Cluster.addresses(of: endpoints + notReady) : []
     }
+
+    /// Whether `endpoints` are those that are not ready, for want of others.
+    package var isNoneReady: Bool { endpoints.first.map { first in notReady.contains { $0 === first } } ?? false }
+
+    /// The endpoints that the service selects, ready or not.
+    package var selectedCount: Int { isNoneReady ? notReady.count : endpoints.count + notReady.count }
 
     private static func addresses(of endpoints: [Endpoint]) -> Set<IPEndpoint> {
         Set(endpoints.flatMap { endpoint in endpoint.addresses.map { IPEndpoint($0, endpoint.address.port) } })

@@ -27,7 +27,7 @@ struct DestinationRules: Equatable {
 
     private var byHost: [String: [Rule]] = [:]
 
-    /// - Parameter rules: in the order of their keys.
+    /// - Parameter rules: the oldest first.
     init(_ rules: [Rule]) {
         for rule in rules {
             byHost[HostName.key(of: rule.spec.host, namespace: rule.reference.key.namespace), default: []].append(rule)

@@ -10,9 +10,10 @@ package final class Endpoint: Sendable {
     package let slot: Int
     /// The attached workload behind it; nil where only an address is known.
     package let source: Source?
-    /// The address of the workload's interface and the target port.
+    /// The address of the workload's interface, or loopback where the application listens on nothing else, and the
+    /// target port.
     package let address: IPEndpoint
-    /// Every address of the workload, `address.address` first.
+    /// Every address of the workload's interfaces, the preferred one first.
     package let addresses: [IPAddress]
 
     package var workload: WorkloadID? { source?.id }

@@ -17,7 +17,7 @@ package final class SnapshotCompiler {
     package init() {}
 
     /// - Parameters:
-    ///   - resources: valid ones, each key once, in any order.
+    ///   - resources: valid ones, each key once, the oldest first: of two that contradict the first holds.
     ///   - workloads: the attached ones, in any order.
     ///   - vips: the virtual addresses of the services that name none themselves.
     package func compile(
@@ -92,10 +92,11 @@ package final class SnapshotCompiler {
                 if policy == .passthrough, spec.clusterIP == .allocate, let reference {
                     warnings.append(.passthroughToVirtualAddress(identity, reference))
                 }
+                let ready = chosen.filter(\.isReady).map(\.endpoint)
+                let notReady = chosen.filter { !$0.isReady }.map(\.endpoint)
                 return Cluster(
                     slot: slot(ofCluster: name), name: name, service: identity, port: port.port, subset: subset?.name,
-                    endpoints: chosen.filter(\.isReady).map(\.endpoint),
-                    notReady: chosen.filter { !$0.isReady }.map(\.endpoint), policy: policy,
+                    endpoints: ready.isEmpty ? notReady : ready, notReady: notReady, policy: policy,
                     connectTimeout: settings.connectTimeout ?? SnapshotCompiler.defaultConnectTimeout,
                     isHeadless: isHeadless, rule: reference)
             }

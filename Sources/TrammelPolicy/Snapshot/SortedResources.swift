@@ -1,6 +1,7 @@
 import TrammelConfig
 
-/// The resources by kind, each kind in the order of its keys, so that what is compiled depends on nothing else.
+/// The resources by kind. Services come in the order of their keys, so that what is compiled does not depend on when
+/// they came; where two resources say something about one host the older holds, so the others stay oldest first.
 struct SortedResources {
     var services: [(resource: Resource, spec: ServiceSpec)] = []
     var destinationRules: [DestinationRules.Rule] = []
@@ -8,8 +9,9 @@ struct SortedResources {
     var outboundTrafficPolicy = MeshConfigSpec.OutboundTrafficPolicy.allowAny
     var meshConfig: ResourceReference?
 
+    /// - Parameter resources: the oldest first.
     init(_ resources: some Sequence<Resource>) {
-        for resource in resources.sorted(by: { $0.key < $1.key }) {
+        for resource in resources {
             let reference = ResourceReference(key: resource.key, location: resource.location)
             switch resource.spec {
             case .service(let spec): services.append((resource, spec))
@@ -21,5 +23,6 @@ struct SortedResources {
                 destinationRules.append(DestinationRules.Rule(reference: reference, spec: spec))
             }
         }
+        services.sort { $0.resource.key < $1.resource.key }
     }
 }

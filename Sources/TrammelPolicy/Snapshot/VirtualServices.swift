@@ -13,7 +13,7 @@ struct VirtualServices {
     /// By what follows the `*.`; the empty name for `*`.
     private(set) var wildcards: [String: Claim] = [:]
 
-    /// - Parameter resources: in the order of their keys; of two that name one host, that of the host's own namespace
+    /// - Parameter resources: the oldest first; of two that name one host, that of the host's own namespace
     ///   holds, else the first.
     init(
         _ resources: [(resource: Resource, spec: VirtualServiceSpec)], memory: inout RouteMemory,

@@ -8,14 +8,19 @@ package struct WorkloadFacts: Sendable {
     package let addresses: [IPAddress]
     /// Ports that are known not to be in LISTEN. A port that nothing is known of is taken for ready.
     package let notListening: Set<UInt16>
+    /// Where a port is reached, for those that are not at the first address: an application may listen on one of
+    /// several only, or on loopback.
+    package let listeningElsewhere: [UInt16: IPAddress]
 
     package init(
-        id: WorkloadID, identity: WorkloadIdentity, addresses: [IPAddress], notListening: Set<UInt16> = []
+        id: WorkloadID, identity: WorkloadIdentity, addresses: [IPAddress], notListening: Set<UInt16> = [],
+        listeningElsewhere: [UInt16: IPAddress] = [:]
     ) {
         self.id = id
         self.identity = identity
         self.addresses = addresses
         self.notListening = notListening
+        self.listeningElsewhere = listeningElsewhere
     }
 }
 

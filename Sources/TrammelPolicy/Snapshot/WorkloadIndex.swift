@@ -6,7 +6,8 @@ final class KnownWorkload {
     let source: Source
     /// Never empty.
     let addresses: [IPAddress]
-    var notListening: Set<UInt16>
+    private(set) var notListening: Set<UInt16>
+    private var listeningElsewhere: [UInt16: IPAddress]
     private(set) var endpoints: [Endpoint] = []
     /// Slots of endpoints at the same address that were made before the workload's labels changed.
     private let inherited: [UInt16: Int]
@@ -18,6 +19,7 @@ final class KnownWorkload {
         source = Source(id: facts.id, identity: facts.identity)
         addresses = KnownWorkload.addresses(of: facts)
         notListening = facts.notListening
+        listeningElsewhere = facts.listeningElsewhere
         if let former, former.addresses[0] == addresses[0] {
             let own = former.endpoints.map { ($0.address.port, $0.slot) }
             inherited = former.inherited.merging(own) { _, newer in newer }
@@ -31,12 +33,22 @@ final class KnownWorkload {
         source.identity == facts.identity && addresses == KnownWorkload.addresses(of: facts)
     }
 
+    func listens(otherwiseThan facts: WorkloadFacts) -> Bool {
+        notListening != facts.notListening || listeningElsewhere != facts.listeningElsewhere
+    }
+
+    func listens(as facts: WorkloadFacts) {
+        notListening = facts.notListening
+        listeningElsewhere = facts.listeningElsewhere
+    }
+
     func endpoint(port: UInt16, nextSlot: inout Int) -> Endpoint {
-        if let known = endpoints.first(where: { $0.address.port == port }) { return known }
-        let slot = inherited[port] ?? nextSlot
+        let address = IPEndpoint(listeningElsewhere[port] ?? addresses[0], port)
+        if let known = endpoints.first(where: { $0.address == address }) { return known }
+        let former = endpoints.first { $0.address.port == port }
+        let slot = former?.slot ?? inherited[port] ?? nextSlot
         if slot == nextSlot { nextSlot += 1 }
-        let endpoint = Endpoint(
-            slot: slot, source: source, address: IPEndpoint(addresses[0], port), addresses: addresses)
+        let endpoint = Endpoint(slot: slot, source: source, address: address, addresses: addresses)
         endpoints.append(endpoint)
         return endpoint
     }

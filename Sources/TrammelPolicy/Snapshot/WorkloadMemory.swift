@@ -16,8 +16,8 @@ struct WorkloadMemory {
         for facts in workloads {
             let former = known[facts.id]
             if let former, former.isStill(facts) {
-                guard former.notListening != facts.notListening else { continue }
-                former.notListening = facts.notListening
+                guard former.listens(otherwiseThan: facts) else { continue }
+                former.listens(as: facts)
                 changed.append(former)
                 continue
             }

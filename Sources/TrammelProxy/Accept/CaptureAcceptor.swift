@@ -60,6 +60,8 @@ struct CaptureAcceptor: Sendable {
         let destination: OriginalDestination
         do {
             destination = try originalDestination(of: channel)
+        } catch let error as TrammelError where error.kind == .forbidden {
+            return refuse(channel, .directHit, loop)
         } catch {
             return refuse(channel, .destinationUnknown, loop)
         }

@@ -59,7 +59,8 @@ struct ConnectionsCommand: AsyncParsableCommand {
                 Readable.age(seconds: connection.ageSeconds),
             ]
             let extra = [
-                Readable.age(seconds: connection.idleSeconds), String(connection.requests), connection.peer ?? "",
+                connection.idleSeconds.map { Readable.age(seconds: $0) } ?? "",
+                connection.requests.map { String($0) } ?? "", connection.peer ?? "",
                 connection.sni ?? "", connection.decision ?? "", connection.source?.description ?? "",
                 connection.conntrack ?? "",
             ]

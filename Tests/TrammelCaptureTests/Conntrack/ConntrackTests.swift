@@ -30,6 +30,16 @@ import TrammelTestSupport
                 $0.original.destination.port == 80 && $0.original.source == from.endpoint
             }
             #expect(listed.map(\.reply) == entry.map { [$0.reply] })
+            let reply = try #require(entry?.reply)
+            let unknown = ConntrackEntry.Tuple(source: reply.destination, destination: reply.source)
+            for replies in [[reply, unknown], [reply] + Array(repeating: unknown, count: 200)] {
+                let known = try captured.capture.conntrack.connections(in: CapturedPod.id, withReplies: replies)
+                #expect(known.map(\.value.original) == [try #require(entry?.original)])
+            }
+            let words = try #require(entry?.text)
+            #expect(
+                words.hasPrefix("tcp 6 ") && words.contains(" ESTABLISHED src=\(from.endpoint.address) dst=\(host) "))
+            #expect(words.contains(" sport=15001 dport=\(from.endpoint.port) mark="))
             close(socket)
             client.finish()
             // Another port of the same client is nobody's.

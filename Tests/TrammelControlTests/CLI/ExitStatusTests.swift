@@ -23,7 +23,6 @@ struct ExitStatusTests {
         "forms of attachment that are to come are refused by name",
         arguments: [
             (["--unit", "a.service"], "--unit"), (["--cgroup", "/a"], "--cgroup"), (["--uid", "1000"], "--uid"),
-            (["--netns", "a", "--kill-existing"], "--kill-existing"),
         ])
     func attachNotBuiltYet(arguments: [String], flag: String) async throws {
         let child = try await Trammel.run(["attach", "--name", "a"] + arguments)

@@ -14,7 +14,7 @@ struct SnapshotCompilerTests {
         #expect(RuntimeSnapshot.empty.resolve(name: "a", from: "default") == nil)
     }
 
-    @Test("the order of resources and workloads changes nothing")
+    @Test("the order of services and workloads changes nothing")
     func order() {
         let fixture = Fixture.bookinfo
             .virtualService("reviews", .route([], to: [.to("reviews/v1", weight: 1), .to("reviews/v2", weight: 1)]))
@@ -64,13 +64,45 @@ struct SnapshotCompilerTests {
     @Test("a port that is not in LISTEN is not picked, and is when it comes up")
     func readiness() throws {
         let compiler = SnapshotCompiler()
-        let down = Fixture().service("a", ports: [80], target: 8080).workload("a-v1", notListening: [8080])
+        let service = Fixture().service("a", ports: [80], target: 8080).workload("a-v2")
+        let down = service.workload("a-v1", notListening: [8080])
         let cluster = try #require(down.mesh(compiler: compiler).snapshot.clusters.first)
-        #expect(cluster.endpoints.isEmpty)
-        #expect(cluster.notReady.count == 1)
-        let up = Fixture().service("a", ports: [80], target: 8080).workload("a-v1", notListening: [80])
+        #expect(cluster.endpoints.map(\.identity?.name.name) == ["a-v2"])
+        #expect(cluster.notReady.map(\.identity?.name.name) == ["a-v1"])
+        #expect(!cluster.isNoneReady)
+        #expect(cluster.selectedCount == 2)
+        let up = service.workload("a-v1", notListening: [80])
         let ready = try #require(up.mesh(compiler: compiler, version: 2).snapshot.clusters.first)
-        #expect(ready.endpoints.first === cluster.notReady.first)
+        #expect(ready.notReady.isEmpty)
+        #expect(ready.endpoints.contains { $0 === cluster.notReady.first })
+    }
+
+    @Test("where no endpoint is ready each may be tried, since readiness is known a moment late")
+    func noneReady() throws {
+        let mesh = Fixture().service("a", ports: [80], target: 8080).workload("a-v1", notListening: [8080]).mesh()
+        let cluster = try #require(mesh.snapshot.clusters.first)
+        #expect(cluster.isNoneReady)
+        #expect(cluster.endpoints.count == 1)
+        #expect(cluster.selectedCount == 1)
+        let story = explainTCP(mesh.snapshot, source: mesh.source(), destination: mesh.destination("a:80"))
+        #expect(story.description.contains("nothing listens at any endpoint, so each may be tried"))
+    }
+
+    @Test("a port that listens on loopback only is dialled there, under the endpoint's slot")
+    func listeningElsewhere() throws {
+        let compiler = SnapshotCompiler()
+        let service = Fixture().service("a", ports: [80], target: 8080)
+        let usual = try #require(
+            service.workload("a-v1").mesh(compiler: compiler).snapshot.clusters.first?.endpoints.first)
+        let local = try #require(
+            service.workload("a-v1", listeningElsewhere: [8080: .loopbackV4])
+                .mesh(compiler: compiler, version: 2).snapshot.clusters.first?.endpoints.first)
+        #expect(local.address == IPEndpoint(.loopbackV4, 8080))
+        #expect(local.addresses == usual.addresses)
+        #expect(local.slot == usual.slot)
+        let again = try #require(
+            service.workload("a-v1").mesh(compiler: compiler, version: 3).snapshot.clusters.first?.endpoints.first)
+        #expect(again === usual)
     }
 
     @Test("an endpoint is reached at its first address, or by loopback where it has none")

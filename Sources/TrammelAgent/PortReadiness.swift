@@ -1,0 +1,32 @@
+import TrammelCapture
+import TrammelCore
+
+/// What was seen, when last looked at, of the ports at which services expect a workload.
+struct PortReadiness: Hashable, Sendable {
+    let expected: Set<UInt16>
+    let notListening: Set<UInt16>
+    /// The address to dial, where it is not the workload's first.
+    let elsewhere: [UInt16: IPAddress]
+
+    /// Nothing is known yet, so everything is taken for ready.
+    init(expected: Set<UInt16> = []) {
+        self.expected = expected
+        notListening = []
+        elsewhere = [:]
+    }
+
+    init(expected: Set<UInt16>, _ listening: ListeningSockets, addresses: [IPAddress]) {
+        self.expected = expected
+        var notListening: Set<UInt16> = []
+        var elsewhere: [UInt16: IPAddress] = [:]
+        for port in expected {
+            guard let address = listening.address(toDial: port, preferring: addresses) else {
+                notListening.insert(port)
+                continue
+            }
+            if address != addresses.first { elsewhere[port] = address }
+        }
+        self.notListening = notListening
+        self.elsewhere = elsewhere
+    }
+}
