@@ -272,12 +272,12 @@ class Node:
 
     # MARK: the agent
 
-    def spawn(self):
-        self.daemon = self.start(BIN / "trammeld", "--config", self.run / "trammeld.yaml", log=self.log)
+    def spawn(self, *before):
+        self.daemon = self.start(*before, BIN / "trammeld", "--config", self.run / "trammeld.yaml", log=self.log)
 
-    def start_agent(self):
-        """Starts trammeld and waits until it is ready."""
-        self.spawn()
+    def start_agent(self, *before):
+        """Starts trammeld, by the command `before` it if there is one, and waits until it is ready."""
+        self.spawn(*before)
         def ready():
             expect(self.daemon.poll() is None, "trammeld ended", self.log.read_text()[-2000:])
             return subprocess.run(["curl", "-sf", "-m", "2", "--unix-socket", self.socket, "http://trammel/readyz"],
@@ -315,12 +315,24 @@ class Node:
         return sh(f"nsenter --net=/run/netns/{pod} sh -c 'nft list ruleset; ip rule; ip -6 rule; "
                   "ip route show table all; ip -6 route show table all; sysctl net.ipv4.tcp_fwmark_accept'")
 
+    def crash(self):
+        """What the agent's log says of a crash, the frames of this project's own modules first."""
+        log = self.log.read_text(errors="replace")
+        found = re.search(r"Fatal error|Crash|Assertion failed|Precondition failed|Illegal instruction", log)
+        return found and "\n".join(re.findall(r"^.*Fatal error.*$|^\d+ .* in .*Trammel.*$", log, re.M)[:20]) + log[-300:]
+
     def alive(self, results, pid, when):
         """That the agent is the process it was and has not crashed."""
-        log = self.log.read_text(errors="replace")
-        crash = re.search(r"Fatal error|Crash|Assertion failed|Precondition failed|Illegal instruction", log)
-        results.tell(self.daemon.poll() is None and self.daemon.pid == pid and not crash,
-                     f"{when}: the agent is still the same process, and nothing crashed", log[-2000:])
+        results.tell(self.daemon.pid == pid and self.daemon.poll() is None and not self.crash(),
+                     f"{when}: the agent is still the same process, and nothing crashed", self.crash() or "another process")
+
+    def revive(self, results, text):
+        """Tells of an agent that has died and starts another, so that one crash does not fail every row after it."""
+        if self.daemon.poll() is not None:
+            results.tell(False, f"{text}: the agent outlives this", self.crash() or self.log.read_text()[-1000:])
+
+            self.log.rename(self.log.with_suffix(f".{results.number}"))
+            self.start_agent()
 
     def close(self):
         """Ends what runs and takes back what outlives namespaces: the agent's cgroup."""
