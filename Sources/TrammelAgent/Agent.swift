@@ -107,6 +107,7 @@ extension ProxySettings {
         http1 = HTTP1Limits(maxHeadBytes: settings.limits.maxHeadBytes, maxFields: settings.limits.maxHeaderCount)
         idleTimeout = settings.limits.idleTimeout
         headTimeout = settings.limits.headTimeout
+        connectionsPerWorkload = settings.limits.connectionsPerWorkload
     }
 }
 
