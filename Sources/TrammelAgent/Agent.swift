@@ -25,6 +25,7 @@ package struct Agent: Sendable {
     package func run() async throws {
         let lock = try AgentLock(besides: settings.socket)
         defer { withExtendedLifetime(lock) {} }
+        DescriptorLimit.raise()
         let cgroup = try AgentCgroup.enter(name: lock.cgroupName)
         let agentMetrics = AgentMetrics()
         let labels = LabelRegistry()
@@ -119,6 +120,7 @@ extension ProxySettings {
         http1 = HTTP1Limits(maxHeadBytes: settings.limits.maxHeadBytes, maxFields: settings.limits.maxHeaderCount)
         idleTimeout = settings.limits.idleTimeout
         headTimeout = settings.limits.headTimeout
+        connectionsPerWorkload = settings.limits.connectionsPerWorkload
     }
 }
 

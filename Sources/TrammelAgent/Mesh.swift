@@ -69,13 +69,16 @@ actor Mesh {
         let attachment = Attachment(request: request, opened: opened, workload: workload, attachedAt: .now())
         do {
             try await dataPlane.attach(workload, listeners: opened.listeners.map(CaptureListener.init))
-            try capture.install(opened)
+            // Before the rules: an agent that dies in between finds them again, instead of a pod shut off by rules that
+            // nobody knows of.
             try store.keep(
                 StateStore.Attachment(
                     workload: identity.name,
                     payload: AttachmentMemory(request: request, inode: target.inode).payload()))
+            try capture.install(opened)
         } catch {
             try? capture.uninstall(id)
+            try? store.forget(identity.name)
             await dataPlane.detach(id)
             capture.close(id)
             throw error

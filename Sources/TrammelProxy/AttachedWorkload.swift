@@ -1,3 +1,4 @@
+import Synchronization
 package import TrammelCore
 package import TrammelPolicy
 package import TrammelTelemetry
@@ -11,6 +12,7 @@ package final class AttachedWorkload: Sendable {
     package let keepsSourceAddress: Bool
     /// What metrics and logs call it.
     package let peer: PeerID
+    private let openConnections = Atomic<Int>(0)
 
     package var id: WorkloadID { source.id }
     package var identity: WorkloadIdentity { source.identity }
@@ -21,4 +23,16 @@ package final class AttachedWorkload: Sendable {
         self.keepsSourceAddress = keepsSourceAddress
         self.peer = peer
     }
+
+    /// Counts a connection in, on whatever loop, unless there are `most` already. Each that was let in is counted out by
+    /// `left`, once.
+    func admits(upTo most: Int) -> Bool {
+        guard openConnections.add(1, ordering: .relaxed).newValue <= most else {
+            left()
+            return false
+        }
+        return true
+    }
+
+    func left() { openConnections.subtract(1, ordering: .relaxed) }
 }

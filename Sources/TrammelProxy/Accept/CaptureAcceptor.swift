@@ -30,6 +30,11 @@ struct CaptureAcceptor: Sendable {
     func listen(on group: any EventLoopGroup) -> EventLoopFuture<any Channel> {
         ServerBootstrap(group: group, childGroup: group)
             .serverChannelOption(.maxMessagesPerRead, value: 16)
+            .serverChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(AcceptPause())
+                }
+            }
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelInitializer { channel in
@@ -73,6 +78,9 @@ struct CaptureAcceptor: Sendable {
             return refuse(channel, .directHit, loop)
         }
         guard loop.hasWorkload(workload.id) else { return refuse(channel, .policy, loop) }
+        guard workload.admits(upTo: loop.settings.connectionsPerWorkload) else {
+            return refuse(channel, .limitReached, loop)
+        }
         let connection = ProxyConnection(
             id: loops.nextConnectionID(), workload: workload, direction: listener.direction, mode: listener.mode,
             client: ClientAddress(client), destination: destination)

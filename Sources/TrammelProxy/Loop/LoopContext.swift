@@ -15,6 +15,8 @@ package struct ProxySettings: Sendable {
     package var connectTimeout: UInt64 = 10_000_000_000
     /// Nanoseconds between the first byte of a request's head and its last.
     package var headTimeout: UInt64 = 60_000_000_000
+    /// Open connections of one workload, both directions; the next is reset.
+    package var connectionsPerWorkload = 16_384
 
     package init() {}
 }
@@ -75,7 +77,9 @@ final class LoopContext {
 
     func opened(_ connection: ProxyConnection) { connections[connection.id] = connection }
 
-    func closed(_ connection: ProxyConnection) { connections[connection.id] = nil }
+    func closed(_ connection: ProxyConnection) {
+        if connections.removeValue(forKey: connection.id) != nil { connection.workload.left() }
+    }
 
     func attach(_ workload: AttachedWorkload) { workloads[workload.id] = workload }
 

@@ -18,9 +18,16 @@ final class PoolBucket {
 
     fileprivate init(key: PoolKey) { self.key = key }
 
+    /// The most that wait here. A crowd's thousands of connections would else keep two descriptors each from the node's
+    /// other workloads for as long as they idle.
+    static let mostIdle = 256
+
     func checkout() -> HTTP1UpstreamHandler? { idle.popLast() }
 
-    func checkin(_ connection: HTTP1UpstreamHandler) { idle.append(connection) }
+    func checkin(_ connection: HTTP1UpstreamHandler) {
+        guard idle.count < PoolBucket.mostIdle else { return connection.close() }
+        idle.append(connection)
+    }
 
     /// An idle connection was closed, by the server or by its deadline.
     func remove(_ connection: HTTP1UpstreamHandler) {
