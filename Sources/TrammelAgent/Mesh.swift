@@ -68,7 +68,9 @@ actor Mesh {
             peer: labels.id(ofPeer: PeerLabels(identity)))
         let attachment = Attachment(request: request, opened: opened, workload: workload, attachedAt: .now())
         do {
-            try await dataPlane.attach(workload, listeners: opened.listeners.map(CaptureListener.init))
+            try await dataPlane.attach(
+                workload, listeners: opened.listeners.map(CaptureListener.init),
+                dns: DNSListeners(opened, through: capture))
             try capture.install(opened)
             try store.keep(
                 StateStore.Attachment(
@@ -222,6 +224,20 @@ extension CaptureListener {
     init(_ opened: OpenedListener) {
         self.init(
             socket: opened.socket, direction: opened.direction, mode: opened.mode, address: opened.address)
+    }
+}
+
+extension DNSListeners {
+    init(_ opened: OpenedWorkload, through capture: WorkloadCapture) throws {
+        self.init()
+        for listener in opened.dnsListeners {
+            switch listener.transport {
+            case .udp:
+                datagrams.append(try CapturedDatagrams(adopting: listener, of: opened.id, capture: capture))
+            case .tcp:
+                break
+            }
+        }
     }
 }
 
