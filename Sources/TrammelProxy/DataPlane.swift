@@ -32,7 +32,7 @@ package final class DataPlane: Sendable {
                     telemetry: telemetry, onConnectRefused: onConnectRefused))
         }
         loops = LoopGroup(contexts: contexts)
-        self.dns = DNSService(group: group, loops: loops, metrics: dns)
+        self.dns = DNSService(group: group, loops: loops, destinations: destinations, metrics: dns)
     }
 
     /// Puts a snapshot into force on every loop; when this returns, every request that begins is decided by it.

@@ -13,6 +13,8 @@ package struct DNSMetrics: Sendable {
         case timeout
         /// The resolver could not be reached; the workload was told so.
         case unreachable
+        /// The workload left before the answer came.
+        case cancelled
         /// FORMERR or BADVERS.
         case malformed
         /// No query, or one whose resolver the kernel did not know; dropped.

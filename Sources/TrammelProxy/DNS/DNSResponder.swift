@@ -1,3 +1,4 @@
+import NIOCore
 import TrammelCore
 import TrammelWire
 
@@ -6,8 +7,12 @@ struct DNSLimits: Sendable {
     /// Queries that wait for a resolver at the same time. More are dropped, so that a workload whose resolver is down
     /// takes this many sockets and no more.
     var waiting = 1000
+    /// TCP connections; more are refused.
+    var streams = 250
     /// Nanoseconds until a resolver's answer is no longer waited for: as long as glibc waits.
     var patience: UInt64 = 5_000_000_000
+    /// Nanoseconds for which a TCP connection may be without a byte either way.
+    var idle: UInt64 = 10_000_000_000
     /// Datagrams that are read before others have their turn.
     var batch = 64
 }
@@ -21,6 +26,8 @@ final class DNSResponder {
     private let readiness: DescriptorReadiness
     private var listeners: [DatagramListener] = []
     private var forwarded: [ObjectIdentifier: ForwardedDatagram] = [:]
+    private var streams: [ObjectIdentifier: DNSStreamHandler] = [:]
+    private var streamsWaiting = 0
 
     init(
         _ workload: AttachedWorkload, on loop: LoopContext, readiness: DescriptorReadiness, limits: DNSLimits,
@@ -46,10 +53,11 @@ final class DNSResponder {
         listeners = []
         for query in forwarded.values { letGo(query) }
         forwarded = [:]
+        for stream in streams.values { stream.kill() }
     }
 
     /// How many queries wait for a resolver.
-    var waiting: Int { forwarded.count }
+    var waiting: Int { forwarded.count + streamsWaiting }
 
     func decide(_ query: DNSQuery) -> DNSDecision { DNSDecision(query, from: workload.identity, loop.snapshot) }
 
@@ -117,6 +125,23 @@ final class DNSResponder {
         query.watch.map(readiness.forget)
         loop.timers.cancel(query.deadline)
     }
+
+    // MARK: TCP
+
+    /// Takes a connection over that was going to `resolver`, before its first byte is read.
+    func accept(_ channel: any Channel, to resolver: OriginalDestination) throws {
+        guard streams.count < limits.streams else {
+            metrics.count(.limit, over: .tcp)
+            return Reset.close(channel)
+        }
+        let stream = DNSStreamHandler(responder: self, resolver: resolver)
+        streams[ObjectIdentifier(stream)] = stream
+        try channel.pipeline.syncOperations.addHandler(stream)
+    }
+
+    func streamsWait(_ change: Int) { streamsWaiting += change }
+
+    func ended(_ stream: DNSStreamHandler) { streams[ObjectIdentifier(stream)] = nil }
 }
 
 /// One UDP listener of a workload.

@@ -5,19 +5,19 @@ package import TrammelCore
 
 /// The DNS listeners that Capture opened inside a workload's network namespace.
 package struct DNSListeners: Sendable {
-    package var datagrams: [any DatagramExchange]
+    package var datagrams: [any DatagramExchange] = []
+    package var streams: [CaptureListener] = []
 
-    package init(datagrams: [any DatagramExchange] = []) {
-        self.datagrams = datagrams
-    }
+    package init() {}
 
-    package var isEmpty: Bool { datagrams.isEmpty }
+    package var isEmpty: Bool { datagrams.isEmpty && streams.isEmpty }
 }
 
 /// The DNS of all attached workloads, each workload's on one of the data loops.
 final class DNSService: Sendable {
     private let group: any EventLoopGroup
     private let loops: LoopGroup
+    private let destinations: any OriginalDestinationSource
     private let metrics: DNSMetrics
     private let limits: DNSLimits
     private let state = Mutex(State())
@@ -31,11 +31,16 @@ final class DNSService: Sendable {
     private struct Attached {
         let responder: NIOLoopBound<DNSResponder>
         let loop: any EventLoop
+        var channels: [any Channel] = []
     }
 
-    init(group: any EventLoopGroup, loops: LoopGroup, metrics: DNSMetrics, limits: DNSLimits = DNSLimits()) {
+    init(
+        group: any EventLoopGroup, loops: LoopGroup, destinations: any OriginalDestinationSource, metrics: DNSMetrics,
+        limits: DNSLimits = DNSLimits()
+    ) {
         self.group = group
         self.loops = loops
+        self.destinations = destinations
         self.metrics = metrics
         self.limits = limits
     }
@@ -61,7 +66,32 @@ final class DNSService: Sendable {
             }
             return NIOLoopBound(responder, eventLoop: loop)
         }.get()
-        state.withLock { $0.attached[workload.id] = Attached(responder: responder, loop: loop) }
+        var attached = Attached(responder: responder, loop: loop)
+        do {
+            for listener in listeners.streams {
+                attached.channels.append(try await accept(on: listener, responder, workload, loop).get())
+            }
+        } catch {
+            await end(attached)
+            throw error
+        }
+        state.withLock { $0.attached[workload.id] = attached }
+    }
+
+    /// Connections of a workload stay on the loop of its datagrams, so that what it may have open is counted in one place.
+    private func accept(
+        on listener: CaptureListener, _ responder: NIOLoopBound<DNSResponder>, _ workload: AttachedWorkload,
+        _ loop: any EventLoop
+    ) -> EventLoopFuture<any Channel> {
+        listener.adopt(on: loop) { [destinations, metrics] channel in
+            guard let destination = try? listener.originalDestination(of: channel, destinations),
+                !listener.isHitDirectly(destination, workload)
+            else {
+                metrics.count(.ignored, over: .tcp)
+                return Reset.close(channel)
+            }
+            try responder.value.accept(channel, to: destination)
+        }
     }
 
     func detach(_ id: WorkloadID) async {
@@ -79,6 +109,7 @@ final class DNSService: Sendable {
     }
 
     private func end(_ attached: Attached) async {
+        for channel in attached.channels { try? await channel.close() }
         try? await attached.loop.submit { attached.responder.value.close() }.get()
     }
 }
