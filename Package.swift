@@ -112,7 +112,12 @@ let package = Package(
         tests("TrammelWireTests", ["TrammelWire", "TrammelFuzzTargets"]),
         tests("TrammelCaptureTests", ["TrammelCapture", "TrammelTestSupport"]),
         tests("TrammelTelemetryTests", ["TrammelTelemetry"]),
-        tests("TrammelProxyTests", ["TrammelProxy", "TrammelWire", "TrammelCore", nioCore, nioPosix, nioEmbedded]),
+        tests(
+            "TrammelProxyTests",
+            [
+                "TrammelProxy", "TrammelWire", "TrammelPolicy", "TrammelConfig", "TrammelTelemetry", "TrammelCore",
+                nioCore, nioPosix, nioEmbedded,
+            ]),
         tests(
             "TrammelControlTests",
             ["TrammelControl", "TrammelControlAPI", "TrammelConfig", "TrammelCore", nioCore, nioPosix, logging]),

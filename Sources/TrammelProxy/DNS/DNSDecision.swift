@@ -107,7 +107,7 @@ private struct MeshName {
         let wanted = name.addresses.filter { address in
             type == .any || type == (address.family == .v4 ? .a : .aaaa)
         }
-        let start = wanted.isEmpty ? 0 : turn % wanted.count
+        let start = name.isHeadless && !wanted.isEmpty ? turn % wanted.count : 0
         return (wanted[start...] + wanted[..<start]).map {
             DNSRecord(name: owner, ttl: DNSDecision.timeToLive, data: .address($0))
         }

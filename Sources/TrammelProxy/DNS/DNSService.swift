@@ -99,6 +99,12 @@ final class DNSService: Sendable {
         await end(attached)
     }
 
+    /// How many queries of a workload wait for a resolver; nil when its DNS is not captured.
+    func waiting(of id: WorkloadID) async -> Int? {
+        guard let attached = state.withLock({ $0.attached[id] }) else { return nil }
+        return try? await attached.loop.submit { attached.responder.value.waiting }.get()
+    }
+
     /// Ends the DNS of every workload.
     func close() async {
         let all = state.withLock { state in
