@@ -70,8 +70,8 @@ let package = Package(
         library(
             "TrammelProxy",
             [
-                "TrammelCore", "TrammelConfig", "TrammelPolicy", "TrammelWire", "TrammelTelemetry", nioCore, nioPosix,
-                logging,
+                "TrammelCore", "TrammelConfig", "TrammelPolicy", "TrammelWire", "TrammelTelemetry", "CTrammelLinux",
+                nioCore, nioPosix, logging,
                 .product(name: "HeapModule", package: "swift-collections"),
             ]),
         library(
@@ -112,7 +112,12 @@ let package = Package(
         tests("TrammelWireTests", ["TrammelWire", "TrammelFuzzTargets"]),
         tests("TrammelCaptureTests", ["TrammelCapture", "TrammelTestSupport"]),
         tests("TrammelTelemetryTests", ["TrammelTelemetry"]),
-        tests("TrammelProxyTests", ["TrammelProxy", "TrammelWire", "TrammelCore", nioCore, nioPosix, nioEmbedded]),
+        tests(
+            "TrammelProxyTests",
+            [
+                "TrammelProxy", "TrammelWire", "TrammelPolicy", "TrammelConfig", "TrammelTelemetry", "TrammelCore",
+                nioCore, nioPosix, nioEmbedded,
+            ]),
         tests(
             "TrammelControlTests",
             ["TrammelControl", "TrammelControlAPI", "TrammelConfig", "TrammelCore", nioCore, nioPosix, logging]),

@@ -46,7 +46,7 @@ package struct Agent: Sendable {
         let dataPlane = DataPlane(
             group: dataGroup, settings: ProxySettings(settings), snapshot: await mesh.snapshot,
             sockets: capture.sockets, destinations: KernelOriginalDestination(ports: ports),
-            telemetry: Telemetry(labels: labels, accessLog: accessLog),
+            telemetry: Telemetry(labels: labels, accessLog: accessLog), dns: DNSMetrics(agentMetrics),
             onConnectRefused: { refusedDials.note($0) })
         await mesh.serve(through: dataPlane)
         for trouble in try await mesh.restore() { logger.warning("\(trouble)") }

@@ -40,6 +40,7 @@ extension AttachRequest {
     func captureRequest(mode: CaptureMode?) throws -> CaptureRequest {
         try refuseWhatIsNotBuilt()
         var capture = CaptureRequest(target: target, mode: CaptureMode(rawValue: captureMode.rawValue) ?? mode)
+        capture.capturesDNS = true
         capture.excludedOutbound = excludeOutboundCIDRs.compactMap { CIDR($0) }
         capture.excludedOutboundPorts = excludeOutboundPorts
         capture.excludedInboundPorts = excludeInboundPorts

@@ -170,6 +170,8 @@ extension DNSRecord {
     private static func data(_ type: DNSType, isInternet: Bool, _ reader: inout ByteReader) throws(DNSFormatError)
         -> Data
     {
+        // An update names what it is about by records of the classes ANY and NONE without data (RFC 2136 section 2.4).
+        if !isInternet, reader.isAtEnd { return .other(type, []) }
         switch type {
         case .a where isInternet, .aaaa where isInternet:
             guard let bytes = reader.take(reader.remaining), bytes.count == (type == .a ? 4 : 16),

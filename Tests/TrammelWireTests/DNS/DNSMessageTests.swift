@@ -27,6 +27,22 @@ struct SeededGenerator: RandomNumberGenerator {
         0, 0, 41, 0x04, 0xD0, 1, 0, 0x80, 0, 0, 5, 0, 10, 0, 1, 0xFF,  // OPT: 1232, RCODE 16.., DO, a cookie
     ]
 
+    /// An update deletes by records without data (RFC 2136 section 2.5.2); in class IN there is no such NS record.
+    @Test func readsRecordsWithoutDataOfOtherClassesOnly() throws {
+        func update(class: UInt8) -> [UInt8] {
+            [
+                0, 9, 0x28, 0, 0, 1, 0, 0, 0, 1, 0, 0,
+                1, 0x61, 0, 0, 6, 0, 1,  // a IN SOA
+                0xC0, 12, 0, 2, 0, `class`, 0, 0, 0, 0, 0, 0,  // a NS, no data
+            ]
+        }
+        let message = try DNSMessage(update(class: 255))
+        #expect(message.flags.opcode == 5)
+        #expect(message.authorities.map(\.data) == [.other(.ns, [])])
+        #expect(try DNSMessage(update(class: 254)).authorities.map(\.type) == [.ns])
+        #expect(throws: DNSFormatError.self) { try DNSMessage(update(class: 1)) }
+    }
+
     @Test func readsWhatAResolverSends() throws {
         let message = try DNSMessage(Self.response)
         let (www, b) = try (#require(DNSName("www.a")), #require(DNSName("b.a")))
