@@ -70,8 +70,8 @@ let package = Package(
         library(
             "TrammelProxy",
             [
-                "TrammelCore", "TrammelConfig", "TrammelPolicy", "TrammelWire", "TrammelTelemetry", nioCore, nioPosix,
-                logging,
+                "TrammelCore", "TrammelConfig", "TrammelPolicy", "TrammelWire", "TrammelTelemetry", "CTrammelLinux",
+                nioCore, nioPosix, logging,
                 .product(name: "HeapModule", package: "swift-collections"),
             ]),
         library(

@@ -45,7 +45,8 @@ package struct Agent: Sendable {
         let dataPlane = DataPlane(
             group: dataGroup, settings: ProxySettings(settings), snapshot: await mesh.snapshot,
             sockets: capture.sockets, destinations: KernelOriginalDestination(),
-            telemetry: Telemetry(labels: labels, accessLog: accessLog), onConnectRefused: { _ in })
+            telemetry: Telemetry(labels: labels, accessLog: accessLog), dns: DNSMetrics(agentMetrics),
+            onConnectRefused: { _ in })
         await mesh.serve(through: dataPlane)
         for trouble in try await mesh.restore() { logger.warning("\(trouble)") }
 

@@ -43,6 +43,7 @@ extension AttachRequest {
                 hint: "attach with --failure-mode closed, the default")
         }
         var capture = CaptureRequest(target: target, mode: CaptureMode(rawValue: captureMode.rawValue))
+        capture.capturesDNS = true
         capture.excludedOutbound = excludeOutboundCIDRs.compactMap { CIDR($0) }
         capture.excludedOutboundPorts = excludeOutboundPorts
         capture.excludedInboundPorts = excludeInboundPorts

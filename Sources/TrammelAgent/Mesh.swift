@@ -1,3 +1,4 @@
+import Glibc
 import TrammelCapture
 import TrammelConfig
 import TrammelControlAPI
@@ -63,12 +64,21 @@ actor Mesh {
         let id = WorkloadID(rawValue: nextWorkload)
         nextWorkload += 1
         let opened = try capture.open(captureRequest, as: id)
+        let names: DNSListeners
+        do {
+            names = try DNSListeners(opened, through: capture)
+        } catch {
+            for listener in opened.listeners { close(listener.socket) }
+            capture.close(id)
+            throw error
+        }
         let workload = TrammelProxy.AttachedWorkload(
             source: Source(id: id, identity: identity), addresses: opened.facts.addresses,
             peer: labels.id(ofPeer: PeerLabels(identity)))
         let attachment = Attachment(request: request, opened: opened, workload: workload, attachedAt: .now())
         do {
-            try await dataPlane.attach(workload, listeners: opened.listeners.map(CaptureListener.init))
+            try await dataPlane.attach(
+                workload, listeners: opened.listeners.map(CaptureListener.init), dns: names)
             try capture.install(opened)
             try store.keep(
                 StateStore.Attachment(
@@ -222,6 +232,29 @@ extension CaptureListener {
     init(_ opened: OpenedListener) {
         self.init(
             socket: opened.socket, direction: opened.direction, mode: opened.mode, address: opened.address)
+    }
+}
+
+extension DNSListeners {
+    /// Takes the listeners over, and closes them when this fails.
+    init(_ opened: OpenedWorkload, through capture: WorkloadCapture) throws {
+        self.init()
+        for (index, listener) in opened.dnsListeners.enumerated() {
+            switch listener.transport {
+            case .udp:
+                do {
+                    datagrams.append(try CapturedDatagrams(adopting: listener, of: opened.id, capture: capture))
+                } catch {
+                    for other in opened.dnsListeners[(index + 1)...] { close(other.socket) }
+                    for stream in streams { close(stream.socket) }
+                    throw error
+                }
+            case .tcp:
+                streams.append(
+                    CaptureListener(
+                        socket: listener.socket, direction: .outbound, mode: listener.mode, address: listener.address))
+            }
+        }
     }
 }
 

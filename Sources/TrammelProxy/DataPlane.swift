@@ -11,15 +11,16 @@ package final class DataPlane: Sendable {
     let loops: LoopGroup
     private let destinations: any OriginalDestinationSource
     private let listeners = Mutex<[WorkloadID: [any Channel]]>([:])
+    private let dns: DNSService
 
     /// - Parameters:
-    ///   - group: the data loops; the data plane uses no other threads.
+    ///   - group: the data loops. The data plane uses no other threads, but for one that waits for datagrams of DNS.
     ///   - telemetry: makes a loop's recorder; called once for each loop.
     ///   - onConnectRefused: an endpoint of this workload refused a connection; called on a data loop.
     package init(
         group: MultiThreadedEventLoopGroup, settings: ProxySettings, snapshot: RuntimeSnapshot,
         sockets: any SocketFactory, destinations: any OriginalDestinationSource, telemetry: Telemetry,
-        onConnectRefused: @escaping @Sendable (WorkloadID) -> Void
+        dns: DNSMetrics = DNSMetrics(AgentMetrics()), onConnectRefused: @escaping @Sendable (WorkloadID) -> Void
     ) {
         self.group = group
         self.destinations = destinations
@@ -31,6 +32,7 @@ package final class DataPlane: Sendable {
                     telemetry: telemetry, onConnectRefused: onConnectRefused))
         }
         loops = LoopGroup(contexts: contexts)
+        self.dns = DNSService(group: group, loops: loops, destinations: destinations, metrics: dns)
     }
 
     /// Puts a snapshot into force on every loop; when this returns, every request that begins is decided by it.
@@ -38,8 +40,10 @@ package final class DataPlane: Sendable {
         _ = await loops.onEach { $0.lease = SnapshotLease(snapshot) }
     }
 
-    /// Takes over a workload's listeners; when this returns, its connections are accepted.
-    package func attach(_ workload: AttachedWorkload, listeners: [CaptureListener]) async throws {
+    /// Takes over a workload's listeners; when this returns, its connections are accepted and its queries answered.
+    package func attach(
+        _ workload: AttachedWorkload, listeners: [CaptureListener], dns names: DNSListeners = DNSListeners()
+    ) async throws {
         _ = await loops.onEach { $0.attach(workload) }
         var channels: [any Channel] = []
         do {
@@ -48,6 +52,7 @@ package final class DataPlane: Sendable {
                     listener: listener, workload: workload, loops: loops, destinations: destinations)
                 channels.append(try await acceptor.listen(on: group).get())
             }
+            try await dns.attach(workload, names)
         } catch {
             for channel in channels { try? await channel.close() }
             _ = await loops.onEach { $0.detach(workload.id) }
@@ -60,6 +65,7 @@ package final class DataPlane: Sendable {
     package func detach(_ id: WorkloadID) async {
         let channels = listeners.withLock { $0.removeValue(forKey: id) } ?? []
         for channel in channels { try? await channel.close() }
+        await dns.detach(id)
         _ = await loops.onEach { $0.detach(id) }
     }
 
@@ -87,7 +93,8 @@ package final class DataPlane: Sendable {
             .reduce(into: [:]) { $0.merge($1, uniquingKeysWith: +) }
     }
 
-    /// Takes no new connections, lets requests under way end, and closes what is left when `deadline` is over.
+    /// Takes no new connections, lets requests under way end, and closes what is left when `deadline` is over. Names are
+    /// answered until then.
     package func drain(for deadline: TimeAmount) async {
         let channels = listeners.withLock { all in
             defer { all.removeAll() }
@@ -103,6 +110,7 @@ package final class DataPlane: Sendable {
             if left == 0 || NIODeadline.now() >= end { break }
             try? await group.any().scheduleTask(in: .milliseconds(20)) {}.futureResult.get()
         }
+        await dns.close()
         _ = await loops.onEach { loop in
             for connection in loop.connections.values { connection.kill?() }
             loop.pool.closeIdle()

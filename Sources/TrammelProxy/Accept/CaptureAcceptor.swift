@@ -28,6 +28,45 @@ struct CaptureAcceptor: Sendable {
 
     /// Adopts the listening socket. Connections are spread over the data loops.
     func listen(on group: any EventLoopGroup) -> EventLoopFuture<any Channel> {
+        listener.adopt(on: group, accept)
+    }
+
+    /// On the connection's own loop, before its first byte is read.
+    private func accept(_ channel: any Channel) throws {
+        let loop = loops.context(of: channel.eventLoop)
+        let destination: OriginalDestination
+        do {
+            destination = try listener.originalDestination(of: channel, destinations)
+        } catch {
+            return refuse(channel, .destinationUnknown, loop)
+        }
+        guard let client = channel.remoteAddress?.ipEndpoint else {
+            return refuse(channel, .destinationUnknown, loop)
+        }
+        if listener.isHitDirectly(destination, workload) {
+            return refuse(channel, .directHit, loop)
+        }
+        guard loop.hasWorkload(workload.id) else { return refuse(channel, .policy, loop) }
+        let connection = ProxyConnection(
+            id: loops.nextConnectionID(), workload: workload, direction: listener.direction, mode: listener.mode,
+            client: ClientAddress(client), destination: destination)
+        loop.opened(connection)
+        try ConnectionStart.begin(connection, on: channel, loop)
+    }
+
+    private func refuse(_ channel: any Channel, _ refusal: AcceptRefusal, _ loop: LoopContext) {
+        loop.counters.refusedConnections[refusal, default: 0] += 1
+        Reset.close(channel)
+    }
+}
+
+extension CaptureListener {
+    private static let backlog: Int32 = 4096
+
+    /// Takes the listening socket over; `accept` is called with each connection on the connection's own loop.
+    func adopt(
+        on group: any EventLoopGroup, _ accept: @escaping @Sendable (any Channel) throws -> Void
+    ) -> EventLoopFuture<any Channel> {
         ServerBootstrap(group: group, childGroup: group)
             .serverChannelOption(.maxMessagesPerRead, value: 16)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
@@ -40,11 +79,11 @@ struct CaptureAcceptor: Sendable {
                     return channel.eventLoop.makeFailedFuture(error)
                 }
             }
-            .withBoundSocket(listener.socket)
+            .withBoundSocket(socket)
             .flatMapThrowing { channel in
                 // NIO listens with a backlog of its own when it adopts a socket.
                 try channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) {
-                    guard Glibc.listen($0, CaptureAcceptor.backlog) == 0 else {
+                    guard Glibc.listen($0, CaptureListener.backlog) == 0 else {
                         throw IOError(errnoCode: errno, reason: "listen")
                     }
                 }
@@ -52,38 +91,10 @@ struct CaptureAcceptor: Sendable {
             }
     }
 
-    private static let backlog: Int32 = 4096
-
-    /// On the connection's own loop, before its first byte is read.
-    private func accept(_ channel: any Channel) throws {
-        let loop = loops.context(of: channel.eventLoop)
-        let destination: OriginalDestination
-        do {
-            destination = try originalDestination(of: channel)
-        } catch {
-            return refuse(channel, .destinationUnknown, loop)
-        }
-        guard let client = channel.remoteAddress?.ipEndpoint else {
-            return refuse(channel, .destinationUnknown, loop)
-        }
-        // Somebody connected to the capture port itself; carried on, it would come back here for ever.
-        if destination.endpoint.port == listener.address.endpoint.port, isOwn(destination.endpoint.address) {
-            return refuse(channel, .directHit, loop)
-        }
-        guard loop.hasWorkload(workload.id) else { return refuse(channel, .policy, loop) }
-        let connection = ProxyConnection(
-            id: loops.nextConnectionID(), workload: workload, direction: listener.direction, mode: listener.mode,
-            client: ClientAddress(client), destination: destination)
-        loop.opened(connection)
-        try ConnectionStart.begin(connection, on: channel, loop)
-    }
-
-    private func isOwn(_ address: IPAddress) -> Bool {
-        address.isLoopback || address.isUnspecified || workload.addresses.contains(address)
-    }
-
-    private func originalDestination(of channel: any Channel) throws -> OriginalDestination {
-        switch listener.mode {
+    func originalDestination(
+        of channel: any Channel, _ destinations: any OriginalDestinationSource
+    ) throws -> OriginalDestination {
+        switch mode {
         case .tproxy:
             // NIO has asked getsockname already.
             guard let local = channel.localAddress?.ipEndpoint else { throw ChannelError.unknownLocalAddress }
@@ -95,9 +106,11 @@ struct CaptureAcceptor: Sendable {
         }
     }
 
-    private func refuse(_ channel: any Channel, _ refusal: AcceptRefusal, _ loop: LoopContext) {
-        loop.counters.refusedConnections[refusal, default: 0] += 1
-        Reset.close(channel)
+    /// Whether somebody connected to the capture port itself; carried on, it would come back here for ever.
+    func isHitDirectly(_ destination: OriginalDestination, _ workload: AttachedWorkload) -> Bool {
+        let address = destination.endpoint.address
+        return destination.endpoint.port == self.address.endpoint.port
+            && (address.isLoopback || address.isUnspecified || workload.addresses.contains(address))
     }
 }
 
