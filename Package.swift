@@ -103,7 +103,7 @@ let package = Package(
             name: "TrammelTestSupport", dependencies: ["TrammelCore", "CTrammelLinux", "TrammelControlAPI"],
             swiftSettings: swiftSettings),
         tests("TrammelCoreTests", ["TrammelCore"]),
-        tests("TrammelConfigTests", ["TrammelConfig"]),
+        tests("TrammelConfigTests", ["TrammelConfig", "TrammelTestSupport"]),
         tests("TrammelPolicyTests", ["TrammelPolicy"]),
         // The parsers' fuzz targets: run by `swift test` for a bounded time, and by libFuzzer (Tests/Fuzz/run).
         .target(
@@ -111,7 +111,7 @@ let package = Package(
             swiftSettings: swiftSettings),
         tests("TrammelWireTests", ["TrammelWire", "TrammelFuzzTargets"]),
         tests("TrammelCaptureTests", ["TrammelCapture", "TrammelTestSupport"]),
-        tests("TrammelTelemetryTests", ["TrammelTelemetry"]),
+        tests("TrammelTelemetryTests", ["TrammelTelemetry", "TrammelTestSupport"]),
         tests(
             "TrammelProxyTests",
             [
@@ -127,7 +127,8 @@ let package = Package(
         tests(
             "IntegrationTests",
             [
-                "TrammelTestSupport", "TrammelControlAPI", "TrammelProxy", "TrammelAgent", "TrammelCore", "TrammelConfig",
+                "TrammelTestSupport", "TrammelControlAPI", "TrammelProxy", "TrammelAgent", "TrammelCore",
+                "TrammelConfig",
                 "TrammelPolicy", "TrammelTelemetry", "TrammelWire", nioCore, nioPosix,
             ]),
         tests("KernelTests", ["TrammelTestSupport", "TrammelControlAPI"]),

@@ -1,15 +1,17 @@
 #!/usr/bin/python3
-"""Four small HTTP servers that call one another by name and know nothing of a mesh.
+"""Small HTTP servers that call one another by name and know nothing of a mesh.
 
-    bookinfo.py productpage | reviews-v1 | reviews-v2 | ratings
+    bookinfo.py productpage | reviews-v1 | reviews-v2 | ratings | outside
 
 productpage asks reviews, reviews-v2 asks ratings. Each passes on who the user is, as web applications do. All listen on
-port 9080. Every answer says which version gave it.
+port 9080. Besides its own answer each has /version (which of them it is), /slow (the same, after three seconds) and
+/echo (the request as it arrived).
 """
 
 import http.server
 import json
 import sys
+import time
 import urllib.request
 
 ROLE = sys.argv[1]
@@ -40,7 +42,12 @@ def ratings(headers):
     return {"ratings": [5, 4]}
 
 
-ANSWERS = {"productpage": productpage, "reviews-v1": reviews_v1, "reviews-v2": reviews_v2, "ratings": ratings}
+def outside(headers):
+    return {"answer": "from outside the mesh"}
+
+
+ANSWERS = {"productpage": productpage, "reviews-v1": reviews_v1, "reviews-v2": reviews_v2, "ratings": ratings,
+           "outside": outside}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -50,8 +57,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         status = 200
-        if self.path.startswith("/version"):
+        if self.path.startswith(("/version", "/slow")):
+            time.sleep(3 if self.path.startswith("/slow") else 0)
             body = ROLE.encode() + b"\n"
+        elif self.path.startswith("/echo"):
+            lines = [f"{self.command} {self.path}", *(f"{name.lower()}: {value}" for name, value in self.headers.items())]
+            body = "\n".join(lines).encode() + b"\n"
         else:
             try:
                 body = json.dumps(ANSWERS[ROLE](self.headers)).encode() + b"\n"
