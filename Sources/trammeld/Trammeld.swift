@@ -16,7 +16,9 @@ import TrammelCore
 struct SettingsOption: ParsableArguments {
     @Option(
         name: .long,
-        help: "The settings, YAML; every key is optional. Default: /etc/trammel/trammeld.yaml if it is there.")
+        help: ArgumentHelp(
+            "The settings, YAML; every key is optional. Default: /etc/trammel/trammeld.yaml if it is there.",
+            valueName: "path"))
     var config: String?
 
     func read() throws -> AgentSettings {

@@ -28,7 +28,10 @@ struct AttachCommand: AsyncParsableCommand {
 
     @Option(
         name: .long,
-        help: "While no agent lives: closed refuses the workload's traffic, open lets it pass uncaptured.")
+        help: """
+            While no agent lives: closed refuses the workload's traffic, open lets it pass uncaptured. Open is not built \
+            yet.
+            """)
     var failureMode: AttachRequest.FailureMode = .closed
 
     @Option(
@@ -118,19 +121,22 @@ struct ScopeOptions: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Capture traffic to these addresses and to no other. May be given many times.", valueName: "cidr"))
+            "Capture traffic to these addresses and to no other. May be given many times. Not built yet.",
+            valueName: "cidr"))
     var includeOutboundCidr: [String] = []
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Capture traffic to this port and to no other, 1-65535. May be given many times.", valueName: "port"))
+            "Capture traffic to this port and to no other, 1-65535. May be given many times. Not built yet.",
+            valueName: "port"))
     var includeOutboundPort: [UInt16] = []
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Capture connections to this port of the workload and to no other, 1-65535. May be given many times.",
+            "Capture connections to this port of the workload and to no other, 1-65535. May be given many times. "
+                + "Not built yet.",
             valueName: "port"))
     var includeInboundPort: [UInt16] = []
 }

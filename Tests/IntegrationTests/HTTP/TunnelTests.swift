@@ -6,7 +6,8 @@ extension DataPathTests {
     @Suite("Upgrades and tunnels", .serialized)
     struct TunnelTests {
         private static let asking = get("/ws", "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: k\r\n")
-        private static let switching = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+        private static let switching =
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 
         @Test("after 101 every byte passes both ways, those sent right behind the request included")
         func webSocket() async throws {

@@ -188,12 +188,15 @@ func withLoopback<R>(_ address: String, _ port: UInt16, _ body: (UnsafePointer<s
     socketAddress.sin_port = port.bigEndian
     inet_pton(AF_INET, address, &socketAddress.sin_addr)
     return withUnsafePointer(to: socketAddress) { pointer in
-        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
+        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+            body($0, socklen_t(MemoryLayout<sockaddr_in>.size))
+        }
     }
 }
 
 /// A listening socket on a loopback address, and the port that it got.
-func listenOnLoopback(_ address: String = "127.0.0.1", port: UInt16 = 0, backlog: CInt = 4096) throws -> (CInt, UInt16) {
+func listenOnLoopback(_ address: String = "127.0.0.1", port: UInt16 = 0, backlog: CInt = 4096) throws -> (CInt, UInt16)
+{
     let descriptor = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
     guard descriptor >= 0 else { throw Peer.Failure.system(call: "socket", errno) }
     var one: CInt = 1
