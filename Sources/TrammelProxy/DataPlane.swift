@@ -72,7 +72,7 @@ package final class DataPlane: Sendable {
     package func kill(connection id: UInt64) async -> Bool {
         await loops.onEach { loop in
             guard let connection = loop.connections[id] else { return false }
-            connection.kill?()
+            connection.stage?.kill(.killed)
             return true
         }.contains(true)
     }
@@ -104,7 +104,7 @@ package final class DataPlane: Sendable {
             try? await group.any().scheduleTask(in: .milliseconds(20)) {}.futureResult.get()
         }
         _ = await loops.onEach { loop in
-            for connection in loop.connections.values { connection.kill?() }
+            for connection in loop.connections.values { connection.stage?.kill(.drained) }
             loop.pool.closeIdle()
             loop.telemetry.flushLog()
         }

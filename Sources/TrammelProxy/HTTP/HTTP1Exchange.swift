@@ -91,7 +91,8 @@ extension HTTP1ServerHandler {
         record.detail = .viaUpstream
         record.upstreamResponseBegun = now
         let dataOnly = head.isHTTP10 && response.framing == .chunked
-        if dataOnly || response.framing == .untilClose || !hasRequestEnded { keepsAlive = false }
+        answerEndsAtClose = dataOnly || response.framing == .untilClose
+        if answerEndsAtClose || !hasRequestEnded || loop.isDraining { keepsAlive = false }
         writeResponseHead(response, bytes, isTunnel: isTunnel, dataOnly: dataOnly, now)
         return dataOnly
     }
@@ -122,7 +123,7 @@ extension HTTP1ServerHandler {
         guard let context else { return }
         writePending(context)
         context.flush()
-        if phase == .exchange || phase == .tunnel, !context.channel.isWritable { upstream?.setReading(false) }
+        if isClientSlow { upstream?.setReading(false) }
     }
 
     func upstreamFinished(reusable: Bool) {
@@ -144,8 +145,8 @@ extension HTTP1ServerHandler {
         upstream = nil
         switch phase {
         case .tunnel:
-            record.flow.flags.formUnion(.upstreamConnectionTermination)
-            abort(failure.reason, flags: failure.flags)
+            context?.flush()
+            abort(failure.reason, flags: failure.flags, resets: true)
         case .exchange where hasResponseBegun:
             // The client has part of an answer: nothing but a broken connection tells it that there is no more.
             if let context {
@@ -153,7 +154,7 @@ extension HTTP1ServerHandler {
                 context.flush()
             }
             record.detail = .upstreamResetAfterResponseStarted
-            abort(failure.reason, flags: failure.flags)
+            breakOff(failure.reason, flags: failure.flags)
         case .exchange:
             if mayRepeat(failure, on: failed) { return repeatRequest() }
             let now = MonotonicTime.now()
@@ -193,7 +194,7 @@ extension HTTP1ServerHandler {
         upstream = nil
         if hasResponseBegun {
             record.detail = .upstreamResponseTimeout
-            abort(.upstreamTimeout, flags: .upstreamRequestTimeout)
+            breakOff(.upstreamTimeout, flags: .upstreamRequestTimeout)
         } else {
             answer(
                 504, "upstream request timeout", flags: .upstreamRequestTimeout, detail: .upstreamResponseTimeout,
@@ -202,7 +203,7 @@ extension HTTP1ServerHandler {
         }
     }
 
-    private func writePending(_ context: ChannelHandlerContext) {
+    func writePending(_ context: ChannelHandlerContext) {
         guard isResponsePending else { return }
         isResponsePending = false
         context.write(wrapOutboundOut(responseOut), promise: nil)
@@ -217,10 +218,12 @@ extension HTTP1ServerHandler {
         phase = .tunnel
         hasRequestEnded = true
         if inbox.readableBytes > 0 {
+            record.flow.bytesReceived &+= UInt64(inbox.readableBytes)
             upstream?.write(inbox)
             upstream?.flush()
             inbox = loop.emptyBuffer
         }
+        if hasInputEnded { return tunnelInputEnded() }
         setReading(true)
     }
 
@@ -236,10 +239,27 @@ extension HTTP1ServerHandler {
         hasUpstreamEnded = true
         context.flush()
         if hasInputEnded {
-            abort(.completed, flags: [])
+            completeTunnel()
         } else {
             context.close(mode: .output, promise: nil)
         }
+    }
+
+    /// The client says that no more comes from it.
+    func tunnelInputEnded() {
+        if hasUpstreamEnded {
+            completeTunnel()
+        } else {
+            upstream?.closeOutput()
+        }
+    }
+
+    /// Both sides have ended; what they said last is still let out.
+    private func completeTunnel() {
+        endRecord(.completed, flags: [])
+        upstream?.closeAfterFlush()
+        upstream = nil
+        closeAfterFlush()
     }
 }
 

@@ -82,7 +82,9 @@ final class LoopContext {
     func detach(_ id: WorkloadID) {
         workloads[id] = nil
         pool.closeIdle(of: id)
-        for connection in connections.values where connection.workload.id == id { connection.kill?() }
+        for connection in connections.values where connection.workload.id == id {
+            connection.stage?.kill(.detached)
+        }
     }
 
     func hasWorkload(_ id: WorkloadID) -> Bool { workloads[id] != nil }
@@ -90,7 +92,7 @@ final class LoopContext {
     /// Answers under way say `connection: close`; connections between requests end now.
     func beginDraining() {
         isDraining = true
-        for connection in connections.values { connection.drain?() }
+        for connection in connections.values { connection.stage?.closeIfIdle() }
     }
 
     // MARK: Records

@@ -11,7 +11,7 @@ import TrammelWire
 ///    is relayed. Whoever speaks first decides.
 /// 3. Each side's end and each side's reset reach the other as what they were.
 /// 4. The slower side holds the faster one back.
-final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, DeadlineOwner {
+final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, DeadlineOwner, ConnectionStage {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
     typealias InboundOut = ByteBuffer
@@ -22,7 +22,10 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
     private static let patience: UInt64 = 500_000_000
 
     private enum Phase {
-        case detecting, connecting, relaying, closed
+        case detecting, connecting, relaying
+        /// Both sides have ended, and what they said last is let out.
+        case flushing
+        case closed
     }
 
     let loop: LoopContext
@@ -37,7 +40,13 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
     private var isReading = true
     private var hasInputEnded = false
     private var hasUpstreamEnded = false
+    /// FIN is out to the client.
+    private var isOutputShut = false
+    private var isClientGone = false
     private var deadlineNode: DeadlineNode?
+    /// What the last look at the connection found to have passed through it, and when that had last changed.
+    private var lastMoved: UInt64 = 0
+    private var lastMovedAt: MonotonicTime
     private var endpoint: Endpoint?
     private var attempts = 0
     private var cluster: Cluster?
@@ -49,14 +58,16 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
         self.route = route
         phase = detects ? .detecting : .connecting
         held = loop.emptyBuffer
+        lastMovedAt = connection.openedAt
     }
 
     // MARK: Channel events
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
-        connection.kill = { [weak self] in self?.end(.killed, flags: .localReset, resets: true) }
+        connection.stage = self
         record.flow = loop.flow(of: connection)
+        watchForIdleness(lastMovedAt)
         dial()
     }
 
@@ -67,7 +78,7 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var bytes = unwrapInboundIn(data)
         switch phase {
-        case .closed:
+        case .flushing, .closed:
             return
         case .relaying:
             pass(bytes)
@@ -88,14 +99,28 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        guard case .some(.inputClosed) = event as? ChannelEvent else { return }
+        switch event as? ChannelEvent {
+        case .some(.inputClosed): inputEnded()
+        case .some(.outputClosed): isOutputShut = true
+        default: break
+        }
+    }
+
+    private func inputEnded() {
         hasInputEnded = true
         if phase == .detecting { phase = .connecting }
         if isUpstreamConnected { relay() }
     }
 
+    /// An end in order is told by `inputClosed`, but for one that comes after our own.
     func channelInactive(context: ChannelHandlerContext) {
-        end(hasInputEnded ? .completed : .clientClosed, flags: [], resets: false)
+        if phase == .relaying, isOutputShut, !hasInputEnded { inputEnded() }
+        if phase == .flushing {
+            isClientGone = true
+            if upstream == nil { close(resets: false) }
+        } else {
+            end(.clientReset, flags: .downstreamConnectionTermination, resets: true)
+        }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -103,9 +128,42 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
     }
 
     func deadlinePassed(_ now: MonotonicTime) {
-        guard phase == .detecting else { return }
-        phase = .connecting
-        if isUpstreamConnected { relay() }
+        if phase == .detecting, held.readableBytes > 0 {
+            phase = .connecting
+            if isUpstreamConnected { relay() }
+        }
+        guard phase != .closed else { return }
+        if isIdle(now) {
+            // Neither side has ended, so neither is told that the other has.
+            end(.idleTimeout, flags: .streamIdleTimeout, resets: true)
+        } else {
+            watchForIdleness(now)
+        }
+    }
+
+    /// Whether nothing has passed either way for the idle time. Found out by looking now and then, so that the bytes
+    /// that pass cost nothing: up to a quarter of the idle time late.
+    private func isIdle(_ now: MonotonicTime) -> Bool {
+        let waiting = (try? context?.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
+        let moved =
+            connection.bytesFromClient &+ connection.bytesToClient &- UInt64(waiting)
+            &- UInt64(upstream?.waitingBytes ?? 0)
+        if moved != lastMoved {
+            lastMoved = moved
+            lastMovedAt = now
+        }
+        return now.nanoseconds(since: lastMovedAt) >= loop.settings.idleTimeout
+    }
+
+    private func watchForIdleness(_ now: MonotonicTime) {
+        let idle = loop.settings.idleTimeout
+        setDeadline(min(lastMovedAt + idle, now + max(idle / 4, 10_000_000)), now)
+    }
+
+    private func setDeadline(_ deadline: MonotonicTime, _ now: MonotonicTime) {
+        let node = deadlineNode ?? DeadlineNode(owner: self)
+        deadlineNode = node
+        loop.timers.set(node, deadline, now: now)
     }
 
     // MARK: Detection
@@ -113,10 +171,8 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
     private func detect() {
         switch held.withUnsafeReadableBytes(FirstBytes.judge) {
         case .undecided:
-            let node = deadlineNode ?? DeadlineNode(owner: self)
-            deadlineNode = node
             let now = MonotonicTime.now()
-            loop.timers.set(node, now + Self.patience, now: now)
+            setDeadline(now + Self.patience, now)
         case .http1:
             becomeHTTP()
         case .tls:
@@ -222,7 +278,6 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
         if phase != .relaying {
             phase = .relaying
             loop.telemetry.open(&record, at: connection.openedAt)
-            if let deadlineNode { loop.timers.cancel(deadlineNode) }
             if connection.applicationProtocol == .unknown { connection.applicationProtocol = .tcp }
             if held.readableBytes > 0 { pass(held) }
             held = loop.emptyBuffer
@@ -230,7 +285,7 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
             upstream.flush()
         }
         if hasInputEnded {
-            if hasUpstreamEnded { return end(.completed, flags: [], resets: false) }
+            if hasUpstreamEnded { return complete() }
             upstream.closeOutput()
         }
     }
@@ -269,17 +324,20 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
         guard phase == .relaying, let context else { return }
         context.flush()
         if hasInputEnded {
-            end(.completed, flags: [], resets: false)
+            complete()
         } else {
             context.close(mode: .output, promise: nil)
         }
     }
 
-    func upstreamGone(wasReset: Bool) {
-        if wasReset {
-            end(.upstreamReset, flags: .upstreamConnectionTermination, resets: true)
+    /// The upstream's connection is gone, and not as the last of two ends.
+    func upstreamReset() {
+        if phase == .flushing {
+            upstream = nil
+            if isClientGone { close(resets: false) }
         } else {
-            end(hasUpstreamEnded ? .completed : .upstreamClosed, flags: [], resets: false)
+            context?.flush()
+            end(.upstreamReset, flags: .upstreamConnectionTermination, resets: true)
         }
     }
 
@@ -289,11 +347,30 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
         try? context?.channel.syncOptions?.setOption(.autoRead, value: isOn)
     }
 
-    /// Ends both sides, once.
+    // MARK: The end
+
+    func kill(_ reason: CloseReason) { end(reason, flags: .localReset, resets: true) }
+
+    func closeIfIdle() {
+        if phase == .detecting, held.readableBytes == 0 { end(.drained, flags: [], resets: false) }
+    }
+
+    /// Both sides have ended. Each closes when the last bytes of the other are out.
+    private func complete() {
+        closeRecord(.completed, flags: [])
+        phase = .flushing
+        upstream?.closeAfterFlush()
+        if let context { CloseAfterFlush.close(context.channel) }
+    }
+
+    /// Ends both sides now, once.
     private func end(_ reason: CloseReason, flags: ResponseFlags, resets: Bool) {
         guard phase != .closed else { return }
-        phase = .closed
-        if let deadlineNode { loop.timers.cancel(deadlineNode) }
+        if phase != .flushing { closeRecord(reason, flags: flags) }
+        close(resets: resets)
+    }
+
+    private func closeRecord(_ reason: CloseReason, flags: ResponseFlags) {
         if let endpoint { loop.balancer.finished(endpoint) }
         endpoint = nil
         record.flow.flags.formUnion(flags)
@@ -301,18 +378,20 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
         if !record.isOpen { loop.telemetry.open(&record, at: connection.openedAt) }
         loop.telemetry.close(&record, reason, at: .now())
         loop.flushLogSoon()
+    }
+
+    private func close(resets: Bool) {
+        phase = .closed
+        if let deadlineNode { loop.timers.cancel(deadlineNode) }
         loop.closed(connection)
-        connection.kill = nil
-        if let upstream {
-            self.upstream = nil
-            upstream.end(resets: resets)
-        }
+        if connection.stage === self { connection.stage = nil }
+        upstream?.end(resets: resets)
+        upstream = nil
         guard let context else { return }
         if resets {
             Reset.close(context.channel)
         } else {
-            CloseAfterFlush.close(context.channel)
+            context.close(promise: nil)
         }
     }
-
 }

@@ -7,6 +7,8 @@ final class RelayUpstreamHandler: ChannelInboundHandler {
     typealias OutboundOut = ByteBuffer
 
     private weak var client: RelayClientHandler?
+    /// FIN is out to the server.
+    private var isOutputShut = false
     private var context: ChannelHandlerContext?
     private(set) var localAddress: IPEndpoint?
 
@@ -27,6 +29,14 @@ final class RelayUpstreamHandler: ChannelInboundHandler {
         try? context?.channel.syncOptions?.setOption(.autoRead, value: isOn)
     }
 
+    /// Bytes that the server has not taken yet.
+    var waitingBytes: Int { (try? context?.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0 }
+
+    /// Closes once everything is written; the client is told when it cannot be.
+    func closeAfterFlush() {
+        if let context { CloseAfterFlush.close(context.channel) }
+    }
+
     /// Lets go of the client and closes.
     func detach() { end(resets: false) }
 
@@ -36,7 +46,7 @@ final class RelayUpstreamHandler: ChannelInboundHandler {
         if resets {
             Reset.close(context.channel)
         } else {
-            CloseAfterFlush.close(context.channel)
+            context.close(promise: nil)
         }
     }
 
@@ -59,12 +69,20 @@ final class RelayUpstreamHandler: ChannelInboundHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if case .some(.inputClosed) = event as? ChannelEvent { client?.upstreamEnded() }
+        switch event as? ChannelEvent {
+        case .some(.inputClosed): client?.upstreamEnded()
+        case .some(.outputClosed): isOutputShut = true
+        default: break
+        }
     }
 
-    func channelInactive(context: ChannelHandlerContext) { client?.upstreamGone(wasReset: false) }
+    /// An end in order is told by `inputClosed`, but for one that comes after our own.
+    func channelInactive(context: ChannelHandlerContext) {
+        if isOutputShut { client?.upstreamEnded() }
+        client?.upstreamReset()
+    }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { client?.upstreamGone(wasReset: true) }
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { client?.upstreamReset() }
 }
 
 /// Ends a connection with FIN once everything that was written is out.

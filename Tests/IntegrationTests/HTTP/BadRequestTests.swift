@@ -6,13 +6,25 @@ extension DataPathTests {
     @Suite("Requests that are refused", .serialized)
     struct BadRequestTests {
         static let shapes: [(name: String, request: String, status: Int)] = [
-            ("length and chunks", "POST / HTTP/1.1\r\nHost: w\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+            (
+                "length and chunks",
+                "POST / HTTP/1.1\r\nHost: w\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400
+            ),
             ("two lengths", "POST / HTTP/1.1\r\nHost: w\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nabcde", 400),
-            ("the same length twice", "POST / HTTP/1.1\r\nHost: w\r\nContent-Length: 4\r\nContent-Length: 4\r\n\r\nabcd", 400),
+            (
+                "the same length twice",
+                "POST / HTTP/1.1\r\nHost: w\r\nContent-Length: 4\r\nContent-Length: 4\r\n\r\nabcd", 400
+            ),
             ("a list of lengths", "POST / HTTP/1.1\r\nHost: w\r\nContent-Length: 4, 4\r\n\r\nabcd", 400),
             ("a length with a sign", "POST / HTTP/1.1\r\nHost: w\r\nContent-Length: +4\r\n\r\nabcd", 400),
-            ("chunked twice", "POST / HTTP/1.1\r\nHost: w\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n", 400),
-            ("chunked with a tab before it", "POST / HTTP/1.1\r\nHost: w\r\nTransfer-Encoding: \u{0B}chunked\r\n\r\n0\r\n\r\n", 400),
+            (
+                "chunked twice", "POST / HTTP/1.1\r\nHost: w\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+                400
+            ),
+            (
+                "chunked with a tab before it",
+                "POST / HTTP/1.1\r\nHost: w\r\nTransfer-Encoding: \u{0B}chunked\r\n\r\n0\r\n\r\n", 400
+            ),
             ("another coding", "POST / HTTP/1.1\r\nHost: w\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501),
             ("chunks in HTTP/1.0", "POST / HTTP/1.0\r\nHost: w\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
             ("a bare line feed", "GET / HTTP/1.1\nHost: w\n\n", 400),
@@ -24,11 +36,18 @@ extension DataPathTests {
             ("two Hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
             ("no request at all", "\u{16}\u{03}\u{01}hello\r\n\r\n", 400),
             ("another version", "GET / HTTP/2.0\r\nHost: w\r\n\r\n", 505),
-            ("a head too large", "GET / HTTP/1.1\r\nHost: w\r\nA: " + String(repeating: "a", count: 70_000) + "\r\n\r\n", 431),
-            ("too many fields", "GET / HTTP/1.1\r\nHost: w\r\n" + String(repeating: "A: b\r\n", count: 200) + "\r\n", 431),
+            (
+                "a head too large",
+                "GET / HTTP/1.1\r\nHost: w\r\nA: " + String(repeating: "a", count: 70_000) + "\r\n\r\n", 431
+            ),
+            (
+                "too many fields", "GET / HTTP/1.1\r\nHost: w\r\n" + String(repeating: "A: b\r\n", count: 200) + "\r\n",
+                431
+            ),
         ]
 
-        @Test("each gets its status and a closed connection, alone or behind a good one; nothing of it goes on",
+        @Test(
+            "each gets its status and a closed connection, alone or behind a good one; nothing of it goes on",
             arguments: shapes.indices, [false, true])
         func refused(_ index: Int, afterGood: Bool) async throws {
             let shape = Self.shapes[index]

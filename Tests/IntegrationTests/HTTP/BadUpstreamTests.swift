@@ -9,7 +9,10 @@ extension DataPathTests {
     struct BadUpstreamTests {
         static let garbage: [(name: String, response: String)] = [
             ("no HTTP", "SSH-2.0-OpenSSH_9.2\r\n"),
-            ("length and chunks", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+            (
+                "length and chunks",
+                "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+            ),
             ("two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nabc"),
             ("bare line feeds", "HTTP/1.1 200 OK\nContent-Length: 0\n\n"),
             ("a folded field", "HTTP/1.1 200 OK\r\nA: b\r\n c\r\nContent-Length: 0\r\n\r\n"),

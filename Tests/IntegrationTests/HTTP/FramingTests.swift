@@ -20,7 +20,8 @@ extension DataPathTests {
                 #expect(request["transfer-encoding"] == "chunked")
                 #expect(request.rawBody == "4\r\nabcd\r\n2\r\nef\r\n0\r\nx-sum: 6\r\n\r\n")
                 try peer.send(
-                    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;a=\"b\"\r\nxyz\r\n0;last\r\nX-End: yes\r\n\r\n")
+                    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;a=\"b\"\r\nxyz\r\n0;last\r\nX-End: yes\r\n\r\n"
+                )
                 _ = try peer.isAtEnd()
             }
             try await Rig.run(Mesh().service("web", at: server.port)) { rig in

@@ -19,7 +19,8 @@ extension DataPathTests {
         @Test("fields for one hop, those that Connection names included, are not passed on, either way")
         func hopByHop() async throws {
             let server = try mirror(
-                "Connection: X-Mine, keep-alive\r\nX-Mine: 1\r\nKeep-Alive: timeout=5\r\nProxy-Connection: x\r\nX-Kept: 2\r\n")
+                "Connection: X-Mine, keep-alive\r\nX-Mine: 1\r\nKeep-Alive: timeout=5\r\nProxy-Connection: x\r\nX-Kept: 2\r\n"
+            )
             try await Rig.run(Mesh().service("web", at: server.port)) { rig in
                 let response = try rig.exchange(
                     get(
@@ -27,7 +28,9 @@ extension DataPathTests {
                         "Connection: keep-alive, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: 300\r\nProxy-Connection: keep-alive\r\n"
                             + "TE: trailers\r\nX-Stays: 1\r\n"))
                 let seen = response.text.lowercased()
-                for gone in ["connection:", "x-hop", "keep-alive", "\r\nte:"] { #expect(!seen.contains(gone), "\(gone)") }
+                for gone in ["connection:", "x-hop", "keep-alive", "\r\nte:"] {
+                    #expect(!seen.contains(gone), "\(gone)")
+                }
                 #expect(seen.contains("\r\nx-stays: 1\r\n"))
                 #expect(response["x-mine"] == nil)
                 #expect(response["keep-alive"] == nil)
@@ -51,7 +54,9 @@ extension DataPathTests {
             let server = try mirror()
             try await Rig.run(Mesh().service("web", at: server.port)) { rig in
                 let made = try rig.exchange(get()).text
-                #expect(made.contains(/\r\nx-request-id: [0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\r\n/))
+                #expect(
+                    made.contains(
+                        /\r\nx-request-id: [0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\r\n/))
                 let kept = try rig.exchange(get("/", "X-Request-Id: mine\r\n")).text
                 #expect(kept.contains("\r\nX-Request-Id: mine\r\n"))
                 #expect(!kept.contains("x-request-id:"))

@@ -9,7 +9,7 @@ final class Peer: @unchecked Sendable {
     /// Bytes that came after what was asked for.
     private var ahead: [UInt8] = []
 
-    enum Failure: Error, Equatable {
+    enum Failure: Error, Equatable, CustomStringConvertible {
         /// The other side sent RST.
         case reset
         /// The other side ended before what was waited for had come; what did come.
@@ -17,6 +17,20 @@ final class Peer: @unchecked Sendable {
         /// Nothing came for the length of the deadline; what did come before.
         case timedOut(String)
         case system(call: String, CInt)
+
+        var description: String {
+            switch self {
+            case .reset: "reset by the other side"
+            case .ended(let text): "the other side ended after \(Failure.brief(text))"
+            case .timedOut(let text): "nothing more came in time after \(Failure.brief(text))"
+            case .system(let call, let code): "\(call): \(String(cString: strerror(code)))"
+            }
+        }
+
+        /// Megabytes may have come.
+        private static func brief(_ text: String) -> String {
+            "\(text.utf8.count) bytes: \(text.prefix(200).debugDescription)"
+        }
     }
 
     init(descriptor: CInt, patience: Int = 10) {
@@ -60,7 +74,7 @@ final class Peer: @unchecked Sendable {
                 switch errno {
                 case EINTR: continue
                 case ECONNRESET, EPIPE: throw Failure.reset
-                case EAGAIN: throw Failure.timedOut("after \(sent) bytes sent")
+                case EAGAIN: throw Failure.timedOut("\(sent) bytes sent")
                 default: throw Failure.system(call: "send", errno)
                 }
             }
@@ -188,12 +202,15 @@ func withLoopback<R>(_ address: String, _ port: UInt16, _ body: (UnsafePointer<s
     socketAddress.sin_port = port.bigEndian
     inet_pton(AF_INET, address, &socketAddress.sin_addr)
     return withUnsafePointer(to: socketAddress) { pointer in
-        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
+        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+            body($0, socklen_t(MemoryLayout<sockaddr_in>.size))
+        }
     }
 }
 
 /// A listening socket on a loopback address, and the port that it got.
-func listenOnLoopback(_ address: String = "127.0.0.1", port: UInt16 = 0, backlog: CInt = 4096) throws -> (CInt, UInt16) {
+func listenOnLoopback(_ address: String = "127.0.0.1", port: UInt16 = 0, backlog: CInt = 4096) throws -> (CInt, UInt16)
+{
     let descriptor = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
     guard descriptor >= 0 else { throw Peer.Failure.system(call: "socket", errno) }
     var one: CInt = 1

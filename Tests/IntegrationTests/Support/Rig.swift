@@ -167,7 +167,9 @@ struct PlainSockets: SocketFactory {
 final class ToldDestinations: OriginalDestinationSource {
     private let byPort = Mutex<[UInt16: OriginalDestination?]>([:])
 
-    func tell(_ destination: OriginalDestination?, of port: UInt16) { byPort.withLock { $0[port] = .some(destination) } }
+    func tell(_ destination: OriginalDestination?, of port: UInt16) {
+        byPort.withLock { $0[port] = .some(destination) }
+    }
 
     func originalDestination(ofAccepted socket: CInt, mode: CaptureMode) throws -> OriginalDestination {
         let port = localPort(of: socket)
