@@ -45,7 +45,8 @@ package struct Agent: Sendable {
         let dataPlane = DataPlane(
             group: dataGroup, settings: ProxySettings(settings), snapshot: await mesh.snapshot,
             sockets: capture.sockets, destinations: KernelOriginalDestination(),
-            telemetry: Telemetry(labels: labels, accessLog: accessLog), onConnectRefused: { _ in })
+            telemetry: Telemetry(labels: labels, accessLog: accessLog, metrics: agentMetrics),
+            onConnectRefused: { _ in })
         await mesh.serve(through: dataPlane)
         for trouble in try await mesh.restore() { logger.warning("\(trouble)") }
 
@@ -106,6 +107,7 @@ extension ProxySettings {
         http1 = HTTP1Limits(maxHeadBytes: settings.limits.maxHeadBytes, maxFields: settings.limits.maxHeaderCount)
         idleTimeout = settings.limits.idleTimeout
         headTimeout = settings.limits.headTimeout
+        connectionsPerWorkload = settings.limits.connectionsPerWorkload
     }
 }
 

@@ -1,3 +1,4 @@
+import Synchronization
 package import TrammelCore
 package import TrammelPolicy
 package import TrammelTelemetry
@@ -12,6 +13,9 @@ package final class AttachedWorkload: Sendable {
     /// What metrics and logs call it.
     package let peer: PeerID
 
+    /// Over all loops, both directions; touched when a connection opens or closes, never with a request.
+    private let openConnections = Atomic<Int>(0)
+
     package var id: WorkloadID { source.id }
     package var identity: WorkloadIdentity { source.identity }
 
@@ -21,4 +25,14 @@ package final class AttachedWorkload: Sendable {
         self.keepsSourceAddress = keepsSourceAddress
         self.peer = peer
     }
+
+    /// Counts one connection more.
+    /// - Returns: false, and counts nothing, when there are `limit` already.
+    func admitConnection(limit: Int) -> Bool {
+        if openConnections.add(1, ordering: .relaxed).newValue <= limit { return true }
+        connectionClosed()
+        return false
+    }
+
+    func connectionClosed() { openConnections.subtract(1, ordering: .relaxed) }
 }

@@ -10,6 +10,7 @@ package final class DataPlane: Sendable {
     private let group: MultiThreadedEventLoopGroup
     let loops: LoopGroup
     private let destinations: any OriginalDestinationSource
+    private let acceptCounters: AcceptCounters
     private let listeners = Mutex<[WorkloadID: [any Channel]]>([:])
 
     /// - Parameters:
@@ -23,12 +24,13 @@ package final class DataPlane: Sendable {
     ) {
         self.group = group
         self.destinations = destinations
+        acceptCounters = AcceptCounters(telemetry.metrics)
         var contexts: [LoopContext] = []
         for (index, loop) in group.makeIterator().enumerated() {
             contexts.append(
                 LoopContext(
                     eventLoop: loop, index: index, settings: settings, sockets: sockets, snapshot: snapshot,
-                    telemetry: telemetry, onConnectRefused: onConnectRefused))
+                    telemetry: telemetry, acceptCounters: acceptCounters, onConnectRefused: onConnectRefused))
         }
         loops = LoopGroup(contexts: contexts)
     }
@@ -45,7 +47,8 @@ package final class DataPlane: Sendable {
         do {
             for listener in listeners {
                 let acceptor = CaptureAcceptor(
-                    listener: listener, workload: workload, loops: loops, destinations: destinations)
+                    listener: listener, workload: workload, loops: loops, destinations: destinations,
+                    counters: acceptCounters)
                 channels.append(try await acceptor.listen(on: group).get())
             }
         } catch {
@@ -83,9 +86,11 @@ package final class DataPlane: Sendable {
 
     /// How often a connection was refused at accept, by reason.
     package func refusals() async -> [AcceptRefusal: UInt64] {
-        await loops.onEach { $0.counters.refusedConnections }
-            .reduce(into: [:]) { $0.merge($1, uniquingKeysWith: +) }
+        Dictionary(uniqueKeysWithValues: AcceptRefusal.allCases.map { ($0, acceptCounters.count(of: $0)) })
     }
+
+    /// How often accepting failed for want of file descriptors or memory.
+    package var acceptFailures: UInt64 { acceptCounters.failures.current }
 
     /// Takes no new connections, lets requests under way end, and closes what is left when `deadline` is over.
     package func drain(for deadline: TimeAmount) async {
@@ -151,10 +156,13 @@ package struct Telemetry: Sendable {
     package let labels: LabelRegistry
     /// Nil when there is no access log.
     package let accessLog: AccessLogSink?
+    /// The agent's own.
+    package let metrics: AgentMetrics
 
-    package init(labels: LabelRegistry, accessLog: AccessLogSink?) {
+    package init(labels: LabelRegistry, accessLog: AccessLogSink?, metrics: AgentMetrics = AgentMetrics()) {
         self.labels = labels
         self.accessLog = accessLog
+        self.metrics = metrics
     }
 
     func makeLoopTelemetry() -> LoopTelemetry { LoopTelemetry(registry: labels, sink: accessLog) }

@@ -25,11 +25,17 @@ struct CaptureAcceptor: Sendable {
     let workload: AttachedWorkload
     let loops: LoopGroup
     let destinations: any OriginalDestinationSource
+    let counters: AcceptCounters
 
     /// Adopts the listening socket. Connections are spread over the data loops.
     func listen(on group: any EventLoopGroup) -> EventLoopFuture<any Channel> {
         ServerBootstrap(group: group, childGroup: group)
             .serverChannelOption(.maxMessagesPerRead, value: 16)
+            .serverChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(AcceptPause(counting: counters.failures))
+                }
+            }
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelInitializer { channel in
@@ -74,8 +80,17 @@ struct CaptureAcceptor: Sendable {
         let connection = ProxyConnection(
             id: loops.nextConnectionID(), workload: workload, direction: listener.direction, mode: listener.mode,
             client: ClientAddress(client), destination: destination)
+        guard workload.admitConnection(limit: loop.settings.connectionsPerWorkload) else {
+            loop.refused(connection, .limited, flags: .overloadManager)
+            return refuse(channel, .limitReached, loop)
+        }
         loop.opened(connection)
-        try ConnectionStart.begin(connection, on: channel, loop)
+        do {
+            try ConnectionStart.begin(connection, on: channel, loop)
+        } catch {
+            loop.closed(connection)
+            throw error
+        }
     }
 
     private func isOwn(_ address: IPAddress) -> Bool {
@@ -96,7 +111,7 @@ struct CaptureAcceptor: Sendable {
     }
 
     private func refuse(_ channel: any Channel, _ refusal: AcceptRefusal, _ loop: LoopContext) {
-        loop.counters.refusedConnections[refusal, default: 0] += 1
+        counters.refused(refusal)
         Reset.close(channel)
     }
 }

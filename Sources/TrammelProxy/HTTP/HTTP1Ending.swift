@@ -92,6 +92,8 @@ extension HTTP1ServerHandler: ConnectionStage {
         if let deadlineNode { loop.timers.cancel(deadlineNode) }
         upstream?.close(resets: resets && wasTunnel)
         upstream = nil
+        early?.abandon()
+        early = nil
         inbox = loop.emptyBuffer
         loop.closed(connection)
         guard let context else { return }

@@ -31,7 +31,7 @@ extension HTTP1ServerHandler {
 
     private func connect(_ plan: UpstreamSocketPlan, timeout: UInt64, _ now: MonotonicTime) {
         attempts += 1
-        let key = PoolKey(workload: plan.workload, remote: plan.remote, source: plan.source)
+        let key = PoolKey(plan)
         let bucket = lastBucket.flatMap { $0.key == key ? $0 : nil } ?? loop.pool.bucket(for: key)
         lastBucket = bucket
         if let idle = bucket.checkout() {
@@ -43,8 +43,7 @@ extension HTTP1ServerHandler {
     private func dial(_ plan: UpstreamSocketPlan, _ bucket: PoolBucket, timeout: UInt64) {
         let handler = HTTP1UpstreamHandler(loop: loop, bucket: bucket)
         let attempt = (startedAt, attempts)
-        loop.dialer.connect(plan, timeout: .nanoseconds(Int64(clamping: timeout)), handler: handler) {
-            [weak self] result in
+        let done: (Result<Void, any Error>) -> Void = { [weak self] result in
             guard let self, self.phase == .exchange, self.startedAt == attempt.0, self.attempts == attempt.1 else {
                 handler.close()
                 return
@@ -54,6 +53,11 @@ extension HTTP1ServerHandler {
             case .failure: self.connectFailed()
             }
         }
+        if let early, early.key == bucket.key {
+            self.early = nil
+            if early.become(handler, done) { return }
+        }
+        loop.dialer.connect(plan, timeout: .nanoseconds(Int64(clamping: timeout)), handler: handler, done)
     }
 
     /// Nothing was sent yet, so another endpoint may be tried whatever the request is; once.

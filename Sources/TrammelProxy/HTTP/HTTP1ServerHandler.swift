@@ -84,6 +84,8 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
     /// In a tunnel: the upstream has said that no more comes from it.
     var hasUpstreamEnded = false
     var lastBucket: PoolBucket?
+    /// Dialled ahead of the first request; nil from then on.
+    var early: EarlyUpstream?
 
     init(loop: LoopContext, connection: ProxyConnection, route: HTTPRouteContext) {
         self.loop = loop
@@ -234,6 +236,10 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
             decide(now)
             inbox.moveReaderIndex(forwardBy: length)
             execute(now)
+            if let early {
+                self.early = nil
+                early.abandon()
+            }
             return true
         }
     }

@@ -13,6 +13,8 @@ package struct ProxySettings: Sendable {
     package var upstreamIdleTimeout: UInt64 = 60_000_000_000
     /// Nanoseconds to wait for a connection where no resource says otherwise.
     package var connectTimeout: UInt64 = 10_000_000_000
+    /// Open connections of one workload, both directions; what comes beyond is refused.
+    package var connectionsPerWorkload = 16_384
     /// Nanoseconds between the first byte of a request's head and its last.
     package var headTimeout: UInt64 = 60_000_000_000
 
@@ -29,6 +31,7 @@ final class LoopContext {
     let pool = UpstreamPool()
     let balancer = LoadBalancerState()
     let telemetry: LoopTelemetry
+    let acceptCounters: AcceptCounters
     private let labels: LabelRegistry
     let emptyBuffer = ByteBuffer()
     var randomness = Randomness()
@@ -53,7 +56,7 @@ final class LoopContext {
 
     init(
         eventLoop: any EventLoop, index: Int, settings: ProxySettings, sockets: any SocketFactory,
-        snapshot: RuntimeSnapshot, telemetry: Telemetry,
+        snapshot: RuntimeSnapshot, telemetry: Telemetry, acceptCounters: AcceptCounters,
         onConnectRefused: @escaping @Sendable (WorkloadID) -> Void
     ) {
         self.eventLoop = eventLoop
@@ -63,6 +66,7 @@ final class LoopContext {
         lease = SnapshotLease(snapshot)
         self.telemetry = telemetry.makeLoopTelemetry()
         labels = telemetry.labels
+        self.acceptCounters = acceptCounters
         // Istio's name for traffic that no service stands for.
         passthroughService = labels.id(
             ofService: ServiceLabels(host: "PassthroughCluster", name: "PassthroughCluster", namespace: "unknown"))
@@ -74,7 +78,19 @@ final class LoopContext {
 
     func opened(_ connection: ProxyConnection) { connections[connection.id] = connection }
 
-    func closed(_ connection: ProxyConnection) { connections[connection.id] = nil }
+    func closed(_ connection: ProxyConnection) {
+        if connections.removeValue(forKey: connection.id) != nil { connection.workload.connectionClosed() }
+    }
+
+    /// A connection that is refused as soon as it is accepted leaves a record, too.
+    func refused(_ connection: ProxyConnection, _ reason: CloseReason, flags: ResponseFlags) {
+        var record = ConnectionRecord()
+        record.flow = flow(of: connection)
+        record.flow.flags = flags
+        telemetry.open(&record, at: connection.openedAt)
+        telemetry.close(&record, reason, at: connection.openedAt)
+        flushLogSoon()
+    }
 
     func attach(_ workload: AttachedWorkload) { workloads[workload.id] = workload }
 
@@ -202,17 +218,6 @@ final class LoopContext {
 /// What a loop counts beyond requests and connections.
 struct LoopCounters {
     var refusedRequests: [HTTP1Violation: UInt64] = [:]
-    /// Connections refused because the kernel did not know where they were going, or because they were meant for a
-    /// capture port itself.
-    var refusedConnections: [AcceptRefusal: UInt64] = [:]
-}
-
-/// Why a captured connection was refused at accept.
-package enum AcceptRefusal: String, Sendable, CaseIterable {
-    case destinationUnknown = "destination_unknown"
-    case directHit = "direct_hit"
-    case limitReached = "limit_reached"
-    case policy = "policy"
 }
 
 extension Endpoint {

@@ -11,17 +11,15 @@ import TrammelWire
 ///    is relayed. Whoever speaks first decides.
 /// 3. Each side's end and each side's reset reach the other as what they were.
 /// 4. The slower side holds the faster one back.
-final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, DeadlineOwner, ConnectionStage {
+final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, DeadlineOwner {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
     typealias InboundOut = ByteBuffer
 
     /// The most of a client's bytes that is held until the upstream is there.
     private static let heldBack = 64 * 1024
-    /// Nanoseconds for which an unfinished method name is waited for before it is taken for something else.
-    private static let patience: UInt64 = 500_000_000
 
-    private enum Phase {
+    enum Phase {
         case detecting, connecting, relaying
         /// Both sides have ended, and what they said last is let out.
         case flushing
@@ -30,27 +28,34 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
 
     let loop: LoopContext
     let connection: ProxyConnection
-    private let route: HTTPRouteContext
-    private var context: ChannelHandlerContext?
-    private var phase: Phase
-    private var upstream: RelayUpstreamHandler?
-    private var isUpstreamConnected = false
+    let route: HTTPRouteContext
+    var context: ChannelHandlerContext?
+    var phase: Phase
+    var upstream: RelayUpstreamHandler?
+    /// How `upstream` was dialled.
+    var plan: UpstreamSocketPlan?
+    var isUpstreamConnected = false
     /// The client's bytes until there is somebody to send them to.
-    private var held: ByteBuffer
+    var held: ByteBuffer
     private var isReading = true
-    private var hasInputEnded = false
-    private var hasUpstreamEnded = false
+    var hasInputEnded = false
+    var hasUpstreamEnded = false
     /// FIN is out to the client.
     private var isOutputShut = false
-    private var isClientGone = false
-    private var deadlineNode: DeadlineNode?
+    var isClientGone = false
+    var deadlineNode: DeadlineNode?
     /// What the last look at the connection found to have passed through it, and when that had last changed.
-    private var lastMoved: UInt64 = 0
-    private var lastMovedAt: MonotonicTime
-    private var endpoint: Endpoint?
-    private var attempts = 0
-    private var cluster: Cluster?
-    private var record = ConnectionRecord()
+    var lastMoved: UInt64 = 0
+    var lastMovedAt: MonotonicTime
+    var endpoint: Endpoint?
+    var attempts = 0
+    var cluster: Cluster?
+    var record = ConnectionRecord()
+    /// Reads what a TLS client says first, as it passes; nil once that is known.
+    var hello: ClientHelloReader? = ClientHelloReader()
+    /// The client ended before it or the server had said a word. An agent that dials ahead leaves such connections
+    /// where the call went elsewhere, so at the other end they are not worth a record.
+    var isSilent = false
 
     init(loop: LoopContext, connection: ProxyConnection, route: HTTPRouteContext, detects: Bool) {
         self.loop = loop
@@ -77,6 +82,7 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var bytes = unwrapInboundIn(data)
+        if hello != nil { readHello(bytes) }
         switch phase {
         case .flushing, .closed:
             return
@@ -108,7 +114,10 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
 
     private func inputEnded() {
         hasInputEnded = true
-        if phase == .detecting { phase = .connecting }
+        if phase == .detecting {
+            isSilent = connection.direction == .inbound && held.readableBytes == 0
+            phase = .connecting
+        }
         if isUpstreamConnected { relay() }
     }
 
@@ -127,157 +136,14 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
         end(.clientReset, flags: .downstreamConnectionTermination, resets: true)
     }
 
-    func deadlinePassed(_ now: MonotonicTime) {
-        if phase == .detecting, held.readableBytes > 0 {
-            phase = .connecting
-            if isUpstreamConnected { relay() }
-        }
-        guard phase != .closed else { return }
-        if isIdle(now) {
-            // Neither side has ended, so neither is told that the other has.
-            end(.idleTimeout, flags: .streamIdleTimeout, resets: true)
-        } else {
-            watchForIdleness(now)
-        }
-    }
-
-    /// Whether nothing has passed either way for the idle time. Found out by looking now and then, so that the bytes
-    /// that pass cost nothing: up to a quarter of the idle time late.
-    private func isIdle(_ now: MonotonicTime) -> Bool {
-        let waiting = (try? context?.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
-        let moved =
-            connection.bytesFromClient &+ connection.bytesToClient &- UInt64(waiting)
-            &- UInt64(upstream?.waitingBytes ?? 0)
-        if moved != lastMoved {
-            lastMoved = moved
-            lastMovedAt = now
-        }
-        return now.nanoseconds(since: lastMovedAt) >= loop.settings.idleTimeout
-    }
-
-    private func watchForIdleness(_ now: MonotonicTime) {
-        let idle = loop.settings.idleTimeout
-        setDeadline(min(lastMovedAt + idle, now + max(idle / 4, 10_000_000)), now)
-    }
-
-    private func setDeadline(_ deadline: MonotonicTime, _ now: MonotonicTime) {
-        let node = deadlineNode ?? DeadlineNode(owner: self)
-        deadlineNode = node
-        loop.timers.set(node, deadline, now: now)
-    }
-
-    // MARK: Detection
-
-    private func detect() {
-        switch held.withUnsafeReadableBytes(FirstBytes.judge) {
-        case .undecided:
-            let now = MonotonicTime.now()
-            setDeadline(now + Self.patience, now)
-        case .http1:
-            becomeHTTP()
-        case .tls:
-            connection.applicationProtocol = .tls
-            phase = .connecting
-        case .other:
-            phase = .connecting
-        }
-    }
-
-    /// Hands the connection over. The early upstream connection serves no purpose any more: requests choose their own.
-    private func becomeHTTP() {
-        guard let context else { return }
-        phase = .closed
-        if let deadlineNode { loop.timers.cancel(deadlineNode) }
-        upstream?.detach()
-        upstream = nil
-        if let endpoint { loop.balancer.finished(endpoint) }
-        endpoint = nil
-        let bytes = held
-        held = loop.emptyBuffer
-        let handler = HTTP1ServerHandler(loop: loop, connection: connection, route: route)
-        let pipeline = context.pipeline.syncOperations
-        do {
-            try pipeline.addHandler(handler, position: .after(self))
-        } catch {
-            return end(.agentError, flags: [], resets: true)
-        }
-        setReading(true)
-        context.fireChannelRead(wrapInboundOut(bytes))
-        context.fireChannelReadComplete()
-        pipeline.removeHandler(context: context, promise: nil)
-    }
-
-    // MARK: The upstream
-
-    private func dial() {
-        let decision = route.decideTCP(loop: loop)
-        record.flow.service = loop.serviceID(of: decision.service)
-        switch decision.verdict {
-        case .refuse:
-            loop.counters.refusedConnections[.policy, default: 0] += 1
-            end(.noRoute, flags: .noRoute, resets: true)
-        case .passthrough:
-            connect(loop.planAsAsked(for: connection), timeout: loop.settings.connectTimeout)
-        case .forward(let cluster):
-            self.cluster = cluster
-            connect(to: cluster, excluding: nil)
-        }
-    }
-
-    private func connect(to cluster: Cluster, excluding failed: Endpoint?) {
-        guard let chosen = loop.balancer.pick(cluster, entropy: loop.randomness.next(), excluding: failed) else {
-            return end(.noUpstream, flags: .noHealthyUpstream, resets: true)
-        }
-        loop.balancer.started(chosen)
-        endpoint = chosen
-        record.flow.destination = loop.peerID(of: chosen)
-        record.flow.reporter = chosen.isAttachedHere(loop) ? .both : .source
-        connect(loop.plan(for: chosen, from: connection), timeout: cluster.connectTimeout)
-    }
-
-    private func connect(_ plan: UpstreamSocketPlan, timeout: UInt64) {
-        attempts += 1
-        connection.upstream = plan.remote
-        record.flow.upstreamHost = plan.remote
-        let handler = RelayUpstreamHandler(client: self)
-        upstream = handler
-        loop.dialer.connect(plan, timeout: .nanoseconds(Int64(clamping: timeout)), handler: handler) {
-            [weak self] result in
-            guard let self, self.upstream === handler else { return handler.detach() }
-            switch result {
-            case .success:
-                self.isUpstreamConnected = true
-                self.record.flow.upstreamLocal = handler.localAddress
-                if self.phase == .connecting, self.held.readableBytes > 0 || self.hasInputEnded { self.relay() }
-            case .failure:
-                self.connectFailed()
-            }
-        }
-    }
-
-    private func connectFailed() {
-        let failed = endpoint
-        if let failed {
-            loop.balancer.finished(failed)
-            loop.connectRefused(by: failed)
-        }
-        endpoint = nil
-        upstream = nil
-        if attempts < 2, let failed, let cluster {
-            connect(to: cluster, excluding: failed)
-        } else {
-            end(.connectFailed, flags: .upstreamConnectionFailure, resets: true)
-        }
-    }
-
     // MARK: Relaying
 
     /// From here on bytes pass as they come.
-    private func relay() {
+    func relay() {
         guard let upstream, isUpstreamConnected, phase != .closed else { return }
         if phase != .relaying {
             phase = .relaying
-            loop.telemetry.open(&record, at: connection.openedAt)
+            if !isSilent { loop.telemetry.open(&record, at: connection.openedAt) }
             if connection.applicationProtocol == .unknown { connection.applicationProtocol = .tcp }
             if held.readableBytes > 0 { pass(held) }
             held = loop.emptyBuffer
@@ -304,6 +170,10 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
 
     func upstreamSent(_ bytes: ByteBuffer) {
         if phase == .detecting || phase == .connecting { relay() }
+        if isSilent {
+            isSilent = false
+            loop.telemetry.open(&record, at: connection.openedAt)
+        }
         let count = UInt64(bytes.readableBytes)
         connection.bytesToClient &+= count
         record.flow.bytesSent &+= count
@@ -341,57 +211,9 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
         }
     }
 
-    private func setReading(_ isOn: Bool) {
+    func setReading(_ isOn: Bool) {
         guard isReading != isOn else { return }
         isReading = isOn
         try? context?.channel.syncOptions?.setOption(.autoRead, value: isOn)
-    }
-
-    // MARK: The end
-
-    func kill(_ reason: CloseReason) { end(reason, flags: .localReset, resets: true) }
-
-    func closeIfIdle() {
-        if phase == .detecting, held.readableBytes == 0 { end(.drained, flags: [], resets: false) }
-    }
-
-    /// Both sides have ended. Each closes when the last bytes of the other are out.
-    private func complete() {
-        closeRecord(.completed, flags: [])
-        phase = .flushing
-        upstream?.closeAfterFlush()
-        if let context { CloseAfterFlush.close(context.channel) }
-    }
-
-    /// Ends both sides now, once.
-    private func end(_ reason: CloseReason, flags: ResponseFlags, resets: Bool) {
-        guard phase != .closed else { return }
-        if phase != .flushing { closeRecord(reason, flags: flags) }
-        close(resets: resets)
-    }
-
-    private func closeRecord(_ reason: CloseReason, flags: ResponseFlags) {
-        if let endpoint { loop.balancer.finished(endpoint) }
-        endpoint = nil
-        record.flow.flags.formUnion(flags)
-        if let cluster { record.text.set(.upstreamCluster, cluster.name) }
-        if !record.isOpen { loop.telemetry.open(&record, at: connection.openedAt) }
-        loop.telemetry.close(&record, reason, at: .now())
-        loop.flushLogSoon()
-    }
-
-    private func close(resets: Bool) {
-        phase = .closed
-        if let deadlineNode { loop.timers.cancel(deadlineNode) }
-        loop.closed(connection)
-        if connection.stage === self { connection.stage = nil }
-        upstream?.end(resets: resets)
-        upstream = nil
-        guard let context else { return }
-        if resets {
-            Reset.close(context.channel)
-        } else {
-            context.close(promise: nil)
-        }
     }
 }

@@ -130,6 +130,8 @@ final class HTTP1UpstreamHandler: ChannelInboundHandler, DeadlineOwner {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        // One that was dialled ahead is there already.
+        if context.channel.isActive { localAddress = context.channel.localAddress?.ipEndpoint }
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
