@@ -12,6 +12,7 @@ package final class AttachedWorkload: Sendable {
     package let keepsSourceAddress: Bool
     /// What metrics and logs call it.
     package let peer: PeerID
+    /// Over all loops, both directions; touched when a connection opens or closes, never with a request.
     private let openConnections = Atomic<Int>(0)
 
     package var id: WorkloadID { source.id }

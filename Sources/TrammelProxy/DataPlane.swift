@@ -79,7 +79,7 @@ package final class DataPlane: Sendable {
     package func kill(connection id: UInt64) async -> Bool {
         await loops.onEach { loop in
             guard let connection = loop.connections[id] else { return false }
-            connection.kill?()
+            connection.stage?.kill(.killed)
             return true
         }.contains(true)
     }
@@ -125,7 +125,7 @@ package final class DataPlane: Sendable {
         }
         await dns.close()
         _ = await loops.onEach { loop in
-            for connection in loop.connections.values { connection.kill?() }
+            for connection in loop.connections.values { connection.stage?.kill(.drained) }
             loop.pool.closeIdle()
             loop.telemetry.flushLog()
         }

@@ -1,5 +1,6 @@
 import NIOCore
 package import TrammelCore
+import TrammelTelemetry
 
 /// One captured connection, from accept to close: the facts that every stage of its journey reads.
 ///
@@ -27,10 +28,8 @@ package final class ProxyConnection {
     package var bytesFromClient: UInt64 = 0
     package var bytesToClient: UInt64 = 0
 
-    /// Ends the connection at once, whatever stage it is in.
-    var kill: (() -> Void)?
-    /// Ends the connection if nothing is under way on it.
-    var drain: (() -> Void)?
+    /// Who carries the connection now; it takes itself away when it is done.
+    var stage: (any ConnectionStage)?
 
     init(
         id: UInt64, workload: AttachedWorkload, direction: TrafficDirection, mode: CaptureMode, client: ClientAddress,
@@ -45,6 +44,14 @@ package final class ProxyConnection {
         openedAt = .now()
         openedAtWall = .now()
     }
+}
+
+/// What may be asked of whoever carries a connection.
+protocol ConnectionStage: AnyObject {
+    /// Ends the connection at once, whatever is under way.
+    func kill(_ reason: CloseReason)
+    /// Ends the connection if nothing is under way on it.
+    func closeIfIdle()
 }
 
 /// What a connection was found, or declared, to speak.

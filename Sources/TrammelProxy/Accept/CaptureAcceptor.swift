@@ -19,6 +19,18 @@ package struct CaptureListener: Sendable {
     }
 }
 
+/// Why a captured connection was refused at accept.
+package enum AcceptRefusal: String, Sendable, CaseIterable {
+    /// The kernel did not know where it was going.
+    case destinationUnknown = "destination_unknown"
+    /// Meant for a capture port itself; carried on, it would come back for ever.
+    case directHit = "direct_hit"
+    /// The workload has as many connections as it may.
+    case limitReached = "limit_reached"
+    /// No resource allows it, or its workload is no longer attached.
+    case policy = "policy"
+}
+
 /// Accepts captured connections of one listener and makes a `ProxyConnection` of each.
 struct CaptureAcceptor: Sendable {
     let listener: CaptureListener
@@ -49,14 +61,20 @@ struct CaptureAcceptor: Sendable {
             return refuse(channel, .directHit, loop)
         }
         guard loop.hasWorkload(workload.id) else { return refuse(channel, .policy, loop) }
-        guard workload.admits(upTo: loop.settings.connectionsPerWorkload) else {
-            return refuse(channel, .limitReached, loop)
-        }
         let connection = ProxyConnection(
             id: loops.nextConnectionID(), workload: workload, direction: listener.direction, mode: listener.mode,
             client: ClientAddress(client), destination: destination)
+        guard workload.admits(upTo: loop.settings.connectionsPerWorkload) else {
+            loop.refused(connection, .limited, flags: .overloadManager)
+            return refuse(channel, .limitReached, loop)
+        }
         loop.opened(connection)
-        try ConnectionStart.begin(connection, on: channel, loop)
+        do {
+            try ConnectionStart.begin(connection, on: channel, loop)
+        } catch {
+            loop.closed(connection)
+            throw error
+        }
     }
 
     private func refuse(_ channel: any Channel, _ refusal: AcceptRefusal, _ loop: LoopContext) {

@@ -31,7 +31,7 @@ extension HTTP1ServerHandler {
 
     private func connect(_ plan: UpstreamSocketPlan, timeout: UInt64, _ now: MonotonicTime) {
         attempts += 1
-        let key = PoolKey(workload: plan.workload, remote: plan.remote, source: plan.source)
+        let key = PoolKey(plan)
         let bucket = lastBucket.flatMap { $0.key == key ? $0 : nil } ?? loop.pool.bucket(for: key)
         lastBucket = bucket
         if let idle = bucket.checkout() {
@@ -43,8 +43,7 @@ extension HTTP1ServerHandler {
     private func dial(_ plan: UpstreamSocketPlan, _ bucket: PoolBucket, timeout: UInt64) {
         let handler = HTTP1UpstreamHandler(loop: loop, bucket: bucket)
         let attempt = (startedAt, attempts)
-        loop.dialer.connect(plan, timeout: .nanoseconds(Int64(clamping: timeout)), handler: handler) {
-            [weak self] result in
+        let done: (Result<Void, any Error>) -> Void = { [weak self] result in
             guard let self, self.phase == .exchange, self.startedAt == attempt.0, self.attempts == attempt.1 else {
                 handler.close()
                 return
@@ -54,6 +53,11 @@ extension HTTP1ServerHandler {
             case .failure: self.connectFailed()
             }
         }
+        if let early, early.key == bucket.key {
+            self.early = nil
+            if early.become(handler, done) { return }
+        }
+        loop.dialer.connect(plan, timeout: .nanoseconds(Int64(clamping: timeout)), handler: handler, done)
     }
 
     /// Nothing was sent yet, so another endpoint may be tried whatever the request is; once.
@@ -91,7 +95,8 @@ extension HTTP1ServerHandler {
         record.detail = .viaUpstream
         record.upstreamResponseBegun = now
         let dataOnly = head.isHTTP10 && response.framing == .chunked
-        if dataOnly || response.framing == .untilClose || !hasRequestEnded { keepsAlive = false }
+        answerEndsAtClose = dataOnly || response.framing == .untilClose
+        if answerEndsAtClose || !hasRequestEnded || loop.isDraining { keepsAlive = false }
         writeResponseHead(response, bytes, isTunnel: isTunnel, dataOnly: dataOnly, now)
         return dataOnly
     }
@@ -122,7 +127,7 @@ extension HTTP1ServerHandler {
         guard let context else { return }
         writePending(context)
         context.flush()
-        if phase == .exchange || phase == .tunnel, !context.channel.isWritable { upstream?.setReading(false) }
+        if isClientSlow { upstream?.setReading(false) }
     }
 
     func upstreamFinished(reusable: Bool) {
@@ -144,8 +149,8 @@ extension HTTP1ServerHandler {
         upstream = nil
         switch phase {
         case .tunnel:
-            record.flow.flags.formUnion(.upstreamConnectionTermination)
-            abort(failure.reason, flags: failure.flags)
+            context?.flush()
+            abort(failure.reason, flags: failure.flags, resets: true)
         case .exchange where hasResponseBegun:
             // The client has part of an answer: nothing but a broken connection tells it that there is no more.
             if let context {
@@ -153,7 +158,7 @@ extension HTTP1ServerHandler {
                 context.flush()
             }
             record.detail = .upstreamResetAfterResponseStarted
-            abort(failure.reason, flags: failure.flags)
+            breakOff(failure.reason, flags: failure.flags)
         case .exchange:
             if mayRepeat(failure, on: failed) { return repeatRequest() }
             let now = MonotonicTime.now()
@@ -193,7 +198,7 @@ extension HTTP1ServerHandler {
         upstream = nil
         if hasResponseBegun {
             record.detail = .upstreamResponseTimeout
-            abort(.upstreamTimeout, flags: .upstreamRequestTimeout)
+            breakOff(.upstreamTimeout, flags: .upstreamRequestTimeout)
         } else {
             answer(
                 504, "upstream request timeout", flags: .upstreamRequestTimeout, detail: .upstreamResponseTimeout,
@@ -202,7 +207,7 @@ extension HTTP1ServerHandler {
         }
     }
 
-    private func writePending(_ context: ChannelHandlerContext) {
+    func writePending(_ context: ChannelHandlerContext) {
         guard isResponsePending else { return }
         isResponsePending = false
         context.write(wrapOutboundOut(responseOut), promise: nil)
@@ -217,10 +222,12 @@ extension HTTP1ServerHandler {
         phase = .tunnel
         hasRequestEnded = true
         if inbox.readableBytes > 0 {
+            record.flow.bytesReceived &+= UInt64(inbox.readableBytes)
             upstream?.write(inbox)
             upstream?.flush()
             inbox = loop.emptyBuffer
         }
+        if hasInputEnded { return tunnelInputEnded() }
         setReading(true)
     }
 
@@ -236,10 +243,27 @@ extension HTTP1ServerHandler {
         hasUpstreamEnded = true
         context.flush()
         if hasInputEnded {
-            abort(.completed, flags: [])
+            completeTunnel()
         } else {
             context.close(mode: .output, promise: nil)
         }
+    }
+
+    /// The client says that no more comes from it.
+    func tunnelInputEnded() {
+        if hasUpstreamEnded {
+            completeTunnel()
+        } else {
+            upstream?.closeOutput()
+        }
+    }
+
+    /// Both sides have ended; what they said last is still let out.
+    private func completeTunnel() {
+        endRecord(.completed, flags: [])
+        upstream?.closeAfterFlush()
+        upstream = nil
+        closeAfterFlush()
     }
 }
 

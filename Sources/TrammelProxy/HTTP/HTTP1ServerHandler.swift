@@ -21,7 +21,7 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
         case exchange
         /// Bytes pass both ways unread.
         case tunnel
-        /// The last answer is written; what still comes in is thrown away until the client closes.
+        /// The last answer is written; it is let out, and what still comes in is thrown away until the client closes.
         case draining
         case closed
     }
@@ -56,20 +56,36 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
     var hasRequestEnded = false
     var hasResponseBegun = false
     var keepsAlive = false
+    /// The request asks to go on in another protocol, so 101 may answer it.
+    var asksForUpgrade = false
+    /// The client knows the answer's end by the close alone, so a close that is not the end has to be RST.
+    var answerEndsAtClose = false
     var startedAt = MonotonicTime(nanoseconds: 0)
-    var requestDeadline = MonotonicTime(nanoseconds: .max)
+    /// Until when the answer has to be there; when `draining`, until when the client has to close.
+    var requestDeadline = MonotonicTime.never
+    /// Until when the head that has begun to come has to be whole.
+    var headDeadline = MonotonicTime.never
+    /// What the last look at the connection found to have passed through it, and when that had last changed.
+    var lastMoved: UInt64 = 0
+    var lastMovedAt = MonotonicTime(nanoseconds: 0)
 
     /// The response's head, and small body slices behind it, until it is written.
     var responseOut: ByteBuffer
     var isResponsePending = false
 
-    private var deadlineNode: DeadlineNode?
+    var deadlineNode: DeadlineNode?
     private var isReading = true
     private var isProcessing = false
+    /// More is waiting to be written to the client than may be, so nothing new is begun.
+    private(set) var isClientSlow = false
     var hasInputEnded = false
+    /// FIN is out to the client.
+    private(set) var isOutputShut = false
     /// In a tunnel: the upstream has said that no more comes from it.
     var hasUpstreamEnded = false
     var lastBucket: PoolBucket?
+    /// Dialled ahead of the first request; nil from then on.
+    var early: EarlyUpstream?
 
     init(loop: LoopContext, connection: ProxyConnection, route: HTTPRouteContext) {
         self.loop = loop
@@ -87,17 +103,13 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         connection.applicationProtocol = .http
-        connection.kill = { [weak self] in self?.abort(.killed, flags: .localReset) }
-        connection.drain = { [weak self] in
-            if let self, self.phase == .head, self.inbox.readableBytes == 0 { self.close() }
-        }
+        connection.stage = self
         armIdleDeadline(.now())
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
-        connection.kill = nil
-        connection.drain = nil
+        connection.stage = nil
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -105,6 +117,7 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
         connection.bytesFromClient &+= UInt64(bytes.readableBytes)
         switch phase {
         case .tunnel:
+            record.flow.bytesReceived &+= UInt64(bytes.readableBytes)
             upstream?.write(bytes)
             holdBackIfUpstreamIsSlow()
             return
@@ -126,34 +139,46 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable { upstream?.setReading(true) }
+        isClientSlow = !context.channel.isWritable
+        guard !isClientSlow else { return }
+        upstream?.setReading(true)
+        if phase == .head {
+            setReading(true)
+            process()
+        }
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        guard case .some(.inputClosed) = event as? ChannelEvent else { return }
-        hasInputEnded = true
-        switch phase {
-        case .tunnel where hasUpstreamEnded:
-            abort(.completed, flags: [])
-        case .tunnel:
-            upstream?.flush()
-            upstream?.closeOutput()
-        case .exchange where hasRequestEnded:
-            // A half-closed client may still read its answer.
+        switch event as? ChannelEvent {
+        case .some(.inputClosed):
+            hasInputEnded = true
+            switch phase {
+            case .tunnel: tunnelInputEnded()
+            // What has come may hold the rest of a request, and more requests: each gets its answer.
+            case .head, .exchange: process()
+            case .draining, .closed: break
+            }
+        case .some(.outputClosed):
+            isOutputShut = true
+        default:
             break
-        case .exchange:
-            abort(.clientClosed, flags: .downstreamConnectionTermination)
-        case .head, .draining, .closed:
-            close()
         }
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        abort(.clientClosed, flags: .downstreamConnectionTermination)
+        if phase == .tunnel, isOutputShut, !hasInputEnded {
+            // The client's FIN came after ours: NIO closes without telling of it.
+            hasInputEnded = true
+            tunnelInputEnded()
+        }
+        // A client that ends in order is heard of in `userInboundEventTriggered`.
+        abort(
+            hasInputEnded ? .clientClosed : .clientReset, flags: .downstreamConnectionTermination,
+            resets: phase == .tunnel)
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        abort(.clientReset, flags: .downstreamConnectionTermination)
+        abort(.clientReset, flags: .downstreamConnectionTermination, resets: true)
     }
 
     // MARK: Requests
@@ -168,15 +193,21 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
                 if !hasRequestEnded { pumpRequestBody() }
                 if phase == .exchange { break }
             }
-            guard phase == .head, inbox.readableBytes > 0, beginRequest() else { break }
+            guard phase == .head, !isClientSlow, inbox.readableBytes > 0, beginRequest() else { break }
         }
         isProcessing = false
         if inbox.readableBytes == 0 {
             inbox = loop.emptyBuffer
-        } else if phase == .exchange, inbox.readableBytes > Self.readAhead {
+        } else if phase == .exchange || isClientSlow, inbox.readableBytes > Self.readAhead {
             setReading(false)
         }
-        if phase == .head, hasInputEnded { close() }
+        if phase == .head, !isClientSlow {
+            if hasInputEnded {
+                closeAfterFlush()
+            } else if inbox.readableBytes > 0 {
+                awaitHead()
+            }
+        }
     }
 
     /// - Returns: whether a request was found and begun.
@@ -191,16 +222,24 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
         case .complete(let length):
             let now = MonotonicTime.now()
             startedAt = now
+            lastMovedAt = now
+            lastMoved = connection.bytesFromClient &+ connection.bytesToClient
+            headDeadline = .never
             phase = .exchange
             hasRequestEnded = false
             hasResponseBegun = false
+            answerEndsAtClose = false
             attempts = 0
-            keepsAlive = head.keepsAlive && !hasInputEnded && !loop.isDraining
+            keepsAlive = head.keepsAlive && !loop.isDraining
             requestBody = BodyForwarder(head.framing, limits: loop.settings.http1)
             beginRecord(now)
             decide(now)
             inbox.moveReaderIndex(forwardBy: length)
             execute(now)
+            if let early {
+                self.early = nil
+                early.abandon()
+            }
             return true
         }
     }
@@ -226,7 +265,7 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
             requestDeadline = now + decision.timeout
             setDeadline(requestDeadline, now)
         } else {
-            requestDeadline = MonotonicTime(nanoseconds: .max)
+            requestDeadline = .never
         }
     }
 
@@ -254,6 +293,8 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
         record.flow.bytesReceived &+= UInt64(received)
         switch progress {
         case .more:
+            // The client has ended in the middle of its request.
+            if hasInputEnded { return abort(.clientClosed, flags: .downstreamConnectionTermination) }
             holdBackIfUpstreamIsSlow()
         case .done:
             hasRequestEnded = true
@@ -262,7 +303,7 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
             upstream.close()
             self.upstream = nil
             if hasResponseBegun {
-                abort(.invalidRequest, flags: .downstreamProtocolError)
+                breakOff(.invalidRequest, flags: .downstreamProtocolError)
             } else {
                 refuse(violation)
             }
@@ -297,6 +338,7 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
         endpoint = nil
         closeRecord(reason, now)
         let mayContinue = keepsAlive && hasRequestEnded
+        let isLast = !mayContinue && !head.keepsAlive
         decision = nil
         lease = nil
         head.reset()
@@ -307,88 +349,11 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
             setReading(true)
             process()
         } else {
-            drain(now)
+            drain(now, isLast: isLast)
         }
     }
 
-    /// Ends the connection now, and the request under way with it.
-    func abort(_ reason: CloseReason, flags: ResponseFlags) {
-        guard phase != .closed else { return }
-        if phase == .exchange || phase == .tunnel {
-            record.flow.flags.formUnion(flags)
-            if let endpoint { loop.balancer.finished(endpoint) }
-            endpoint = nil
-            closeRecord(reason, .now())
-        }
-        close()
-    }
-
-    /// Writes out what is buffered, then says that no more comes, and waits a moment for the client to close: an
-    /// immediate close with unread bytes would send RST and might take the answer with it (RFC 9112 section 9.6).
-    func drain(_ now: MonotonicTime) {
-        guard phase != .closed, let context else { return }
-        if hasInputEnded || (hasRequestEnded && inbox.readableBytes == 0) {
-            return closeAfterFlush()
-        }
-        phase = .draining
-        inbox = loop.emptyBuffer
-        setReading(true)
-        setDeadline(now + 1_000_000_000, now)
-        let done = context.eventLoop.makePromise(of: Void.self)
-        context.writeAndFlush(wrapOutboundOut(loop.emptyBuffer), promise: done)
-        let channel = context.channel
-        done.futureResult.whenComplete { _ in channel.close(mode: .output, promise: nil) }
-    }
-
-    private func closeAfterFlush() {
-        guard let context else { return }
-        phase = .draining
-        setDeadline(MonotonicTime.now() + 5_000_000_000, .now())
-        let done = context.eventLoop.makePromise(of: Void.self)
-        context.writeAndFlush(wrapOutboundOut(loop.emptyBuffer), promise: done)
-        let channel = context.channel
-        done.futureResult.whenComplete { _ in channel.close(promise: nil) }
-    }
-
-    func close() {
-        guard phase != .closed else { return }
-        phase = .closed
-        if let deadlineNode { loop.timers.cancel(deadlineNode) }
-        upstream?.close()
-        upstream = nil
-        inbox = loop.emptyBuffer
-        context?.close(promise: nil)
-        loop.closed(connection)
-    }
-
-    // MARK: Deadlines and back-pressure
-
-    func setDeadline(_ deadline: MonotonicTime, _ now: MonotonicTime) {
-        let node = deadlineNode ?? DeadlineNode(owner: self)
-        deadlineNode = node
-        loop.timers.set(node, deadline, now: now)
-    }
-
-    private func armIdleDeadline(_ now: MonotonicTime) {
-        setDeadline(now + loop.settings.idleTimeout, now)
-    }
-
-    func deadlinePassed(_ now: MonotonicTime) {
-        switch phase {
-        case .head where inbox.readableBytes > 0:
-            refuseSlowHead()
-        case .head, .draining:
-            close()
-        case .exchange:
-            if requestDeadline <= now {
-                requestTimedOut(now)
-            } else {
-                setDeadline(min(requestDeadline, now + loop.settings.idleTimeout), now)
-            }
-        case .tunnel, .closed:
-            break
-        }
-    }
+    // MARK: Back-pressure
 
     func setReading(_ isOn: Bool) {
         guard isReading != isOn else { return }

@@ -41,6 +41,7 @@ extension HTTP1ServerHandler {
                 out.append("\r\n")
             }
             let upgrades = head.asksForUpgrade(bytes)
+            asksForUpgrade = upgrades
             copyRequestFields(
                 bytes, replacesHost: !authority.isEmpty || head.targetForm == .absolute, upgrades: upgrades, edits, &out
             )

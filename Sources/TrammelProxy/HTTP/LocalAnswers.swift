@@ -11,8 +11,10 @@ extension HTTP1ServerHandler {
         record.responseCode = response.status
         record.flow.flags.formUnion(response.flag.flags)
         record.detail = response.flag.detail
-        responseOut.writeBytes(head.isHead ? [] : response.body)
-        if !head.isHead { record.flow.bytesSent = UInt64(response.body.count) }
+        if !head.isHead, response.mayHaveBody {
+            responseOut.writeBytes(response.body)
+            record.flow.bytesSent = UInt64(response.body.count)
+        }
         sendLocal(response.flag.reason, now)
     }
 
@@ -31,7 +33,7 @@ extension HTTP1ServerHandler {
         responseOut.clear(minimumCapacity: room + response.body.count)
         responseOut.writeWithUnsafeMutableBytes(minimumWritableBytes: room) { memory in
             var out = ByteWriter(memory)
-            writeLocalStatus(response.status, bodyLength: response.body.count, &out)
+            writeLocalStatus(response.status, bodyLength: response.mayHaveBody ? response.body.count : nil, &out)
             out.append(response.headers)
             out.append(loop.scratch)
             if let edits { out.append(edits.lines) }
@@ -67,13 +69,10 @@ extension HTTP1ServerHandler {
     /// Refuses bytes that are no request: an answer, then the end of the connection.
     func refuse(_ violation: HTTP1Violation) {
         let now = MonotonicTime.now()
-        if phase == .head {
-            startedAt = now
-            phase = .exchange
-            beginRecord(now)
-        }
+        if phase == .head { beginWithoutHead(now) }
         inbox.moveReaderIndex(to: inbox.writerIndex)
         hasRequestEnded = false
+        keepsAlive = false
         loop.counters.refusedRequests[violation, default: 0] += 1
         let tooLarge = violation == .headTooLarge || violation == .tooManyFields
         answer(
@@ -85,20 +84,31 @@ extension HTTP1ServerHandler {
     /// The client has begun a head and not ended it in time.
     func refuseSlowHead() {
         let now = MonotonicTime.now()
-        startedAt = now
-        phase = .exchange
-        beginRecord(now)
+        beginWithoutHead(now)
         inbox.moveReaderIndex(to: inbox.writerIndex)
-        hasRequestEnded = false
         answer(
             408, "the request's head did not arrive in time", flags: .downstreamConnectionTermination,
             detail: .requestHeaderTimeout, reason: .clientTimeout, now)
     }
 
+    /// A request that has no head to speak of: nothing of the last one's, or of what was read of it, may count for it.
+    private func beginWithoutHead(_ now: MonotonicTime) {
+        startedAt = now
+        headDeadline = .never
+        requestDeadline = .never
+        phase = .exchange
+        beginRecord(now)
+        head.reset()
+        hasRequestEnded = false
+        hasResponseBegun = false
+        answerEndsAtClose = false
+        keepsAlive = false
+    }
+
     /// A request whose body is still to come is not waited for, so the connection cannot serve another.
     private func settleKeepAlive() {
         if head.framing == .none { hasRequestEnded = phase == .exchange && head.length > 0 }
-        if !hasRequestEnded { keepsAlive = false }
+        if !hasRequestEnded || loop.isDraining { keepsAlive = false }
     }
 
     private func sendLocal(_ reason: CloseReason, _ now: MonotonicTime) {
@@ -109,15 +119,23 @@ extension HTTP1ServerHandler {
         finish(reason, now: now)
     }
 
-    private func writeLocalStatus(_ status: UInt16, bodyLength: Int, _ out: inout ByteWriter) {
+    private func writeLocalStatus(_ status: UInt16, bodyLength: Int?, _ out: inout ByteWriter) {
         out.append("HTTP/1.1 ")
         out.append(decimal: UInt64(status))
         out.append(UInt8(ascii: " "))
         out.append(ReasonPhrase.of(status))
-        out.append("\r\ncontent-length: ")
-        out.append(decimal: UInt64(bodyLength))
         out.append("\r\n")
+        if let bodyLength {
+            out.append("content-length: ")
+            out.append(decimal: UInt64(bodyLength))
+            out.append("\r\n")
+        }
     }
+}
+
+extension LocalResponse {
+    /// 204 and 304 end with their heads, and 204 may not even tell a length (RFC 9110 sections 8.6 and 6.4.1).
+    fileprivate var mayHaveBody: Bool { status >= 200 && status != 204 && status != 304 }
 }
 
 extension LocalResponse.Flag {

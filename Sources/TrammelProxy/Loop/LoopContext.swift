@@ -81,13 +81,25 @@ final class LoopContext {
         if connections.removeValue(forKey: connection.id) != nil { connection.workload.left() }
     }
 
+    /// A connection that is refused as soon as it is accepted leaves a record, too.
+    func refused(_ connection: ProxyConnection, _ reason: CloseReason, flags: ResponseFlags) {
+        var record = ConnectionRecord()
+        record.flow = flow(of: connection)
+        record.flow.flags = flags
+        telemetry.open(&record, at: connection.openedAt)
+        telemetry.close(&record, reason, at: connection.openedAt)
+        flushLogSoon()
+    }
+
     func attach(_ workload: AttachedWorkload) { workloads[workload.id] = workload }
 
     /// Closes what belongs to a workload that is no more.
     func detach(_ id: WorkloadID) {
         workloads[id] = nil
         pool.closeIdle(of: id)
-        for connection in connections.values where connection.workload.id == id { connection.kill?() }
+        for connection in connections.values where connection.workload.id == id {
+            connection.stage?.kill(.detached)
+        }
     }
 
     func hasWorkload(_ id: WorkloadID) -> Bool { workloads[id] != nil }
@@ -95,7 +107,7 @@ final class LoopContext {
     /// Answers under way say `connection: close`; connections between requests end now.
     func beginDraining() {
         isDraining = true
-        for connection in connections.values { connection.drain?() }
+        for connection in connections.values { connection.stage?.closeIfIdle() }
     }
 
     // MARK: Records
@@ -205,17 +217,7 @@ final class LoopContext {
 /// What a loop counts beyond requests and connections.
 struct LoopCounters {
     var refusedRequests: [HTTP1Violation: UInt64] = [:]
-    /// Connections refused because the kernel did not know where they were going, or because they were meant for a
-    /// capture port itself.
     var refusedConnections: [AcceptRefusal: UInt64] = [:]
-}
-
-/// Why a captured connection was refused at accept.
-package enum AcceptRefusal: String, Sendable, CaseIterable {
-    case destinationUnknown = "destination_unknown"
-    case directHit = "direct_hit"
-    case limitReached = "limit_reached"
-    case policy = "policy"
 }
 
 extension Endpoint {

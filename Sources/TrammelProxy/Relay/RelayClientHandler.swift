@@ -18,30 +18,44 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
 
     /// The most of a client's bytes that is held until the upstream is there.
     private static let heldBack = 64 * 1024
-    /// Nanoseconds for which an unfinished method name is waited for before it is taken for something else.
-    private static let patience: UInt64 = 500_000_000
 
-    private enum Phase {
-        case detecting, connecting, relaying, closed
+    enum Phase {
+        case detecting, connecting, relaying
+        /// Both sides have ended, and what they said last is let out.
+        case flushing
+        case closed
     }
 
     let loop: LoopContext
     let connection: ProxyConnection
-    private let route: HTTPRouteContext
-    private var context: ChannelHandlerContext?
-    private var phase: Phase
-    private var upstream: RelayUpstreamHandler?
-    private var isUpstreamConnected = false
+    let route: HTTPRouteContext
+    var context: ChannelHandlerContext?
+    var phase: Phase
+    var upstream: RelayUpstreamHandler?
+    /// How `upstream` was dialled.
+    var plan: UpstreamSocketPlan?
+    var isUpstreamConnected = false
     /// The client's bytes until there is somebody to send them to.
-    private var held: ByteBuffer
+    var held: ByteBuffer
     private var isReading = true
-    private var hasInputEnded = false
-    private var hasUpstreamEnded = false
-    private var deadlineNode: DeadlineNode?
-    private var endpoint: Endpoint?
-    private var attempts = 0
-    private var cluster: Cluster?
-    private var record = ConnectionRecord()
+    var hasInputEnded = false
+    var hasUpstreamEnded = false
+    /// FIN is out to the client.
+    private var isOutputShut = false
+    var isClientGone = false
+    var deadlineNode: DeadlineNode?
+    /// What the last look at the connection found to have passed through it, and when that had last changed.
+    var lastMoved: UInt64 = 0
+    var lastMovedAt: MonotonicTime
+    var endpoint: Endpoint?
+    var attempts = 0
+    var cluster: Cluster?
+    var record = ConnectionRecord()
+    /// Reads what a TLS client says first, as it passes; nil once that is known.
+    var hello: ClientHelloReader? = ClientHelloReader()
+    /// The client ended before it or the server had said a word. An agent that dials ahead leaves such connections
+    /// where the call went elsewhere, so at the other end they are not worth a record.
+    var isSilent = false
 
     init(loop: LoopContext, connection: ProxyConnection, route: HTTPRouteContext, detects: Bool) {
         self.loop = loop
@@ -49,14 +63,16 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
         self.route = route
         phase = detects ? .detecting : .connecting
         held = loop.emptyBuffer
+        lastMovedAt = connection.openedAt
     }
 
     // MARK: Channel events
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
-        connection.kill = { [weak self] in self?.end(.killed, flags: .localReset, resets: true) }
+        connection.stage = self
         record.flow = loop.flow(of: connection)
+        watchForIdleness(lastMovedAt)
         dial()
     }
 
@@ -66,8 +82,9 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var bytes = unwrapInboundIn(data)
+        if hello != nil { readHello(bytes) }
         switch phase {
-        case .closed:
+        case .flushing, .closed:
             return
         case .relaying:
             pass(bytes)
@@ -88,141 +105,45 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        guard case .some(.inputClosed) = event as? ChannelEvent else { return }
+        switch event as? ChannelEvent {
+        case .some(.inputClosed): inputEnded()
+        case .some(.outputClosed): isOutputShut = true
+        default: break
+        }
+    }
+
+    private func inputEnded() {
         hasInputEnded = true
-        if phase == .detecting { phase = .connecting }
+        if phase == .detecting {
+            isSilent = connection.direction == .inbound && held.readableBytes == 0
+            phase = .connecting
+        }
         if isUpstreamConnected { relay() }
     }
 
+    /// An end in order is told by `inputClosed`, but for one that comes after our own.
     func channelInactive(context: ChannelHandlerContext) {
-        end(hasInputEnded ? .completed : .clientClosed, flags: [], resets: false)
+        if phase == .relaying, isOutputShut, !hasInputEnded { inputEnded() }
+        if phase == .flushing {
+            isClientGone = true
+            if upstream == nil { close(resets: false) }
+        } else {
+            end(.clientReset, flags: .downstreamConnectionTermination, resets: true)
+        }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         end(.clientReset, flags: .downstreamConnectionTermination, resets: true)
     }
 
-    func deadlinePassed(_ now: MonotonicTime) {
-        guard phase == .detecting else { return }
-        phase = .connecting
-        if isUpstreamConnected { relay() }
-    }
-
-    // MARK: Detection
-
-    private func detect() {
-        switch held.withUnsafeReadableBytes(FirstBytes.judge) {
-        case .undecided:
-            let node = deadlineNode ?? DeadlineNode(owner: self)
-            deadlineNode = node
-            let now = MonotonicTime.now()
-            loop.timers.set(node, now + Self.patience, now: now)
-        case .http1:
-            becomeHTTP()
-        case .tls:
-            connection.applicationProtocol = .tls
-            phase = .connecting
-        case .other:
-            phase = .connecting
-        }
-    }
-
-    /// Hands the connection over. The early upstream connection serves no purpose any more: requests choose their own.
-    private func becomeHTTP() {
-        guard let context else { return }
-        phase = .closed
-        if let deadlineNode { loop.timers.cancel(deadlineNode) }
-        upstream?.detach()
-        upstream = nil
-        if let endpoint { loop.balancer.finished(endpoint) }
-        endpoint = nil
-        let bytes = held
-        held = loop.emptyBuffer
-        let handler = HTTP1ServerHandler(loop: loop, connection: connection, route: route)
-        let pipeline = context.pipeline.syncOperations
-        do {
-            try pipeline.addHandler(handler, position: .after(self))
-        } catch {
-            return end(.agentError, flags: [], resets: true)
-        }
-        setReading(true)
-        context.fireChannelRead(wrapInboundOut(bytes))
-        context.fireChannelReadComplete()
-        pipeline.removeHandler(context: context, promise: nil)
-    }
-
-    // MARK: The upstream
-
-    private func dial() {
-        let decision = route.decideTCP(loop: loop)
-        record.flow.service = loop.serviceID(of: decision.service)
-        switch decision.verdict {
-        case .refuse:
-            loop.counters.refusedConnections[.policy, default: 0] += 1
-            end(.noRoute, flags: .noRoute, resets: true)
-        case .passthrough:
-            connect(loop.planAsAsked(for: connection), timeout: loop.settings.connectTimeout)
-        case .forward(let cluster):
-            self.cluster = cluster
-            connect(to: cluster, excluding: nil)
-        }
-    }
-
-    private func connect(to cluster: Cluster, excluding failed: Endpoint?) {
-        guard let chosen = loop.balancer.pick(cluster, entropy: loop.randomness.next(), excluding: failed) else {
-            return end(.noUpstream, flags: .noHealthyUpstream, resets: true)
-        }
-        loop.balancer.started(chosen)
-        endpoint = chosen
-        record.flow.destination = loop.peerID(of: chosen)
-        record.flow.reporter = chosen.isAttachedHere(loop) ? .both : .source
-        connect(loop.plan(for: chosen, from: connection), timeout: cluster.connectTimeout)
-    }
-
-    private func connect(_ plan: UpstreamSocketPlan, timeout: UInt64) {
-        attempts += 1
-        connection.upstream = plan.remote
-        record.flow.upstreamHost = plan.remote
-        let handler = RelayUpstreamHandler(client: self)
-        upstream = handler
-        loop.dialer.connect(plan, timeout: .nanoseconds(Int64(clamping: timeout)), handler: handler) {
-            [weak self] result in
-            guard let self, self.upstream === handler else { return handler.detach() }
-            switch result {
-            case .success:
-                self.isUpstreamConnected = true
-                self.record.flow.upstreamLocal = handler.localAddress
-                if self.phase == .connecting, self.held.readableBytes > 0 || self.hasInputEnded { self.relay() }
-            case .failure:
-                self.connectFailed()
-            }
-        }
-    }
-
-    private func connectFailed() {
-        let failed = endpoint
-        if let failed {
-            loop.balancer.finished(failed)
-            loop.connectRefused(by: failed)
-        }
-        endpoint = nil
-        upstream = nil
-        if attempts < 2, let failed, let cluster {
-            connect(to: cluster, excluding: failed)
-        } else {
-            end(.connectFailed, flags: .upstreamConnectionFailure, resets: true)
-        }
-    }
-
     // MARK: Relaying
 
     /// From here on bytes pass as they come.
-    private func relay() {
+    func relay() {
         guard let upstream, isUpstreamConnected, phase != .closed else { return }
         if phase != .relaying {
             phase = .relaying
-            loop.telemetry.open(&record, at: connection.openedAt)
-            if let deadlineNode { loop.timers.cancel(deadlineNode) }
+            if !isSilent { loop.telemetry.open(&record, at: connection.openedAt) }
             if connection.applicationProtocol == .unknown { connection.applicationProtocol = .tcp }
             if held.readableBytes > 0 { pass(held) }
             held = loop.emptyBuffer
@@ -230,7 +151,7 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
             upstream.flush()
         }
         if hasInputEnded {
-            if hasUpstreamEnded { return end(.completed, flags: [], resets: false) }
+            if hasUpstreamEnded { return complete() }
             upstream.closeOutput()
         }
     }
@@ -249,6 +170,10 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
 
     func upstreamSent(_ bytes: ByteBuffer) {
         if phase == .detecting || phase == .connecting { relay() }
+        if isSilent {
+            isSilent = false
+            loop.telemetry.open(&record, at: connection.openedAt)
+        }
         let count = UInt64(bytes.readableBytes)
         connection.bytesToClient &+= count
         record.flow.bytesSent &+= count
@@ -269,50 +194,26 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
         guard phase == .relaying, let context else { return }
         context.flush()
         if hasInputEnded {
-            end(.completed, flags: [], resets: false)
+            complete()
         } else {
             context.close(mode: .output, promise: nil)
         }
     }
 
-    func upstreamGone(wasReset: Bool) {
-        if wasReset {
-            end(.upstreamReset, flags: .upstreamConnectionTermination, resets: true)
+    /// The upstream's connection is gone, and not as the last of two ends.
+    func upstreamReset() {
+        if phase == .flushing {
+            upstream = nil
+            if isClientGone { close(resets: false) }
         } else {
-            end(hasUpstreamEnded ? .completed : .upstreamClosed, flags: [], resets: false)
+            context?.flush()
+            end(.upstreamReset, flags: .upstreamConnectionTermination, resets: true)
         }
     }
 
-    private func setReading(_ isOn: Bool) {
+    func setReading(_ isOn: Bool) {
         guard isReading != isOn else { return }
         isReading = isOn
         try? context?.channel.syncOptions?.setOption(.autoRead, value: isOn)
     }
-
-    /// Ends both sides, once.
-    private func end(_ reason: CloseReason, flags: ResponseFlags, resets: Bool) {
-        guard phase != .closed else { return }
-        phase = .closed
-        if let deadlineNode { loop.timers.cancel(deadlineNode) }
-        if let endpoint { loop.balancer.finished(endpoint) }
-        endpoint = nil
-        record.flow.flags.formUnion(flags)
-        if let cluster { record.text.set(.upstreamCluster, cluster.name) }
-        if !record.isOpen { loop.telemetry.open(&record, at: connection.openedAt) }
-        loop.telemetry.close(&record, reason, at: .now())
-        loop.flushLogSoon()
-        loop.closed(connection)
-        connection.kill = nil
-        if let upstream {
-            self.upstream = nil
-            upstream.end(resets: resets)
-        }
-        guard let context else { return }
-        if resets {
-            Reset.close(context.channel)
-        } else {
-            CloseAfterFlush.close(context.channel)
-        }
-    }
-
 }

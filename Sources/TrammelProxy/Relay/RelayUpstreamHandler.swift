@@ -2,13 +2,21 @@ import NIOCore
 import TrammelCore
 
 /// The upstream's side of a connection that is carried as bytes; it knows the client's side and nothing else.
-final class RelayUpstreamHandler: ChannelInboundHandler {
+final class RelayUpstreamHandler: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
     private weak var client: RelayClientHandler?
+    /// FIN is out to the server.
+    private var isOutputShut = false
     private var context: ChannelHandlerContext?
     private(set) var localAddress: IPEndpoint?
+    /// Nil while the connection is being made.
+    private var outcome: Result<Void, any Error>?
+    /// Who takes the connection over when it is made.
+    private var successor: (handler: HTTP1UpstreamHandler, done: (Result<Void, any Error>) -> Void)?
+    /// Nobody wants the connection any more.
+    private var isAbandoned = false
 
     init(client: RelayClientHandler) { self.client = client }
 
@@ -27,18 +35,65 @@ final class RelayUpstreamHandler: ChannelInboundHandler {
         try? context?.channel.syncOptions?.setOption(.autoRead, value: isOn)
     }
 
+    /// Bytes that the server has not taken yet.
+    var waitingBytes: Int { (try? context?.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0 }
+
+    /// Closes once everything is written; the client is told when it cannot be.
+    func closeAfterFlush() {
+        if let context { CloseAfterFlush.close(context.channel) }
+    }
+
     /// Lets go of the client and closes.
     func detach() { end(resets: false) }
 
     func end(resets: Bool) {
         client = nil
+        isAbandoned = true
         guard let context else { return }
         if resets {
             Reset.close(context.channel)
         } else {
-            CloseAfterFlush.close(context.channel)
+            context.close(promise: nil)
         }
     }
+
+    // MARK: Handing over
+
+    /// The connection was made, or could not be.
+    func dialled(_ result: Result<Void, any Error>) {
+        outcome = result
+        if isAbandoned {
+            detach()
+        } else if let successor {
+            self.successor = nil
+            handOver(to: successor.handler, result, successor.done)
+        }
+    }
+
+    /// Lets `handler` take the connection over, at once or when it is made.
+    /// - Returns: false when it is gone already.
+    func handOver(to handler: HTTP1UpstreamHandler, _ done: @escaping (Result<Void, any Error>) -> Void) -> Bool {
+        client = nil
+        guard let outcome else {
+            successor = (handler, done)
+            return true
+        }
+        guard case .success = outcome, let context, context.channel.isActive, !isAbandoned else { return false }
+        handOver(to: handler, outcome, done)
+        return true
+    }
+
+    private func handOver(
+        to handler: HTTP1UpstreamHandler, _ result: Result<Void, any Error>,
+        _ done: (Result<Void, any Error>) -> Void
+    ) {
+        guard case .success = result, let context else { return done(result) }
+        let pipeline = context.pipeline.syncOperations
+        done(Result { try pipeline.addHandler(handler, position: .after(self)) })
+        pipeline.removeHandler(context: context, promise: nil)
+    }
+
+    // MARK: Channel events
 
     func handlerAdded(context: ChannelHandlerContext) { self.context = context }
 
@@ -49,7 +104,8 @@ final class RelayUpstreamHandler: ChannelInboundHandler {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        client?.upstreamSent(unwrapInboundIn(data))
+        guard let client else { return detach() }
+        client.upstreamSent(unwrapInboundIn(data))
     }
 
     func channelReadComplete(context: ChannelHandlerContext) { client?.upstreamReadComplete() }
@@ -59,12 +115,22 @@ final class RelayUpstreamHandler: ChannelInboundHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if case .some(.inputClosed) = event as? ChannelEvent { client?.upstreamEnded() }
+        switch event as? ChannelEvent {
+        case .some(.inputClosed):
+            guard let client else { return detach() }
+            client.upstreamEnded()
+        case .some(.outputClosed): isOutputShut = true
+        default: break
+        }
     }
 
-    func channelInactive(context: ChannelHandlerContext) { client?.upstreamGone(wasReset: false) }
+    /// An end in order is told by `inputClosed`, but for one that comes after our own.
+    func channelInactive(context: ChannelHandlerContext) {
+        if isOutputShut { client?.upstreamEnded() }
+        client?.upstreamReset()
+    }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { client?.upstreamGone(wasReset: true) }
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { client?.upstreamReset() }
 }
 
 /// Ends a connection with FIN once everything that was written is out.

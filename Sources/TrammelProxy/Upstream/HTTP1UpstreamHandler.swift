@@ -13,7 +13,7 @@ final class HTTP1UpstreamHandler: ChannelInboundHandler, DeadlineOwner {
     typealias OutboundOut = ByteBuffer
 
     private enum Phase {
-        case idle, head, body, tunnel, closed
+        case idle, head, body, tunnel, flushing, closed
     }
 
     let bucket: PoolBucket
@@ -32,6 +32,8 @@ final class HTTP1UpstreamHandler: ChannelInboundHandler, DeadlineOwner {
     /// Nothing of the present response has come yet.
     private(set) var isUntouched = true
     private(set) var localAddress: IPEndpoint?
+    /// In a tunnel: FIN is out to the server.
+    private var isOutputShut = false
 
     init(loop: LoopContext, bucket: PoolBucket) {
         self.loop = loop
@@ -65,7 +67,10 @@ final class HTTP1UpstreamHandler: ChannelInboundHandler, DeadlineOwner {
     }
 
     /// Passes the client's end of a tunnel on.
-    func closeOutput() { context?.close(mode: .output, promise: nil) }
+    func closeOutput() {
+        context?.flush()
+        context?.close(mode: .output, promise: nil)
+    }
 
     func setReading(_ isOn: Bool) {
         try? context?.channel.syncOptions?.setOption(.autoRead, value: isOn)
@@ -84,24 +89,49 @@ final class HTTP1UpstreamHandler: ChannelInboundHandler, DeadlineOwner {
     }
 
     /// Ends the connection; the exchange hears nothing more from it.
-    func close() {
+    func close(resets: Bool = false) {
         exchange = nil
         guard phase != .closed else { return }
         phase = .closed
         if let idleNode { loop.timers.cancel(idleNode) }
-        context?.close(promise: nil)
+        guard let context else { return }
+        if resets {
+            Reset.close(context.channel)
+        } else {
+            context.close(promise: nil)
+        }
+    }
+
+    /// Ends a tunnel of which both sides have ended, once the client's last bytes are out.
+    func closeAfterFlush() {
+        guard phase == .tunnel, let context, context.channel.isActive else { return close() }
+        exchange = nil
+        phase = .flushing
+        let now = MonotonicTime.now()
+        let node = idleNode ?? DeadlineNode(owner: self)
+        idleNode = node
+        loop.timers.set(node, now + loop.settings.idleTimeout, now: now)
+        CloseAfterFlush.close(context.channel)
     }
 
     func deadlinePassed(_ now: MonotonicTime) {
-        guard phase == .idle else { return }
-        bucket.remove(self)
-        close()
+        switch phase {
+        case .idle:
+            bucket.remove(self)
+            close()
+        case .flushing:
+            close(resets: true)
+        case .head, .body, .tunnel, .closed:
+            break
+        }
     }
 
     // MARK: Channel events
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        // One that was dialled ahead is there already.
+        if context.channel.isActive { localAddress = context.channel.localAddress?.ipEndpoint }
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
@@ -133,11 +163,17 @@ final class HTTP1UpstreamHandler: ChannelInboundHandler, DeadlineOwner {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if case .some(.inputClosed) = event as? ChannelEvent { inputClosed() }
+        switch event as? ChannelEvent {
+        case .some(.inputClosed): inputClosed()
+        case .some(.outputClosed): isOutputShut = true
+        default: break
+        }
     }
 
+    /// An end in order is told by `inputClosed`, but for one that comes after our own.
     func channelInactive(context: ChannelHandlerContext) {
-        ended(.upstreamClosed)
+        if phase == .tunnel, isOutputShut { return inputClosed() }
+        ended(.upstreamReset)
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -164,7 +200,7 @@ final class HTTP1UpstreamHandler: ChannelInboundHandler, DeadlineOwner {
                     close()
                 }
                 return
-            case .closed:
+            case .flushing, .closed:
                 return
             }
         }
@@ -188,6 +224,10 @@ final class HTTP1UpstreamHandler: ChannelInboundHandler, DeadlineOwner {
                 bytes.moveReaderIndex(forwardBy: length)
                 head.reset()
                 return true
+            }
+            if head.status == 101, !exchange.asksForUpgrade {
+                fail(.invalidResponse(.unexpectedUpgrade))
+                return false
             }
             let isTunnel = head.status == 101 || (asked == .connect && head.status < 300)
             let dataOnly = bytes.withUnsafeReadableBytes { exchange.upstreamHead(head, $0, isTunnel: isTunnel) }
@@ -235,12 +275,6 @@ final class HTTP1UpstreamHandler: ChannelInboundHandler, DeadlineOwner {
 
     private func ended(_ failure: UpstreamFailure) {
         if phase == .idle { bucket.remove(self) }
-        if phase == .body, body.endsAtClose, case .upstreamClosed = failure {
-            phase = .idle
-            exchange?.upstreamFinished(reusable: false)
-            close()
-            return
-        }
         fail(failure)
     }
 
@@ -259,6 +293,9 @@ enum UpstreamFailure {
 }
 
 extension MonotonicTime {
+    /// Later than every other time: no deadline.
+    static var never: MonotonicTime { MonotonicTime(nanoseconds: .max) }
+
     /// This time and some nanoseconds.
     static func + (time: MonotonicTime, nanoseconds: UInt64) -> MonotonicTime {
         MonotonicTime(nanoseconds: time.nanoseconds &+ nanoseconds)

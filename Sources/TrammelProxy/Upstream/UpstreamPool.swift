@@ -8,6 +8,12 @@ struct PoolKey: Hashable {
     let remote: UpstreamAddress
     /// The client's address that the socket bears; nil where the agent's own is used.
     let source: IPAddress?
+
+    init(_ plan: UpstreamSocketPlan) {
+        workload = plan.workload
+        remote = plan.remote
+        source = plan.source
+    }
 }
 
 /// The idle HTTP/1 connections of one event loop to one place, last in first out, so that a burst's extra connections

@@ -6,6 +6,8 @@ package enum HTTP1Violation: String, Error, Sendable, CaseIterable {
     case badTarget = "bad_target"
     case unsupportedVersion = "unsupported_version"
     case badStatusLine = "bad_status_line"
+    /// 101 to a request that did not ask for another protocol (RFC 9110 section 15.2.2).
+    case unexpectedUpgrade = "unexpected_upgrade"
     case bareLineFeed = "bare_line_feed"
     case bareCarriageReturn = "bare_carriage_return"
     case obsoleteFolding = "obsolete_folding"

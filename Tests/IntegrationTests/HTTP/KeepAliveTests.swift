@@ -119,7 +119,8 @@ extension DataPathTests {
                 client.finish()
                 // The agent has everything, or as much as it may hold, long before the first byte is read.
                 try await Task.sleep(nanoseconds: 300_000_000)
-                #expect(try client.readMessage().body.count == size)
+                let count = try client.readMessage().body.count
+                #expect(count == size)
                 #expect(try client.isAtEnd())
             }
         }
@@ -140,11 +141,17 @@ extension DataPathTests {
                         rounds += 1
                     }
                 }
-                let answered = await rig.dataPlane.connections().first?.bytesFromClient ?? .max
-                #expect(answered < 1 << 20)
+                let taken = await rig.dataPlane.connections().first?.bytesFromClient ?? .max
+                #expect(taken < 256 << 10)
+                // What the kernel's buffers hold, and one answer or two besides.
+                let answered = try await rig.log().count
+                #expect(answered < 100)
                 // It goes on where it stopped.
                 client.setPatience(10)
-                for _ in 0..<100 { #expect(try client.readMessage().body.count == 100_000) }
+                for _ in 0..<200 {
+                    let count = try client.readMessage().body.count
+                    #expect(count == 100_000)
+                }
             }
         }
     }

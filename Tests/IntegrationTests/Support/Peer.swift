@@ -9,7 +9,7 @@ final class Peer: @unchecked Sendable {
     /// Bytes that came after what was asked for.
     private var ahead: [UInt8] = []
 
-    enum Failure: Error, Equatable {
+    enum Failure: Error, Equatable, CustomStringConvertible {
         /// The other side sent RST.
         case reset
         /// The other side ended before what was waited for had come; what did come.
@@ -17,6 +17,20 @@ final class Peer: @unchecked Sendable {
         /// Nothing came for the length of the deadline; what did come before.
         case timedOut(String)
         case system(call: String, CInt)
+
+        var description: String {
+            switch self {
+            case .reset: "reset by the other side"
+            case .ended(let text): "the other side ended after \(Failure.brief(text))"
+            case .timedOut(let text): "nothing more came in time after \(Failure.brief(text))"
+            case .system(let call, let code): "\(call): \(String(cString: strerror(code)))"
+            }
+        }
+
+        /// Megabytes may have come.
+        private static func brief(_ text: String) -> String {
+            "\(text.utf8.count) bytes: \(text.prefix(200).debugDescription)"
+        }
     }
 
     init(descriptor: CInt, patience: Int = 10) {
@@ -60,7 +74,7 @@ final class Peer: @unchecked Sendable {
                 switch errno {
                 case EINTR: continue
                 case ECONNRESET, EPIPE: throw Failure.reset
-                case EAGAIN: throw Failure.timedOut("after \(sent) bytes sent")
+                case EAGAIN: throw Failure.timedOut("\(sent) bytes sent")
                 default: throw Failure.system(call: "send", errno)
                 }
             }

@@ -1,0 +1,70 @@
+import NIOCore
+import TrammelCore
+import TrammelPolicy
+import TrammelTelemetry
+
+/// Where the connection goes on, decided and dialled as soon as it is there.
+extension RelayClientHandler {
+    func dial() {
+        let decision = route.decideTCP(loop: loop)
+        record.flow.service = loop.serviceID(of: decision.service)
+        switch decision.verdict {
+        case .refuse:
+            loop.counters.refusedConnections[.policy, default: 0] += 1
+            end(.noRoute, flags: .noRoute, resets: true)
+        case .passthrough:
+            connect(loop.planAsAsked(for: connection), timeout: loop.settings.connectTimeout)
+        case .forward(let cluster):
+            self.cluster = cluster
+            connect(to: cluster, excluding: nil)
+        }
+    }
+
+    private func connect(to cluster: Cluster, excluding failed: Endpoint?) {
+        guard let chosen = loop.balancer.pick(cluster, entropy: loop.randomness.next(), excluding: failed) else {
+            return end(.noUpstream, flags: .noHealthyUpstream, resets: true)
+        }
+        loop.balancer.started(chosen)
+        endpoint = chosen
+        record.flow.destination = loop.peerID(of: chosen)
+        record.flow.reporter = chosen.isAttachedHere(loop) ? .both : .source
+        connect(loop.plan(for: chosen, from: connection), timeout: cluster.connectTimeout)
+    }
+
+    private func connect(_ plan: UpstreamSocketPlan, timeout: UInt64) {
+        attempts += 1
+        self.plan = plan
+        connection.upstream = plan.remote
+        record.flow.upstreamHost = plan.remote
+        let handler = RelayUpstreamHandler(client: self)
+        upstream = handler
+        loop.dialer.connect(plan, timeout: .nanoseconds(Int64(clamping: timeout)), handler: handler) {
+            [weak self] result in
+            handler.dialled(result)
+            guard let self, self.upstream === handler else { return }
+            switch result {
+            case .success:
+                self.isUpstreamConnected = true
+                self.record.flow.upstreamLocal = handler.localAddress
+                if self.phase == .connecting, self.held.readableBytes > 0 || self.hasInputEnded { self.relay() }
+            case .failure:
+                self.connectFailed()
+            }
+        }
+    }
+
+    private func connectFailed() {
+        let failed = endpoint
+        if let failed {
+            loop.balancer.finished(failed)
+            loop.connectRefused(by: failed)
+        }
+        endpoint = nil
+        upstream = nil
+        if attempts < 2, let failed, let cluster {
+            connect(to: cluster, excluding: failed)
+        } else {
+            end(.connectFailed, flags: .upstreamConnectionFailure, resets: true)
+        }
+    }
+}
