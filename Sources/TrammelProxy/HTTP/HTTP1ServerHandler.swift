@@ -108,6 +108,8 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
+        // A channel that was closed before this handler came is not heard of otherwise.
+        abort(.clientReset, flags: .downstreamConnectionTermination)
         self.context = nil
         connection.stage = nil
     }

@@ -78,6 +78,7 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
 
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
+        if let deadlineNode { loop.timers.cancel(deadlineNode) }
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {

@@ -42,9 +42,12 @@ extension RelayClientHandler {
             return end(.agentError, flags: [], resets: true)
         }
         setReading(true)
-        context.fireChannelRead(wrapInboundOut(bytes))
-        context.fireChannelReadComplete()
+        // Out of the way first: what the first request brings about, the connection's end included, is the new handler's
+        // to hear.
+        let channel = context.channel
         pipeline.removeHandler(context: context, promise: nil)
+        channel.pipeline.syncOperations.fireChannelRead(NIOAny(bytes))
+        channel.pipeline.syncOperations.fireChannelReadComplete()
     }
 
     /// Looks at what passes, and neither holds it back nor changes it.

@@ -136,6 +136,7 @@ final class HTTP1UpstreamHandler: ChannelInboundHandler, DeadlineOwner {
 
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
+        if phase != .closed { ended(.upstreamReset) }
     }
 
     func channelActive(context: ChannelHandlerContext) {
