@@ -96,6 +96,7 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
 
     func channelInactive(context: ChannelHandlerContext) {
         end(hasInputEnded ? .completed : .clientClosed, flags: [], resets: false)
+        context.fireChannelInactive()
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
