@@ -14,7 +14,6 @@ import TrammelWire
 final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, DeadlineOwner {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
-    typealias InboundOut = ByteBuffer
 
     /// The most of a client's bytes that is held until the upstream is there.
     private static let heldBack = 64 * 1024

@@ -25,6 +25,7 @@ FAMILIES = {"v4": socket.AF_INET, "v6": socket.AF_INET6}
 # Each pod's place on the bridge; the node itself is 1.
 PODS = {"client": 2, "server": 3, "outside": 4}
 CLONE_NEWNET = 0x40000000
+PR_SET_PDEATHSIG = 1
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -330,7 +331,6 @@ class Node:
         """Tells of an agent that has died and starts another, so that one crash does not fail every row after it."""
         if self.daemon.poll() is not None:
             results.tell(False, f"{text}: the agent outlives this", self.crash() or self.log.read_text()[-1000:])
-
             self.log.rename(self.log.with_suffix(f".{results.number}"))
             self.start_agent()
 
@@ -345,12 +345,22 @@ class Node:
             subprocess.run([BIN / "trammeld", "cleanup", "--config", self.run / "trammeld.yaml"], capture_output=True)
 
 
+def outside(program):
+    """The program once more, inside; signals are handed on to it, and it dies with this process."""
+    child = subprocess.Popen(
+        ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private",
+         "/usr/bin/python3", program, "inside", str(os.getpid()), *sys.argv[1:]],
+        start_new_session=True, preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
+    # To the group, since unshare itself looks away.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, frame: os.killpg(child.pid, number))
+    return child.wait()
+
+
 def main(program, body, seconds):
-    """Runs `body(results, name)` in namespaces of its own, for `seconds` at most."""
+    """Runs `body(results, name, words)` in namespaces of its own, for `seconds` at most."""
     if "inside" not in sys.argv:
-        os.execvp("unshare", [
-            "unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private",
-            "/usr/bin/python3", program, "inside", str(os.getpid()), *sys.argv[1:]])
+        sys.exit(outside(program))
     def end(number, frame):
         raise KeyboardInterrupt if number == signal.SIGINT else OutOfTime(f"signal {number}, after {seconds} s at most")
     for number in (signal.SIGTERM, signal.SIGALRM, signal.SIGINT):

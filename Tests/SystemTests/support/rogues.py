@@ -4,7 +4,7 @@ import select
 import socket
 import time
 
-from pods import Server, dial, receive, reset, within
+from pods import Server, receive, reset, within
 
 POST = "POST /seen HTTP/1.1\r\nHost: rogue\r\n"
 CHUNKED = POST + "Transfer-Encoding: chunked\r\n\r\n"
