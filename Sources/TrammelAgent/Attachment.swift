@@ -17,7 +17,7 @@ struct Attachment: Sendable {
     func facts(_ ports: PortReadiness) -> WorkloadFacts {
         WorkloadFacts(
             id: id, identity: workload.identity, addresses: opened.facts.addresses, notListening: ports.notListening,
-            listeningElsewhere: ports.elsewhere)
+            listeningElsewhere: ports.elsewhere, listeningInOtherFamily: ports.otherFamily)
     }
 
     /// As the control API tells of it.

@@ -69,6 +69,16 @@ struct ReadinessTests {
         #expect(seen.elsewhere == [81: second, 82: .loopbackV4, 84: .loopbackV6])
     }
 
+    @Test("the other family's address is known where the application listens there, too")
+    func bothFamilies() throws {
+        let four = try #require(IPAddress("10.0.0.2"))
+        let six = try #require(IPAddress("fd00::2"))
+        let listening = try Self.listening("0.0.0.0:80", "[::]:81", "[fd00::2]:82", "127.0.0.1:83", "[::1]:83")
+        let seen = PortReadiness(expected: [80, 81, 82, 83], listening, addresses: [four, six])
+        #expect(seen.otherFamily == [81: six])
+        #expect(seen.elsewhere == [82: six, 83: .loopbackV4])
+    }
+
     @Test("a workload without addresses is reached by loopback")
     func withoutAddresses() throws {
         let seen = PortReadiness(expected: [80, 81], try Self.listening("0.0.0.0:80", "[::1]:81"), addresses: [])

@@ -13,6 +13,8 @@ package final class Endpoint: Sendable {
     /// The address of the workload's interface, or loopback where the application listens on nothing else, and the
     /// target port.
     package let address: IPEndpoint
+    /// The workload's address of the other family, where the application is known to listen there too.
+    package let otherFamily: IPAddress?
     /// Every address of the workload's interfaces, the preferred one first.
     package let addresses: [IPAddress]
 
@@ -20,11 +22,18 @@ package final class Endpoint: Sendable {
     package var identity: WorkloadIdentity? { source?.identity }
     package var labels: [String: String] { source?.identity.labels ?? [:] }
 
-    init(slot: Int, source: Source?, address: IPEndpoint, addresses: [IPAddress]) {
+    init(slot: Int, source: Source?, address: IPEndpoint, otherFamily: IPAddress?, addresses: [IPAddress]) {
         self.slot = slot
         self.source = source
         self.address = address
+        self.otherFamily = otherFamily
         self.addresses = addresses
+    }
+
+    /// Where a client of that family reaches it: by its own family if that is possible, so that its address can be kept.
+    package func address(for family: IPAddress.Family) -> IPEndpoint {
+        guard let otherFamily, otherFamily.family == family else { return address }
+        return IPEndpoint(otherFamily, address.port)
     }
 }
 

@@ -11,16 +11,20 @@ package struct WorkloadFacts: Sendable {
     /// Where a port is reached, for those that are not at the first address: an application may listen on one of
     /// several only, or on loopback.
     package let listeningElsewhere: [UInt16: IPAddress]
+    /// Where a port is reached by the address family that it is not reached by otherwise, for those that are known to
+    /// be reached by both.
+    package let listeningInOtherFamily: [UInt16: IPAddress]
 
     package init(
         id: WorkloadID, identity: WorkloadIdentity, addresses: [IPAddress], notListening: Set<UInt16> = [],
-        listeningElsewhere: [UInt16: IPAddress] = [:]
+        listeningElsewhere: [UInt16: IPAddress] = [:], listeningInOtherFamily: [UInt16: IPAddress] = [:]
     ) {
         self.id = id
         self.identity = identity
         self.addresses = addresses
         self.notListening = notListening
         self.listeningElsewhere = listeningElsewhere
+        self.listeningInOtherFamily = listeningInOtherFamily
     }
 }
 

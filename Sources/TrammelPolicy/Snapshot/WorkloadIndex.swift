@@ -8,6 +8,7 @@ final class KnownWorkload {
     let addresses: [IPAddress]
     private(set) var notListening: Set<UInt16>
     private var listeningElsewhere: [UInt16: IPAddress]
+    private var listeningInOtherFamily: [UInt16: IPAddress]
     private(set) var endpoints: [Endpoint] = []
     /// Slots of endpoints at the same address that were made before the workload's labels changed.
     private let inherited: [UInt16: Int]
@@ -20,6 +21,7 @@ final class KnownWorkload {
         addresses = KnownWorkload.addresses(of: facts)
         notListening = facts.notListening
         listeningElsewhere = facts.listeningElsewhere
+        listeningInOtherFamily = facts.listeningInOtherFamily
         if let former, former.addresses[0] == addresses[0] {
             let own = former.endpoints.map { ($0.address.port, $0.slot) }
             inherited = former.inherited.merging(own) { _, newer in newer }
@@ -35,20 +37,23 @@ final class KnownWorkload {
 
     func listens(otherwiseThan facts: WorkloadFacts) -> Bool {
         notListening != facts.notListening || listeningElsewhere != facts.listeningElsewhere
+            || listeningInOtherFamily != facts.listeningInOtherFamily
     }
 
     func listens(as facts: WorkloadFacts) {
         notListening = facts.notListening
         listeningElsewhere = facts.listeningElsewhere
+        listeningInOtherFamily = facts.listeningInOtherFamily
     }
 
     func endpoint(port: UInt16, nextSlot: inout Int) -> Endpoint {
         let address = IPEndpoint(listeningElsewhere[port] ?? addresses[0], port)
-        if let known = endpoints.first(where: { $0.address == address }) { return known }
+        let other = listeningInOtherFamily[port]
+        if let known = endpoints.first(where: { $0.address == address && $0.otherFamily == other }) { return known }
         let former = endpoints.first { $0.address.port == port }
         let slot = former?.slot ?? inherited[port] ?? nextSlot
         if slot == nextSlot { nextSlot += 1 }
-        let endpoint = Endpoint(slot: slot, source: source, address: address, addresses: addresses)
+        let endpoint = Endpoint(slot: slot, source: source, address: address, otherFamily: other, addresses: addresses)
         endpoints.append(endpoint)
         return endpoint
     }

@@ -186,16 +186,15 @@ final class LoopContext {
     /// A call to an endpoint attached here is carried on by a socket inside the endpoint's own network namespace, with
     /// the client's address kept; any other is dialled from the caller's, so that the network sees the caller.
     func plan(for endpoint: Endpoint, from connection: ProxyConnection) -> UpstreamSocketPlan {
+        let client = connection.client.endpoint.address
+        let remote = endpoint.address(for: client.family)
         if let id = endpoint.workload, let workload = workloads[id] {
-            let client = connection.client.endpoint.address
             let keeps =
-                workload.keepsSourceAddress && client.family == endpoint.address.address.family && !client.isLoopback
-                && !endpoint.address.address.isLoopback
-            return UpstreamSocketPlan(
-                workload: id, remote: UpstreamAddress(endpoint.address), source: keeps ? client : nil)
+                workload.keepsSourceAddress && client.family == remote.address.family && !client.isLoopback
+                && !remote.address.isLoopback
+            return UpstreamSocketPlan(workload: id, remote: UpstreamAddress(remote), source: keeps ? client : nil)
         }
-        return UpstreamSocketPlan(
-            workload: connection.workload.id, remote: UpstreamAddress(endpoint.address), source: nil)
+        return UpstreamSocketPlan(workload: connection.workload.id, remote: UpstreamAddress(remote), source: nil)
     }
 
     /// To the original destination: from the caller's namespace when outbound, and to the application itself with the

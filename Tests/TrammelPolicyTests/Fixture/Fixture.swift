@@ -55,7 +55,8 @@ struct Fixture {
     /// `app` is the name up to the last dash, `version` what follows it: `reviews-v2`.
     func workload(
         _ name: String, in namespace: String = "default", labels: [String: String]? = nil,
-        addresses: [String]? = nil, notListening: Set<UInt16> = [], listeningElsewhere: [UInt16: IPAddress] = [:]
+        addresses: [String]? = nil, notListening: Set<UInt16> = [], listeningElsewhere: [UInt16: IPAddress] = [:],
+        listeningInOtherFamily: [UInt16: IPAddress] = [:]
     ) -> Fixture {
         with { fixture in
             let number = UInt32(fixture.workloads.count + 1)
@@ -67,7 +68,8 @@ struct Fixture {
                     identity: WorkloadIdentity(
                         name: WorkloadName(namespace: namespace, name: name), labels: labels),
                     addresses: (addresses ?? ["10.1.0.\(number)"]).compactMap { IPAddress($0) },
-                    notListening: notListening, listeningElsewhere: listeningElsewhere))
+                    notListening: notListening, listeningElsewhere: listeningElsewhere,
+                    listeningInOtherFamily: listeningInOtherFamily))
         }
     }
 

@@ -105,6 +105,25 @@ struct SnapshotCompilerTests {
         #expect(again === usual)
     }
 
+    @Test("a client of either family is sent to an address of its own where the application listens at both")
+    func families() throws {
+        let compiler = SnapshotCompiler()
+        let six = try #require(IPAddress("fd00::9"))
+        let service = Fixture().service("a", ports: [80], target: 8080)
+        func endpoint(_ version: UInt64, _ other: [UInt16: IPAddress]) throws -> Endpoint {
+            try #require(
+                service.workload("a-v1", addresses: ["10.1.0.9", "fd00::9"], listeningInOtherFamily: other)
+                    .mesh(compiler: compiler, version: version).snapshot.clusters.first?.endpoints.first)
+        }
+        let one = try endpoint(1, [:])
+        #expect(one.address(for: .v6) == one.address)
+        let both = try endpoint(2, [8080: six])
+        #expect(both.address(for: .v6) == IPEndpoint(six, 8080))
+        #expect(both.address(for: .v4) == both.address)
+        #expect(both.address == one.address)
+        #expect(both.slot == one.slot)
+    }
+
     @Test("an endpoint is reached at its first address, or by loopback where it has none")
     func addresses() throws {
         let mesh = Fixture().service("a", ports: [80], target: 8080)
