@@ -51,7 +51,7 @@ final class ResolverStreamHandler: ChannelInboundHandler {
         context?.close(mode: .output, promise: nil)
     }
 
-    func setReading(_ isOn: Bool) { try? context?.channel.syncOptions?.setOption(.autoRead, value: isOn) }
+    func setReading(_ isOn: Bool) { context?.setReading(isOn) }
 
     /// Lets go of the client and closes.
     func close() {

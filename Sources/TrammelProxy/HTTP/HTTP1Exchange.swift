@@ -97,15 +97,16 @@ extension HTTP1ServerHandler {
         let dataOnly = head.isHTTP10 && response.framing == .chunked
         answerEndsAtClose = dataOnly || response.framing == .untilClose
         if answerEndsAtClose || !hasRequestEnded || loop.isDraining { keepsAlive = false }
+        // Interim responses that came with it.
+        if let context { writePending(context) }
         writeResponseHead(response, bytes, isTunnel: isTunnel, dataOnly: dataOnly, now)
         return dataOnly
     }
 
     func upstreamInterim(_ response: ResponseHead, _ bytes: UnsafeRawBufferPointer) {
         // A 1.0 client knows no interim responses (RFC 9110 section 15.2).
-        guard !head.isHTTP10, let context else { return }
+        guard !head.isHTTP10 else { return }
         writeInterimHead(response, bytes)
-        context.flush()
     }
 
     func upstreamBody(_ slice: ByteBuffer) {
@@ -113,6 +114,7 @@ extension HTTP1ServerHandler {
         record.flow.bytesSent &+= UInt64(count)
         connection.bytesToClient &+= UInt64(count)
         guard let context else { return }
+        if count <= Self.gathered { gather() }
         if isResponsePending {
             if count <= Self.coalesced {
                 responseOut.writeImmutableBuffer(slice)

@@ -30,6 +30,8 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
     static let readAhead = 64 * 1024
     /// A body slice up to this size is copied behind the head, so that both leave in one write.
     static let coalesced = 16 * 1024
+    /// Body slices up to this size are put together before they are written.
+    static let gathered = 512
 
     let loop: LoopContext
     let connection: ProxyConnection
@@ -360,7 +362,7 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
     func setReading(_ isOn: Bool) {
         guard isReading != isOn else { return }
         isReading = isOn
-        try? context?.channel.syncOptions?.setOption(.autoRead, value: isOn)
+        context?.setReading(isOn)
     }
 
     private func holdBackIfUpstreamIsSlow() {

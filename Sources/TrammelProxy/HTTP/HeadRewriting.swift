@@ -129,8 +129,8 @@ extension HTTP1ServerHandler {
 
     func writeInterimHead(_ response: ResponseHead, _ bytes: UnsafeRawBufferPointer) {
         let room = response.length + Self.ownFields
-        var buffer = ByteBuffer()
-        buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: room) { memory in
+        gather()
+        responseOut.writeWithUnsafeMutableBytes(minimumWritableBytes: room) { memory in
             var out = ByteWriter(memory)
             writeStatusLine(response, bytes, &out)
             copyFields(response.lines, bytes, headLength: response.length, &out) { field in
@@ -139,7 +139,14 @@ extension HTTP1ServerHandler {
             out.append("\r\n")
             return out.count
         }
-        context?.write(wrapOutboundOut(buffer), promise: nil)
+    }
+
+    /// What is written to `responseOut` from here on leaves in one piece, when all that was read has been looked at:
+    /// a thousand small writes would take more memory to remember than to hold.
+    func gather() {
+        if isResponsePending { return }
+        responseOut.clear()
+        isResponsePending = true
     }
 
     private func writeStatusLine(_ response: ResponseHead, _ bytes: UnsafeRawBufferPointer, _ out: inout ByteWriter) {

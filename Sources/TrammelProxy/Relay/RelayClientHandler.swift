@@ -214,6 +214,6 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
     func setReading(_ isOn: Bool) {
         guard isReading != isOn else { return }
         isReading = isOn
-        try? context?.channel.syncOptions?.setOption(.autoRead, value: isOn)
+        context?.setReading(isOn)
     }
 }

@@ -32,7 +32,7 @@ final class RelayUpstreamHandler: ChannelInboundHandler, RemovableChannelHandler
     }
 
     func setReading(_ isOn: Bool) {
-        try? context?.channel.syncOptions?.setOption(.autoRead, value: isOn)
+        context?.setReading(isOn)
     }
 
     /// Bytes that the server has not taken yet.

@@ -33,6 +33,7 @@ struct Dialer {
                 .connectTimeout(timeout)
                 .channelOption(.allowRemoteHalfClosure, value: true)
                 .channelOption(.maxMessagesPerRead, value: 1)
+                .channelOption(.recvAllocator, value: ReceiveBuffers())
                 .channelInitializer(initialize)
             for option in sockets.options(for: plan) {
                 bootstrap = bootstrap.channelOption(

@@ -73,7 +73,7 @@ final class HTTP1UpstreamHandler: ChannelInboundHandler, DeadlineOwner {
     }
 
     func setReading(_ isOn: Bool) {
-        try? context?.channel.syncOptions?.setOption(.autoRead, value: isOn)
+        context?.setReading(isOn)
     }
 
     /// The exchange is over and both sides are done with the connection's last message: back to the pool.
