@@ -97,7 +97,7 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
-        upstream?.flush()
+        upstream?.flushSoon(on: loop)
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -182,6 +182,7 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
 
     func upstreamReadComplete() {
         guard let context else { return }
+        if context.channel.isWritable { return loop.flushSoon(context) }
         context.flush()
         if !context.channel.isWritable { upstream?.setReading(false) }
     }

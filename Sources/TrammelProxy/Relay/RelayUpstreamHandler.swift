@@ -26,6 +26,10 @@ final class RelayUpstreamHandler: ChannelInboundHandler, RemovableChannelHandler
 
     func flush() { context?.flush() }
 
+    func flushSoon(on loop: LoopContext) {
+        if let context { loop.flushSoon(context) }
+    }
+
     func closeOutput() {
         context?.flush()
         context?.close(mode: .output, promise: nil)
