@@ -38,7 +38,7 @@ package struct Agent: Sendable {
         let capture = try WorkloadCapture(
             cgroup: cgroup, ports: ports, virtualRanges: [settings.vips.ipv4, settings.vips.ipv6])
         let store = try StateStore(directory: StateDirectory.prepare(settings.stateDirectory))
-        let mesh = Mesh(capture: capture, labels: labels, store: store, settings: settings)
+        let mesh = Mesh(capture: capture, labels: labels, store: store, settings: settings, logger: logger)
 
         let dataGroup = MultiThreadedEventLoopGroup(numberOfThreads: settings.dataLoops ?? System.coreCount)
         let controlGroup = MultiThreadedEventLoopGroup(numberOfThreads: 1)
@@ -68,6 +68,7 @@ package struct Agent: Sendable {
             }
             group.addTask { try await scrape.run() }
             group.addTask { await ReadinessWatch(mesh: mesh, refused: refusedDials).run() }
+            group.addTask { await NamespaceWatch(mesh: mesh).run() }
             group.addTask { await Signals.untilTermination() }
             // The first to end is a signal or a failure; either ends the others.
             do {

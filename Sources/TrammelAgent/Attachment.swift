@@ -10,6 +10,19 @@ struct Attachment: Sendable {
     let opened: OpenedWorkload
     let workload: TrammelProxy.AttachedWorkload
     let attachedAt: WallTime
+    /// What leads to the namespace: as it was asked for, until a process by which it was attached ends and leaves
+    /// others there.
+    var reachedBy: NetworkNamespace.Target
+
+    init(
+        request: AttachRequest, opened: OpenedWorkload, workload: TrammelProxy.AttachedWorkload, attachedAt: WallTime
+    ) {
+        self.request = request
+        self.opened = opened
+        self.workload = workload
+        self.attachedAt = attachedAt
+        reachedBy = opened.namespace.target
+    }
 
     var name: WorkloadName { workload.identity.name }
     var id: WorkloadID { workload.id }
@@ -20,12 +33,19 @@ struct Attachment: Sendable {
             listeningElsewhere: ports.elsewhere, listeningInOtherFamily: ports.otherFamily)
     }
 
+    private var target: String {
+        switch reachedBy {
+        case .pid(let pid): "pid \(pid)"
+        case .name(let netns), .path(let netns): "netns \(netns)"
+        }
+    }
+
     /// As the control API tells of it.
     func described(connections: Int) -> TrammelControlAPI.AttachedWorkload {
         TrammelControlAPI.AttachedWorkload(
             namespace: name.namespace, name: name.name, serviceAccount: workload.identity.serviceAccount,
             labels: workload.identity.labels,
-            target: request.pid.map { "pid \($0)" } ?? "netns \(request.netns ?? opened.namespace.path)",
+            target: target,
             captureMode: opened.plan.outboundMode.rawValue, captureReason: opened.modeReason,
             failureMode: request.failureMode.rawValue, addresses: opened.facts.addresses.map(\.description),
             connections: connections, attachedAt: Timestamp(attachedAt))

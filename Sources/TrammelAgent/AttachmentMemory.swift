@@ -7,15 +7,18 @@ import TrammelCore
 struct AttachmentMemory: Codable {
     let request: AttachRequest
     let inode: UInt64
+    /// The namespace's number, which no later one can have, as it can the inode; nil where the kernel gives none.
+    let cookie: UInt64?
     /// Inodes of namespaces begin anew with each boot.
     let bootID: String
 
-    init(request: AttachRequest, inode: UInt64) {
+    init(request: AttachRequest, inode: UInt64, cookie: UInt64?) {
         var again = request
         // Connections older than the agent are not older than the attachment.
         again.killExisting = false
         self.request = again
         self.inode = inode
+        self.cookie = cookie
         bootID = AttachmentMemory.currentBootID
     }
 

@@ -1,4 +1,5 @@
 import Glibc
+import Logging
 import TrammelCapture
 import TrammelConfig
 import TrammelControlAPI
@@ -26,8 +27,12 @@ actor Mesh {
     private var ports: [WorkloadID: PortReadiness] = [:]
     private let store: StateStore
     private let changes = ChangeQueue()
+    private let logger: Logger
 
-    init(capture: WorkloadCapture, labels: LabelRegistry, store: StateStore, settings: AgentSettings) {
+    init(
+        capture: WorkloadCapture, labels: LabelRegistry, store: StateStore, settings: AgentSettings, logger: Logger
+    ) {
+        self.logger = logger
         self.store = store
         vips = VIPAllocator(ranges: settings.vips)
         self.capture = capture
@@ -52,6 +57,8 @@ actor Mesh {
         let identity = request.identity
         let captureRequest = try request.captureRequest(mode: settings.captureMode.mode)
         let target = try NetworkNamespace(request.target).identity
+        // The watch may not have seen yet that what stands in the way has ended.
+        await letGoNow { $0.name == identity.name || $0.opened.namespace.identity == target }
         if let known = attachments[identity.name] { return try repeated(request, known, target) }
         if let other = attachments.values.first(where: { $0.opened.namespace.identity == target }) {
             throw TrammelError(
@@ -84,7 +91,10 @@ actor Mesh {
             try store.keep(
                 StateStore.Attachment(
                     workload: identity.name,
-                    payload: AttachmentMemory(request: request, inode: target.inode).payload()))
+                    payload: AttachmentMemory(
+                        request: request, inode: opened.namespace.identity.inode,
+                        cookie: try capture.cookie(of: opened.namespace)
+                    ).payload()))
             try capture.install(opened)
         } catch {
             try? capture.uninstall(id)
@@ -141,6 +151,64 @@ actor Mesh {
         await dataPlane?.detach(attachment.id)
         capture.close(attachment.id)
         await publish()
+    }
+
+    // MARK: Namespaces that end
+
+    /// Lets go of the workloads whose network namespaces are gone. To be called over and over.
+    func lookAtNamespaces() async {
+        let held = attachments.values.map { ($0.id, $0.opened.namespace, $0.reachedBy) }
+        let found = await NamespaceWatch.look(at: held.map { ($0.1, $0.2) })
+        let changed = Set(zip(held, found).filter { $1 != .present }.map(\.0.0))
+        guard !changed.isEmpty else { return }
+        // Nothing in it throws.
+        try? await changes.run { await self.letGoNow { changed.contains($0.id) } }
+    }
+
+    /// Looks once more at those that `isMeant`, since each may have been changed meanwhile.
+    private func letGoNow(_ isMeant: (Attachment) -> Bool) async {
+        let meant = attachments.values.filter(isMeant)
+        guard !meant.isEmpty else { return }
+        var hasChanged = false
+        let found = NamespaceWhereabouts.find(meant.map { ($0.opened.namespace, $0.reachedBy) })
+        for (attachment, whereabouts) in zip(meant, found) {
+            switch whereabouts {
+            case .present: break
+            case .presentWith(let process):
+                attachments[attachment.name]?.reachedBy = .pid(process)
+            case .gone(let process):
+                await letGo(attachment, leaving: process)
+                hasChanged = true
+            }
+        }
+        if hasChanged { await publish() }
+    }
+
+    /// - Parameter process: one that lives on in the namespace. Its name is gone, not its right to be shut off rather
+    ///   than let past every policy: the rules stay. Where nobody is left they go, for a namespace may outlast its
+    ///   processes.
+    private func letGo(_ attachment: Attachment, leaving process: Int32?) async {
+        var words = "\(attachment.name) is let go of: the \(attachment.opened.namespace.target) is gone"
+        if let process {
+            words += "; process \(process) lives on in it and is refused every connection until it is attached again, "
+            words += "by --pid \(process)"
+        } else {
+            do {
+                try capture.uninstall(attachment.id)
+            } catch {
+                words += "; its rules stay in it: \(error)"
+            }
+        }
+        do {
+            try store.forget(attachment.name)
+        } catch {
+            words += "; it is still in the store, until a restart: \(error)"
+        }
+        attachments[attachment.name] = nil
+        ports[attachment.id] = nil
+        await dataPlane?.detach(attachment.id, endingCallsInto: true)
+        capture.close(attachment.id)
+        logger.notice("\(words)")
     }
 
     // MARK: Resources
@@ -309,11 +377,13 @@ actor Mesh {
     private func restore(_ kept: StateStore.Attachment) async throws {
         let memory = try AttachmentMemory(payload: kept.payload)
         guard memory.bootID == AttachmentMemory.currentBootID,
-            try NetworkNamespace(memory.request.target).identity.inode == memory.inode
+            let target = capture.find(again: memory.request.target, inode: memory.inode, cookie: memory.cookie)
         else {
             throw TrammelError(.notFound, code: "netns-gone", "its network namespace is gone")
         }
-        _ = try await attachNow(memory.request)
+        var request = memory.request
+        if case .pid(let pid) = target { request.pid = pid }
+        _ = try await attachNow(request)
     }
 }
 

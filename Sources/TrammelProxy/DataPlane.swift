@@ -63,11 +63,14 @@ package final class DataPlane: Sendable {
     }
 
     /// Closes a workload's listeners and every connection made through them.
-    package func detach(_ id: WorkloadID) async {
+    ///
+    /// - Parameter endingCallsInto: also what other workloads have under way to it from inside its namespace, so that
+    ///   no socket of the agent's is left there.
+    package func detach(_ id: WorkloadID, endingCallsInto: Bool = false) async {
         let channels = listeners.withLock { $0.removeValue(forKey: id) } ?? []
         for channel in channels { try? await channel.close() }
         await dns.detach(id)
-        _ = await loops.onEach { $0.detach(id) }
+        _ = await loops.onEach { $0.detach(id, endingCallsInto: endingCallsInto) }
     }
 
     package func connections() async -> [ConnectionFacts] {

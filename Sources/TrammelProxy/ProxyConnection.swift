@@ -52,6 +52,8 @@ protocol ConnectionStage: AnyObject {
     func kill(_ reason: CloseReason)
     /// Ends the connection if nothing is under way on it.
     func closeIfIdle()
+    /// In whose network namespace the connection onward is, where there is one now.
+    var upstreamWorkload: WorkloadID? { get }
 }
 
 /// What a connection was found, or declared, to speak.

@@ -20,9 +20,9 @@ package enum CaptureCleanup {
             guard let namespace = try? NetworkNamespace(target) else { return }
             if seen.insert(namespace.identity).inserted { found.append(target) }
         }
-        for name in names(in: "/run/netns") { consider(.name(name)) }
+        for name in FileNames.list(in: "/run/netns") { consider(.name(name)) }
         for path in paths { consider(.path(path)) }
-        for name in names(in: "/proc") {
+        for name in FileNames.list(in: "/proc") {
             if let pid = Int32(name) { consider(.pid(pid)) }
         }
         return found
@@ -51,19 +51,6 @@ package enum CaptureCleanup {
             }
         }
         return outcomes
-    }
-
-    private static func names(in directory: String) -> [String] {
-        guard let handle = opendir(directory) else { return [] }
-        defer { closedir(handle) }
-        var names: [String] = []
-        while let entry = readdir(handle) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name != ".", name != ".." { names.append(name) }
-        }
-        return names.sorted()
     }
 }
 

@@ -10,6 +10,29 @@ package struct NetworkNamespaceIdentity: Hashable, Sendable, CustomStringConvert
 
     /// `net:[4026531840]`, as the kernel writes it.
     package var description: String { "net:[\(inode)]" }
+
+    package init(device: UInt64, inode: UInt64) {
+        self.device = device
+        self.inode = inode
+    }
+
+    private init(_ status: stat) { self.init(device: UInt64(status.st_dev), inode: UInt64(status.st_ino)) }
+
+    /// Of the file that `path` leads to, which need not be a namespace.
+    init(ofFile path: String) throws(FileFailure) {
+        var status = stat()
+        guard stat(path, &status) == 0 else { throw FileFailure(code: errno) }
+        self.init(status)
+    }
+
+    init(ofOpen descriptor: CInt) throws(FileFailure) {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw FileFailure(code: errno) }
+        self.init(status)
+    }
+
+    /// The errno of a file that cannot be looked at.
+    struct FileFailure: Error { let code: CInt }
 }
 
 /// An open network namespace. Holding it keeps the namespace alive, so it is let go when the workload goes.
@@ -68,11 +91,11 @@ package final class NetworkNamespace: Sendable {
                 .invalid, code: "netns-wrong-type", "\(target.path) is not a network namespace",
                 hint: "a name below /run/netns is a namespace only while `ip netns` keeps it mounted")
         }
-        var status = stat()
-        guard fstat(number, &status) == 0 else {
-            throw TrammelError.kernel("examine the \(target)", errno: errno, token: "netns")
+        do {
+            identity = try NetworkNamespaceIdentity(ofOpen: number)
+        } catch {
+            throw TrammelError.kernel("examine the \(target)", errno: error.code, token: "netns")
         }
-        identity = NetworkNamespaceIdentity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
     }
 
     /// The agent's own.

@@ -9,6 +9,8 @@ extension HTTP1ServerHandler: ConnectionStage {
 
     // MARK: ConnectionStage
 
+    var upstreamWorkload: WorkloadID? { upstream?.bucket.key.workload }
+
     func kill(_ reason: CloseReason) {
         abort(reason, flags: .localReset, resets: phase == .exchange || phase == .tunnel)
     }

@@ -94,12 +94,14 @@ final class LoopContext {
     func attach(_ workload: AttachedWorkload) { workloads[workload.id] = workload }
 
     /// Closes what belongs to a workload that is no more.
-    func detach(_ id: WorkloadID) {
+    func detach(_ id: WorkloadID, endingCallsInto: Bool = false) {
         workloads[id] = nil
-        pool.closeIdle(of: id)
-        for connection in connections.values where connection.workload.id == id {
+        for connection in connections.values
+        where connection.workload.id == id || (endingCallsInto && connection.stage?.upstreamWorkload == id) {
             connection.stage?.kill(.detached)
         }
+        // After those, which may have given theirs back.
+        pool.retire(id)
     }
 
     func hasWorkload(_ id: WorkloadID) -> Bool { workloads[id] != nil }

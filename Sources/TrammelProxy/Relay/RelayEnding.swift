@@ -4,6 +4,8 @@ import TrammelTelemetry
 
 /// How a connection that is carried as bytes ends, and the deadlines that end it.
 extension RelayClientHandler: ConnectionStage {
+    var upstreamWorkload: WorkloadID? { upstream == nil ? nil : plan?.workload }
+
     func kill(_ reason: CloseReason) { end(reason, flags: .localReset, resets: true) }
 
     func closeIfIdle() {

@@ -21,6 +21,8 @@ struct PoolKey: Hashable {
 final class PoolBucket {
     let key: PoolKey
     fileprivate(set) var idle: [HTTP1UpstreamHandler] = []
+    /// The namespace of its connections has been let go; what is given back is closed.
+    fileprivate var isRetired = false
 
     fileprivate init(key: PoolKey) { self.key = key }
 
@@ -31,7 +33,7 @@ final class PoolBucket {
     func checkout() -> HTTP1UpstreamHandler? { idle.popLast() }
 
     func checkin(_ connection: HTTP1UpstreamHandler) {
-        guard idle.count < PoolBucket.mostIdle else { return connection.close() }
+        guard !isRetired, idle.count < PoolBucket.mostIdle else { return connection.close() }
         idle.append(connection)
     }
 
@@ -52,14 +54,22 @@ final class UpstreamPool {
         return bucket
     }
 
-    /// Closes every idle connection made in the namespace of `workload` and forgets the buckets that are empty.
-    func closeIdle(of workload: WorkloadID? = nil) {
-        for (key, bucket) in buckets where workload == nil || key.workload == workload {
-            let idle = bucket.idle
-            bucket.idle.removeAll()
-            for connection in idle { connection.close() }
-            buckets[key] = nil
-        }
+    /// Closes every idle connection and forgets the buckets.
+    func closeIdle() {
+        for key in Array(buckets.keys) { _ = empty(key) }
+    }
+
+    /// Closes every idle connection made in the namespace of `workload`, and those given back later too.
+    func retire(_ workload: WorkloadID) {
+        for key in buckets.keys.filter({ $0.workload == workload }) { empty(key)?.isRetired = true }
+    }
+
+    private func empty(_ key: PoolKey) -> PoolBucket? {
+        guard let bucket = buckets.removeValue(forKey: key) else { return nil }
+        let idle = bucket.idle
+        bucket.idle.removeAll()
+        for connection in idle { connection.close() }
+        return bucket
     }
 
     var idleCount: Int { buckets.values.reduce(0) { $0 + $1.idle.count } }

@@ -34,6 +34,11 @@ def address(pod, family):
     return f"10.80.0.{host}" if family == "v4" else f"fd00:80::{host}"
 
 
+def netns(pod):
+    """The network namespace of a pod, given by name or as the id of a process in it."""
+    return f"/proc/{pod}/ns/net" if isinstance(pod, int) else f"/run/netns/{pod}"
+
+
 def url(host, port, path="/", scheme="http"):
     return f"{scheme}://[{host}]:{port}{path}" if ":" in host else f"{scheme}://{host}:{port}{path}"
 
@@ -102,7 +107,7 @@ def within(pod):
         yield
         return
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-    there = os.open(f"/run/netns/{pod}", os.O_RDONLY)
+    there = os.open(netns(pod), os.O_RDONLY)
     try:
         if libc.setns(there, CLONE_NEWNET) != 0:
             raise OSError(ctypes.get_errno(), f"setns {pod}")
@@ -229,7 +234,7 @@ class Node:
 
     def start(self, *command, pod=None, log=None):
         """A process that runs on; it ends with the node."""
-        words = ([] if pod is None else ["nsenter", f"--net=/run/netns/{pod}"]) + [str(word) for word in command]
+        words = ([] if pod is None else ["nsenter", f"--net={netns(pod)}"]) + [str(word) for word in command]
         with open(log or self.run / "servers.log", "a") as output:
             child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
         self.children.append(child)
@@ -237,7 +242,7 @@ class Node:
 
     def output(self, *command, pod=None, input=None, timeout=15, status=0):
         """What a command prints, which must end with `status`; bytes when it is given bytes."""
-        words = ([] if pod is None else ["nsenter", f"--net=/run/netns/{pod}"]) + [str(word) for word in command]
+        words = ([] if pod is None else ["nsenter", f"--net={netns(pod)}"]) + [str(word) for word in command]
         try:
             done = subprocess.run(
                 words, capture_output=True, text=not isinstance(input, bytes), input=input, timeout=timeout)
@@ -313,7 +318,7 @@ class Node:
 
     def state(self, pod):
         """Everything that capture could change of a pod."""
-        return sh(f"nsenter --net=/run/netns/{pod} sh -c 'nft list ruleset; ip rule; ip -6 rule; "
+        return sh(f"nsenter --net={netns(pod)} sh -c 'nft list ruleset; ip rule; ip -6 rule; "
                   "ip route show table all; ip -6 route show table all; sysctl net.ipv4.tcp_fwmark_accept'")
 
     def crash(self):
