@@ -110,7 +110,11 @@ let package = Package(
             name: "TrammelFuzzTargets", dependencies: ["TrammelCore", "TrammelWire"], path: "Tests/Fuzz/Targets",
             swiftSettings: swiftSettings),
         tests("TrammelWireTests", ["TrammelWire", "TrammelFuzzTargets"]),
-        tests("TrammelCaptureTests", ["TrammelCapture", "TrammelTestSupport"]),
+        // What rulesets must be, word for word: for the tests of the texts, and for those of the kernel that takes them.
+        .target(
+            name: "TrammelGoldenRules", dependencies: ["TrammelCapture", "TrammelCore"], path: "Tests/GoldenRules",
+            swiftSettings: swiftSettings),
+        tests("TrammelCaptureTests", ["TrammelCapture", "TrammelGoldenRules"]),
         tests("TrammelTelemetryTests", ["TrammelTelemetry", "TrammelTestSupport"]),
         tests(
             "TrammelProxyTests",
@@ -131,7 +135,10 @@ let package = Package(
                 "TrammelConfig",
                 "TrammelPolicy", "TrammelTelemetry", "TrammelWire", nioCore, nioPosix,
             ]),
-        tests("KernelTests", ["TrammelTestSupport", "TrammelControlAPI"]),
+        // What needs root: rules, sockets and namespaces of the kernel's own.
+        tests(
+            "KernelTests",
+            ["TrammelCapture", "TrammelCore", "TrammelGoldenRules", "TrammelTestSupport"]),
     ],
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx17

@@ -25,7 +25,8 @@ package struct CIDR: Hashable, Sendable {
         if parts.count == 1 {
             self.init(address, prefixLength: address.family.bits)
         } else {
-            guard let length = Int(parts[1]), !parts[1].hasPrefix("+") else { return nil }
+            // Int takes a sign, and -0 for a number.
+            guard let length = Int(parts[1]), parts[1].first != "+", parts[1].first != "-" else { return nil }
             self.init(address, prefixLength: length)
         }
     }

@@ -10,9 +10,10 @@ package struct IPEndpoint: Hashable, Sendable {
 
     /// Parses `1.2.3.4:80` and `[::1]:80`.
     package init?(_ text: some StringProtocol) {
-        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
-            return nil
-        }
+        guard let colon = text.lastIndex(of: ":") else { return nil }
+        let number = text[text.index(after: colon)...]
+        // UInt16 takes a sign, and -0 for a number.
+        guard let port = UInt16(number), number.first != "+", number.first != "-" else { return nil }
         var host = text[..<colon]
         if host.hasPrefix("["), host.hasSuffix("]") {
             host = host.dropFirst().dropLast()

@@ -97,7 +97,7 @@ enum Play {
         host, port, greeting = sys.argv[1], int(sys.argv[2]), sys.argv[3]
         s = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        s.bind((host, port)); s.listen(16)
+        s.bind((host, port)); s.listen(128)
         print("ready")
         while True:
             c, peer = s.accept()

@@ -1,20 +1,18 @@
-import Testing
-import TrammelCore
+package import TrammelCapture
+package import TrammelCore
 
-@testable import TrammelCapture
-
-/// Plans and the rulesets that they must become, word for word.
-enum GoldenRules {
-    struct Case: Sendable, CustomTestStringConvertible {
-        let name: String
-        let mode: CaptureMode
-        let request: CaptureRequest
-        var established: [ConntrackEntry.Tuple] = []
-        let text: String
-        var testDescription: String { name }
+/// Plans and the rulesets that they must become, word for word: in our own words, and in nft's once the kernel has them.
+package enum GoldenRules {
+    package struct Case: Sendable, CustomStringConvertible {
+        package let name: String
+        package let mode: CaptureMode
+        package let request: CaptureRequest
+        package var established: [ConntrackEntry.Tuple] = []
+        package let text: String
+        package var description: String { name }
     }
 
-    static let all: [Case] = [
+    package static let all: [Case] = [
         Case(name: "redirect", mode: .redirect, request: plain, text: redirect),
         Case(name: "tproxy", mode: .tproxy, request: plain, text: tproxy),
         Case(name: "redirect with choices", mode: .redirect, request: choosy, text: redirectWithChoices),

@@ -6,15 +6,6 @@ import TrammelTestSupport
 
 /// The rules as they are, beside the rules as they should be.
 @Suite(.kernel) struct InstalledRulesTests {
-    /// What Trammel says of its rules is what nft says.
-    @Test(arguments: GoldenRules.all) func theTextIsNfts(_ golden: GoldenRules.Case) throws {
-        let agent = CgroupReference(path: "/trammel/agent", id: 1, level: 2)
-        var plan = CapturePlan(
-            settings: CaptureSettings(), request: golden.request, agent: agent, outboundMode: golden.mode)
-        plan.established = golden.established
-        #expect(plan.table.text == golden.text.replacing("AGENT", with: "\"trammel/agent\""))
-    }
-
     private static func everything(_ request: inout CaptureRequest) {
         request.capturesDNS = true
         request.excludedOutbound = ["10.0.0.0/9", "10.64.0.0/10", "0.0.0.0/1", "fd00::/8"].compactMap { CIDR($0) }

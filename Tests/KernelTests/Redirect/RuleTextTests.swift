@@ -1,6 +1,7 @@
 import Foundation
 import Testing
 import TrammelCore
+import TrammelGoldenRules
 import TrammelTestSupport
 
 @testable import TrammelCapture
