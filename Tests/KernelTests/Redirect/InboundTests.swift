@@ -29,6 +29,42 @@ import TrammelTestSupport
         #expect(server.finish().isEmpty)
     }
 
+    /// A reset in answer to a packet that conntrack finds invalid would end a connection that is well: no answer.
+    @Test func invalidPacketsGetNoAnswer() throws {
+        let world = try PodWorld()
+        let captured = try world.captured(.redirect)
+        // Sends TCP heads with the given flags from a port that no socket has, and prints what comes back.
+        let program = """
+            import socket, struct, sys
+            here, there, base = "192.0.2.10", "10.77.1.2", int(sys.argv[1])
+            s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)
+            s.bind((here, 0)); s.settimeout(1)
+            def total(data):
+                t = sum(struct.unpack(f"!{len(data) // 2}H", data))
+                while t >> 16: t = (t & 0xffff) + (t >> 16)
+                return ~t & 0xffff
+            for port, flags in ((base, 0x02), (base + 1, 0x10), (base + 2, 0x13)):
+                head = lambda sum: struct.pack("!HHIIBBHHH", port, 8080, 1, 0, 5 << 4, flags, 1024, sum, 0)
+                pseudo = socket.inet_aton(here) + socket.inet_aton(there) + struct.pack("!HH", 6, 20)
+                s.sendto(head(total(pseudo + head(0))), (there, 0))
+                try:
+                    while True:
+                        got = s.recv(100)
+                        got = got[(got[0] & 15) * 4:]
+                        if struct.unpack("!HH", got[:4]) == (8080, port): break
+                    print(f"{flags:#x}: {got[13]:#x}")
+                except TimeoutError: print(f"{flags:#x}: nothing")
+            """
+        // SYN has its SYN-ACK, an ACK of nothing its RST; SYN, FIN and ACK at once have nothing, and they would.
+        #expect(try world.outside.python(program, "50000").finish() == "0x2: 0x12\n0x10: 0x4\n0x13: nothing\n")
+        let rules = try captured.capture.rules(of: CapturedPod.id).text
+        #expect(rules.contains(/ct state invalid counter packets [1-9]/), "\(rules)")
+        try captured.capture.uninstall(CapturedPod.id)
+        let server = try world.pod.serve("0.0.0.0", 8080)
+        #expect(try world.outside.python(program, "50010").finish() == "0x2: 0x12\n0x10: 0x4\n0x13: 0x4\n")
+        server.stop()
+    }
+
     @Test(arguments: CapturedPod.modes) func manyBytesAndAResetGoBackOut(mode: CaptureMode) throws {
         let world = try PodWorld()
         let acceptor = try world.captured(mode).acceptor

@@ -79,6 +79,52 @@ import TrammelTestSupport
         #expect(server6.finish().isEmpty)
     }
 
+    /// The exemption is one cgroup's, by its inode: neither the one beside it, nor one of the same name elsewhere, nor
+    /// the one above has it.
+    @Test(arguments: CapturedPod.modes) func aCgroupLikeTheAgentsIsNoExemption(mode: CaptureMode) throws {
+        let world = try PodWorld()
+        let server = try world.outside.serve(PodWorld.outside4, 80, "escaped")
+        let acceptor = try world.captured(mode).acceptor
+        let agent = try TestAgent.cgroup.get()
+        let own = agent.reference.path
+        let above = own.split(separator: "/").dropLast().map { "/\($0)" }.joined()
+        let elsewhere = "/trammel-like-\(getpid())"
+        let name = own.split(separator: "/").last ?? ""
+        for path in [own + "-beside", "\(elsewhere)/\(name)", above] {
+            let program = """
+                mkdir -p "$1" && echo $$ > "$1/cgroup.procs" && shift && exec "$@"
+                """
+            let client = try world.pod.start(
+                [
+                    "sh", "-euc", program, "sh", agent.mount + path, "python3", "-u", "-c", Play.client,
+                    PodWorld.outside4, "80",
+                ])
+            #expect(acceptor.next()?.destination == "\(PodWorld.outside4):80", "\(path)")
+            #expect(client.finish() == "captured\n", "\(path)")
+            if path != above { rmdir(agent.mount + path) }
+        }
+        rmdir(agent.mount + elsewhere)
+        server.stop()
+        #expect(server.finish().isEmpty)
+    }
+
+    /// What the pod itself listens on at the same port has no part in a connection to somebody else.
+    @Test(arguments: CapturedPod.modes) func aWildcardListenerOfThePodShadowsNothing(mode: CaptureMode) throws {
+        let world = try PodWorld()
+        let own = try ["0.0.0.0", "::"].map { try world.pod.serve($0, $0 == "::" ? 81 : 80, "shadowed") }
+        let acceptor = try world.captured(mode).acceptor
+        for (host, port) in [(PodWorld.outside4, 80), (PodWorld.outside4, 81), (PodWorld.outside6, 81)] {
+            let client = try world.pod.dial(host, port)
+            let shown = host.contains(":") ? "[\(host)]" : host
+            #expect(acceptor.next()?.destination == "\(shown):\(port)")
+            #expect(client.finish() == "captured\n")
+        }
+        for server in own {
+            server.stop()
+            #expect(server.finish().isEmpty)
+        }
+    }
+
     @Test(arguments: CapturedPod.modes) func aDirectHitIsReset(mode: CaptureMode) throws {
         let world = try PodWorld()
         let acceptor = try world.captured(mode) { $0.capturesDNS = true }.acceptor

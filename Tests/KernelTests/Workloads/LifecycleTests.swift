@@ -31,6 +31,29 @@ import TrammelTestSupport
         client.finish()
     }
 
+    /// Every setting of the network, not only those that are known to be changed, in the pod and where the agent is.
+    @Test(arguments: CapturedPod.modes) func everySettingIsAsItWas(mode: CaptureMode) throws {
+        let world = try PodWorld()
+        // Counts, and what the kernel draws by lot.
+        let script =
+            "find /proc/sys/net -type f -readable ! -name '*_count' ! -name '*secret*' ! -name '*_seed' "
+            + "-exec grep -s . {} + | sort"
+        func settings() throws -> (pod: String, here: String) {
+            let child = try TestChild(["sh", "-c", script])
+            return (try world.pod.run("sh", "-c", script), child.finish())
+        }
+        let before = try settings()
+        #expect(before.pod.split(separator: "\n").count > 100)
+        let captured = try world.captured(mode) { $0.capturesDNS = true }
+        let during = try settings()
+        #expect(during.pod != before.pod)
+        #expect(during.here == before.here)
+        try captured.capture.uninstall(CapturedPod.id)
+        let after = try settings()
+        #expect(after.pod == before.pod)
+        #expect(after.here == before.here)
+    }
+
     /// The next agent finds the dead one's rules, replaces them by its own, and still knows what was before both.
     @Test func aSuccessorTakesOverAndGivesBack() throws {
         let world = try PodWorld()
