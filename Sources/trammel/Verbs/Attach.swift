@@ -8,6 +8,9 @@ struct AttachCommand: AsyncParsableCommand {
         discussion: """
             Names, paths and pids are resolved by the agent. Attaching the same name to the same target again changes \
             nothing and succeeds; the same target under another name is refused.
+
+            The agent lets go of the workload by itself when its network namespace ends: when the name or path leads to \
+            it no more, or, where it was attached by a pid, when no process is left in it.
             """)
 
     @OptionGroup var global: GlobalOptions
