@@ -184,20 +184,16 @@ actor Mesh {
         if hasChanged { await publish() }
     }
 
-    /// - Parameter process: one that lives on in the namespace. Its name is gone, not its right to be shut off rather
-    ///   than let past every policy: the rules stay. Where nobody is left they go, for a namespace may outlast its
-    ///   processes.
+    /// The rules stay, as whenever nobody has asked for a detach. They go with the namespace; where something keeps it
+    /// after all, a process that has lost its name or one that is yet to come, that is refused rather than let past
+    /// every policy, until it is attached again.
+    ///
+    /// - Parameter process: one that lives on in the namespace.
     private func letGo(_ attachment: Attachment, leaving process: Int32?) async {
         var words = "\(attachment.name) is let go of: the \(attachment.opened.namespace.target) is gone"
         if let process {
             words += "; process \(process) lives on in it and is refused every connection until it is attached again, "
             words += "by --pid \(process)"
-        } else {
-            do {
-                try capture.uninstall(attachment.id)
-            } catch {
-                words += "; its rules stay in it: \(error)"
-            }
         }
         do {
             try store.forget(attachment.name)
