@@ -20,19 +20,28 @@ struct PoolKey: Hashable {
 /// grow old and go.
 final class PoolBucket {
     let key: PoolKey
-    fileprivate(set) var idle: [HTTP1UpstreamHandler] = []
+    private(set) var idle: [HTTP1UpstreamHandler] = []
 
     fileprivate init(key: PoolKey) { self.key = key }
 
     /// The most that wait here. A crowd's thousands of connections would else keep two descriptors each from the node's
     /// other workloads for as long as they idle.
     static let mostIdle = 256
+    /// Whose namespace it was is gone, or will be: nothing waits here any more.
+    private var isRetired = false
 
     func checkout() -> HTTP1UpstreamHandler? { idle.popLast() }
 
     func checkin(_ connection: HTTP1UpstreamHandler) {
-        guard idle.count < PoolBucket.mostIdle else { return connection.close() }
+        guard !isRetired, idle.count < PoolBucket.mostIdle else { return connection.close() }
         idle.append(connection)
+    }
+
+    fileprivate func retire() {
+        isRetired = true
+        let waiting = idle
+        idle = []
+        for connection in waiting { connection.close() }
     }
 
     /// An idle connection was closed, by the server or by its deadline.
@@ -52,12 +61,11 @@ final class UpstreamPool {
         return bucket
     }
 
-    /// Closes every idle connection made in the namespace of `workload` and forgets the buckets that are empty.
+    /// Closes every idle connection made in the namespace of `workload`, and those that still serve a request as soon
+    /// as they have.
     func closeIdle(of workload: WorkloadID? = nil) {
         for (key, bucket) in buckets where workload == nil || key.workload == workload {
-            let idle = bucket.idle
-            bucket.idle.removeAll()
-            for connection in idle { connection.close() }
+            bucket.retire()
             buckets[key] = nil
         }
     }
