@@ -97,11 +97,9 @@ extension CaptureListener {
                     try channel.pipeline.syncOperations.addHandler(AcceptPause())
                 }
             }
-            .childChannelOption(.allowRemoteHalfClosure, value: true)
-            .childChannelOption(.maxMessagesPerRead, value: 1)
-            .childChannelOption(.recvAllocator, value: ReceiveBuffers())
             .childChannelInitializer { channel in
                 do {
+                    try StreamOptions.set(on: channel)
                     try accept(channel)
                     return channel.eventLoop.makeSucceededVoidFuture()
                 } catch {

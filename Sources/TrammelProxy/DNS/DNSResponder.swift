@@ -136,7 +136,12 @@ final class DNSResponder {
         }
         let stream = DNSStreamHandler(responder: self, resolver: resolver)
         streams[ObjectIdentifier(stream)] = stream
-        try channel.pipeline.syncOperations.addHandler(stream)
+        do {
+            try channel.pipeline.syncOperations.addHandler(stream)
+        } catch {
+            ended(stream)
+            throw error
+        }
     }
 
     func streamsWait(_ change: Int) { streamsWaiting += change }

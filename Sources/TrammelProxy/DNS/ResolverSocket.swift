@@ -18,9 +18,9 @@ struct ResolverSocket: ~Copyable {
         descriptor = socket(resolver.address.family == .v4 ? AF_INET : AF_INET6, flags, 0)
         guard descriptor >= 0 else { throw ResolverSocket.failure("ask \(resolver)", errno) }
         if source.family == resolver.address.family {
-            _ = try SocketAddress(IPEndpoint(source, 0)).withSockAddr { bind(descriptor, $0, socklen_t($1)) }
+            _ = SocketAddress(IPEndpoint(source, 0)).withSockAddr { bind(descriptor, $0, socklen_t($1)) }
         }
-        let result = try SocketAddress(resolver).withSockAddr { connect(descriptor, $0, socklen_t($1)) }
+        let result = SocketAddress(resolver).withSockAddr { connect(descriptor, $0, socklen_t($1)) }
         guard result == 0 else { throw ResolverSocket.failure("ask \(resolver)", errno) }
     }
 

@@ -97,6 +97,7 @@ extension HTTP1ServerHandler: ConnectionStage {
         early?.abandon()
         early = nil
         inbox = loop.emptyBuffer
+        giveBackBuffers()
         loop.closed(connection)
         guard let context else { return }
         if resets {

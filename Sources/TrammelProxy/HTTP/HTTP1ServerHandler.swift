@@ -52,7 +52,7 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
     var endpoint: Endpoint?
     var upstream: HTTP1UpstreamHandler?
     var requestBody: BodyForwarder
-    /// The head as it goes upstream; kept while a second attempt is possible.
+    /// The head as it goes upstream, kept while a second attempt is possible; lent by the loop.
     var requestOut: ByteBuffer
     var attempts = 0
     var hasRequestEnded = false
@@ -71,7 +71,7 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
     var lastMoved: UInt64 = 0
     var lastMovedAt = MonotonicTime(nanoseconds: 0)
 
-    /// The response's head, and small body slices behind it, until it is written.
+    /// The response's head, and small body slices behind it, until it is written; lent by the loop.
     var responseOut: ByteBuffer
     var isResponsePending = false
 
@@ -346,6 +346,7 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
         decision = nil
         lease = nil
         head.reset()
+        giveBackBuffers()
         guard phase == .exchange else { return }
         if mayContinue {
             phase = .head
@@ -355,6 +356,13 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
         } else {
             drain(now, isLast: isLast)
         }
+    }
+
+    /// Nothing more is written of the request that is over.
+    func giveBackBuffers() {
+        isResponsePending = false
+        loop.takeBack(&requestOut)
+        loop.takeBack(&responseOut)
     }
 
     // MARK: Back-pressure

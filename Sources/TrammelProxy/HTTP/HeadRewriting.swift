@@ -20,6 +20,7 @@ extension HTTP1ServerHandler {
         let edits = decision.requestEdits
         let room = head.length + Self.ownFields + loop.scratch.count + authority.count + (edits?.lines.count ?? 0)
 
+        loop.lend(&requestOut)
         requestOut.clear(minimumCapacity: room)
         requestOut.writeWithUnsafeMutableBytes(minimumWritableBytes: room) { memory in
             var out = ByteWriter(memory)
@@ -95,6 +96,7 @@ extension HTTP1ServerHandler {
     ) {
         let edits = decision?.responseEdits
         let room = response.length + Self.ownFields + (edits?.lines.count ?? 0)
+        loop.lend(&responseOut)
         responseOut.clear(minimumCapacity: room)
         responseOut.writeWithUnsafeMutableBytes(minimumWritableBytes: room) { memory in
             var out = ByteWriter(memory)
@@ -145,6 +147,7 @@ extension HTTP1ServerHandler {
     /// a thousand small writes would take more memory to remember than to hold.
     func gather() {
         if isResponsePending { return }
+        loop.lend(&responseOut)
         responseOut.clear()
         isResponsePending = true
     }

@@ -30,6 +30,7 @@ extension HTTP1ServerHandler {
         }
         let edits = decision.responseEdits
         let room = 512 + loop.scratch.count + response.headers.count + (edits?.lines.count ?? 0)
+        loop.lend(&responseOut)
         responseOut.clear(minimumCapacity: room + response.body.count)
         responseOut.writeWithUnsafeMutableBytes(minimumWritableBytes: room) { memory in
             var out = ByteWriter(memory)
@@ -52,6 +53,7 @@ extension HTTP1ServerHandler {
         record.flow.flags.formUnion(flags)
         record.detail = detail
         settleKeepAlive()
+        loop.lend(&responseOut)
         responseOut.clear(minimumCapacity: 512)
         responseOut.writeWithUnsafeMutableBytes(minimumWritableBytes: 512) { memory in
             var out = ByteWriter(memory)

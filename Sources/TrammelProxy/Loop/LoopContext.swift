@@ -41,8 +41,8 @@ final class LoopContext {
     private var lastService: (identity: ServiceIdentity, id: ServiceID)?
     private let passthroughService: ServiceID
     private var isLogFlushScheduled = false
-    private var unflushed: [ChannelHandlerContext] = []
-    private var flushing: [ChannelHandlerContext] = []
+    var spareBuffers = SpareBuffers()
+    private let turn: TurnFlush
     /// What is in force; a request keeps the one it began with.
     var lease: SnapshotLease
     var snapshot: RuntimeSnapshot { lease.snapshot }
@@ -71,6 +71,7 @@ final class LoopContext {
             ofService: ServiceLabels(host: "PassthroughCluster", name: "PassthroughCluster", namespace: "unknown"))
         self.onConnectRefused = onConnectRefused
         timers = LoopTimers(loop: eventLoop)
+        turn = TurnFlush(eventLoop)
     }
 
     var dialer: Dialer { Dialer(loop: eventLoop, sockets: sockets) }
@@ -101,7 +102,7 @@ final class LoopContext {
             connection.stage?.kill(.detached)
         }
         // After those, which may have given theirs back.
-        pool.retire(id)
+        pool.closeIdle(of: id)
     }
 
     func hasWorkload(_ id: WorkloadID) -> Bool { workloads[id] != nil }
@@ -166,21 +167,16 @@ final class LoopContext {
 
     // MARK: Writes
 
-    /// Writes of this turn of the loop leave together at its end. A peer that sleeps is woken by the first of them and
-    /// finds the others when it looks, instead of going back to sleep between two.
-    func flushSoon(_ context: ChannelHandlerContext) {
-        if unflushed.isEmpty {
-            let bound = NIOLoopBound(self, eventLoop: eventLoop)
-            eventLoop.execute { bound.value.flushNow() }
-        }
-        unflushed.append(context)
+    func flushSoon(_ context: ChannelHandlerContext) { turn.flushSoon(context) }
+
+    /// Lends a buffer to write a head into, unless one is lent already.
+    func lend(_ buffer: inout ByteBuffer) {
+        if buffer.capacity == 0, let spare = spareBuffers.take() { buffer = spare }
     }
 
-    private func flushNow() {
-        // What is asked for meanwhile has its turn at the end of the next.
-        swap(&unflushed, &flushing)
-        for context in flushing { context.flush() }
-        flushing.removeAll(keepingCapacity: true)
+    func takeBack(_ buffer: inout ByteBuffer) {
+        spareBuffers.giveBack(buffer)
+        buffer = emptyBuffer
     }
 
     // MARK: Where a call goes on

@@ -14,11 +14,13 @@ final class DeadlineNode {
     unowned let owner: any DeadlineOwner
     fileprivate(set) var deadline = MonotonicTime(nanoseconds: .max)
     fileprivate var tick: UInt64 = 0
-    fileprivate var isLinked = false
+    fileprivate var slot = LoopTimers.none
     fileprivate var next: DeadlineNode?
     fileprivate unowned(unsafe) var previous: DeadlineNode?
 
     init(owner: any DeadlineOwner) { self.owner = owner }
+
+    fileprivate var isLinked: Bool { slot != LoopTimers.none }
 }
 
 /// The deadlines of one event loop: a wheel of 512 slots of 10 ms. A deadline beyond the wheel's five seconds waits in
@@ -28,6 +30,9 @@ final class DeadlineNode {
 final class LoopTimers {
     private static let slotCount: UInt64 = 512
     private static let tickLength: UInt64 = 10_000_000
+    /// Behind the wheel's own: what a turn has taken out of the wheel and not yet looked at.
+    private static let due = Int16(slotCount)
+    fileprivate static let none: Int16 = -1
 
     private var slots: [DeadlineNode?]
     private var linked = 0
@@ -35,14 +40,16 @@ final class LoopTimers {
     private var currentTick: UInt64
     private var armedTick: UInt64?
     private let loop: any EventLoop
+    private let clock: () -> MonotonicTime
 
-    init(loop: any EventLoop) {
+    init(loop: any EventLoop, clock: @escaping () -> MonotonicTime = MonotonicTime.now) {
         self.loop = loop
-        slots = Array(repeating: nil, count: Int(LoopTimers.slotCount))
-        currentTick = MonotonicTime.now().nanoseconds / LoopTimers.tickLength
+        self.clock = clock
+        slots = Array(repeating: nil, count: Int(LoopTimers.slotCount) + 1)
+        currentTick = clock().nanoseconds / LoopTimers.tickLength
     }
 
-    /// How many deadlines are set.
+    /// How many owners have a place in the wheel.
     var count: Int { linked }
 
     /// Sets the owner's deadline, in place of any earlier one.
@@ -53,7 +60,7 @@ final class LoopTimers {
             if tick >= node.tick { return }
             unlink(node)
         }
-        link(node, tick: tick, now: now)
+        place(node, tick: tick, now: now)
     }
 
     func cancel(_ node: DeadlineNode) {
@@ -67,31 +74,33 @@ final class LoopTimers {
         node.deadline = MonotonicTime(nanoseconds: .max)
     }
 
-    private func link(_ node: DeadlineNode, tick wanted: UInt64, now: MonotonicTime) {
-        let nowTick = now.nanoseconds / LoopTimers.tickLength
-        if linked == 0 { currentTick = max(currentTick, nowTick) }
+    private func place(_ node: DeadlineNode, tick wanted: UInt64, now: MonotonicTime) {
+        if linked == 0 { currentTick = max(currentTick, now.nanoseconds / LoopTimers.tickLength) }
         let tick = min(max(wanted, currentTick &+ 1), currentTick &+ LoopTimers.slotCount &- 1)
         node.tick = tick
-        let slot = Int(tick % LoopTimers.slotCount)
-        node.previous = nil
-        node.next = slots[slot]
-        slots[slot]?.previous = node
-        slots[slot] = node
-        node.isLinked = true
+        link(node, into: Int16(tick % LoopTimers.slotCount))
         linked += 1
         arm(tick)
+    }
+
+    private func link(_ node: DeadlineNode, into slot: Int16) {
+        node.slot = slot
+        node.previous = nil
+        node.next = slots[Int(slot)]
+        slots[Int(slot)]?.previous = node
+        slots[Int(slot)] = node
     }
 
     private func unlink(_ node: DeadlineNode) {
         if let previous = node.previous {
             previous.next = node.next
         } else {
-            slots[Int(node.tick % LoopTimers.slotCount)] = node.next
+            slots[Int(node.slot)] = node.next
         }
         node.next?.previous = node.previous
         node.next = nil
         node.previous = nil
-        node.isLinked = false
+        node.slot = LoopTimers.none
         linked -= 1
     }
 
@@ -107,29 +116,36 @@ final class LoopTimers {
         // An earlier deadline armed another timer meanwhile, which has taken this one's work.
         guard armedTick == tick else { return }
         armedTick = nil
-        let now = MonotonicTime.now()
-        let nowTick = now.nanoseconds / LoopTimers.tickLength
-        // After a long stall one round over all slots sees every node.
-        let last = min(nowTick, currentTick &+ LoopTimers.slotCount)
-        while currentTick < last {
-            currentTick &+= 1
-            expire(slot: Int(currentTick % LoopTimers.slotCount), now: now)
-        }
-        currentTick = max(currentTick, nowTick)
-        rearm()
-    }
-
-    private func expire(slot: Int, now: MonotonicTime) {
-        while let node = slots[slot] {
+        let now = clock()
+        takeOut(upTo: now.nanoseconds / LoopTimers.tickLength)
+        while let node = slots[Int(LoopTimers.due)] {
             unlink(node)
             if node.deadline.nanoseconds == .max { continue }
             if node.deadline <= now {
                 node.deadline = MonotonicTime(nanoseconds: .max)
                 node.owner.deadlinePassed(now)
             } else {
-                link(node, tick: node.deadline.nanoseconds / LoopTimers.tickLength &+ 1, now: now)
+                place(node, tick: node.deadline.nanoseconds / LoopTimers.tickLength &+ 1, now: now)
             }
         }
+        rearm()
+    }
+
+    /// Moves the wheel on before anything is put in again, by an owner or by the turn itself: what goes in is then ahead
+    /// of the wheel, however late the turn is, and no turn meets its own work.
+    private func takeOut(upTo tick: UInt64) {
+        // After a long stall one round over all slots sees every node.
+        let last = min(tick, currentTick &+ LoopTimers.slotCount)
+        while currentTick < last {
+            currentTick &+= 1
+            let slot = Int(currentTick % LoopTimers.slotCount)
+            var next = slots[slot].take()
+            while let node = next {
+                next = node.next
+                link(node, into: LoopTimers.due)
+            }
+        }
+        currentTick = max(currentTick, tick)
     }
 
     private func rearm() {

@@ -77,7 +77,9 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
 
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
-        if let deadlineNode { loop.timers.cancel(deadlineNode) }
+        // A channel that was closed before it was active is not heard of otherwise. While the upstream's last bytes are
+        // let out, the connection holds this handler, and the deadline watches over both.
+        if phase != .flushing { end(.clientReset, flags: .downstreamConnectionTermination, resets: true) }
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {

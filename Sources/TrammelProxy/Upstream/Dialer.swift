@@ -1,3 +1,4 @@
+import Glibc
 import NIOCore
 import NIOPosix
 import TrammelCore
@@ -16,39 +17,52 @@ struct Dialer {
         _ done: @escaping (Result<Void, any Error>) -> Void
     ) {
         let bound = NIOLoopBound((handler: handler, done: done), eventLoop: loop)
-        start(plan, timeout: timeout) { channel in
-            channel.eventLoop.makeCompletedFuture {
-                try channel.pipeline.syncOperations.addHandler(bound.value.handler)
+        let options = sockets.options(for: plan)
+        // In the initializer, and not as options of the bootstrap, which make a future and several closures each.
+        let bootstrap = ClientBootstrap(group: loop).connectTimeout(timeout).channelInitializer { channel in
+            do {
+                try StreamOptions.set(on: channel)
+                try StreamOptions.set(options, on: channel)
+                guard let source = plan.source else {
+                    try channel.pipeline.syncOperations.addHandler(bound.value.handler)
+                    return channel.eventLoop.makeSucceededVoidFuture()
+                }
+                return channel.bind(to: SocketAddress(IPEndpoint(source, 0))).flatMapThrowing {
+                    try channel.pipeline.syncOperations.addHandler(bound.value.handler)
+                }
+            } catch {
+                return channel.eventLoop.makeFailedFuture(error)
             }
         }
-        .whenComplete { result in bound.value.done(result.map { _ in }) }
+        do {
+            try sockets.withNetworkNamespace(of: plan.workload) {
+                bootstrap.connect(to: SocketAddress(plan.remote.endpoint))
+            }
+            .whenComplete { result in bound.value.done(result.map { _ in }) }
+        } catch {
+            done(.failure(error))
+        }
+    }
+}
+
+/// What every stream of the data path has set, before anything is read from it.
+enum StreamOptions {
+    static func set(on channel: any Channel) throws {
+        guard let options = channel.syncOptions else { throw ChannelError.operationUnsupported }
+        try options.setOption(.allowRemoteHalfClosure, value: true)
+        try options.setOption(.maxMessagesPerRead, value: 1)
+        try options.setOption(.recvAllocator, value: ReceiveBuffers())
     }
 
-    private func start(
-        _ plan: UpstreamSocketPlan, timeout: TimeAmount,
-        _ initialize: @escaping @Sendable (any Channel) -> EventLoopFuture<Void>
-    ) -> EventLoopFuture<any Channel> {
-        do {
-            var bootstrap = ClientBootstrap(group: loop)
-                .connectTimeout(timeout)
-                .channelOption(.allowRemoteHalfClosure, value: true)
-                .channelOption(.maxMessagesPerRead, value: 1)
-                .channelOption(.recvAllocator, value: ReceiveBuffers())
-                .channelInitializer(initialize)
-            for option in sockets.options(for: plan) {
-                bootstrap = bootstrap.channelOption(
-                    ChannelOptions.Types.SocketOption(
-                        level: .init(rawValue: option.level), name: .init(rawValue: option.name)),
-                    value: SocketOptionValue(option.value))
+    /// On the socket itself, before it is bound or connected.
+    static func set(_ options: [TrammelCore.SocketOption], on channel: any Channel) throws {
+        guard !options.isEmpty else { return }
+        try channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { socket in
+            for option in options {
+                var value = option.value
+                guard setsockopt(socket, option.level, option.name, &value, socklen_t(MemoryLayout<CInt>.size)) == 0
+                else { throw IOError(errnoCode: errno, reason: "setsockopt \(option.level), \(option.name)") }
             }
-            if let source = plan.source {
-                bootstrap = bootstrap.bind(to: try SocketAddress(IPEndpoint(source, 0)))
-            }
-            let remote = try SocketAddress(plan.remote.endpoint)
-            let ready = bootstrap
-            return try sockets.withNetworkNamespace(of: plan.workload) { ready.connect(to: remote) }
-        } catch {
-            return loop.makeFailedFuture(error)
         }
     }
 }

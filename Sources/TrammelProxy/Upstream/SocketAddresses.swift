@@ -4,9 +4,22 @@ import TrammelCore
 
 extension SocketAddress {
     /// The same endpoint as NIO writes it.
-    init(_ endpoint: IPEndpoint) throws {
-        try self.init(
-            packedIPAddress: ByteBuffer(bytes: endpoint.address.networkBytes), port: Int(endpoint.port))
+    init(_ endpoint: IPEndpoint) {
+        let bytes = endpoint.address.networkBytes
+        switch endpoint.address.family {
+        case .v4:
+            var address = sockaddr_in()
+            address.sin_family = sa_family_t(AF_INET)
+            address.sin_port = endpoint.port.bigEndian
+            withUnsafeMutableBytes(of: &address.sin_addr) { $0.copyBytes(from: bytes) }
+            self.init(address, host: "")
+        case .v6:
+            var address = sockaddr_in6()
+            address.sin6_family = sa_family_t(AF_INET6)
+            address.sin6_port = endpoint.port.bigEndian
+            withUnsafeMutableBytes(of: &address.sin6_addr) { $0.copyBytes(from: bytes) }
+            self.init(address, host: "")
+        }
     }
 
     /// The endpoint as Core writes it, an IPv4-mapped address unmapped; nil for a Unix socket's.

@@ -20,21 +20,28 @@ struct PoolKey: Hashable {
 /// grow old and go.
 final class PoolBucket {
     let key: PoolKey
-    fileprivate(set) var idle: [HTTP1UpstreamHandler] = []
-    /// The namespace of its connections has been let go; what is given back is closed.
-    fileprivate var isRetired = false
+    private(set) var idle: [HTTP1UpstreamHandler] = []
 
     fileprivate init(key: PoolKey) { self.key = key }
 
     /// The most that wait here. A crowd's thousands of connections would else keep two descriptors each from the node's
     /// other workloads for as long as they idle.
     static let mostIdle = 256
+    /// Whose namespace it was is gone, or will be: nothing waits here any more.
+    private var isRetired = false
 
     func checkout() -> HTTP1UpstreamHandler? { idle.popLast() }
 
     func checkin(_ connection: HTTP1UpstreamHandler) {
         guard !isRetired, idle.count < PoolBucket.mostIdle else { return connection.close() }
         idle.append(connection)
+    }
+
+    fileprivate func retire() {
+        isRetired = true
+        let waiting = idle
+        idle = []
+        for connection in waiting { connection.close() }
     }
 
     /// An idle connection was closed, by the server or by its deadline.
@@ -54,22 +61,13 @@ final class UpstreamPool {
         return bucket
     }
 
-    /// Closes every idle connection and forgets the buckets.
-    func closeIdle() {
-        for key in Array(buckets.keys) { _ = empty(key) }
-    }
-
-    /// Closes every idle connection made in the namespace of `workload`, and those given back later too.
-    func retire(_ workload: WorkloadID) {
-        for key in buckets.keys.filter({ $0.workload == workload }) { empty(key)?.isRetired = true }
-    }
-
-    private func empty(_ key: PoolKey) -> PoolBucket? {
-        guard let bucket = buckets.removeValue(forKey: key) else { return nil }
-        let idle = bucket.idle
-        bucket.idle.removeAll()
-        for connection in idle { connection.close() }
-        return bucket
+    /// Closes every idle connection made in the namespace of `workload`, and those that still serve a request as soon
+    /// as they have.
+    func closeIdle(of workload: WorkloadID? = nil) {
+        for (key, bucket) in buckets where workload == nil || key.workload == workload {
+            bucket.retire()
+            buckets[key] = nil
+        }
     }
 
     var idleCount: Int { buckets.values.reduce(0) { $0 + $1.idle.count } }

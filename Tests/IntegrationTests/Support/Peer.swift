@@ -209,12 +209,17 @@ func withLoopback<R>(_ address: String, _ port: UInt16, _ body: (UnsafePointer<s
 }
 
 /// A listening socket on a loopback address, and the port that it got.
-func listenOnLoopback(_ address: String = "127.0.0.1", port: UInt16 = 0, backlog: CInt = 4096) throws -> (CInt, UInt16)
-{
+/// - Parameter window: bytes of the receive buffers of what is accepted.
+func listenOnLoopback(
+    _ address: String = "127.0.0.1", port: UInt16 = 0, backlog: CInt = 4096, window: CInt? = nil
+) throws -> (CInt, UInt16) {
     let descriptor = socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
     guard descriptor >= 0 else { throw Peer.Failure.system(call: "socket", errno) }
     var one: CInt = 1
     setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, socklen_t(MemoryLayout<CInt>.size))
+    if var window {
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &window, socklen_t(MemoryLayout<CInt>.size))
+    }
     guard withLoopback(address, port, { bind(descriptor, $0, $1) }) == 0, listen(descriptor, backlog) == 0 else {
         throw Peer.Failure.system(call: "bind or listen", errno)
     }

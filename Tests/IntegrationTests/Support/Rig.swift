@@ -17,6 +17,7 @@ final class Rig: Sendable {
     private let group: MultiThreadedEventLoopGroup
     private let destinations: ToldDestinations
     private let ports: [String: UInt16]
+    private let told: [String: OriginalDestination]
     private let sink: AccessLogSink
     private let logPath: String
 
@@ -27,9 +28,11 @@ final class Rig: Sendable {
     static func run(
         _ mesh: Mesh, settings: ProxySettings = ProxySettings(), loops: Int = 1,
         listeners: [String: OriginalDestination?] = [:], inbound: Set<String> = [],
+        sockets: PlainSockets = PlainSockets(),
         sourceLocation: Testing.SourceLocation = #_sourceLocation, _ body: (Rig) async throws -> Void
     ) async throws {
-        let rig = try await Rig(mesh, settings: settings, loops: loops, listeners: listeners, inbound: inbound)
+        let rig = try await Rig(
+            mesh, settings: settings, loops: loops, listeners: listeners, inbound: inbound, sockets: sockets)
         do {
             try await body(rig)
         } catch {
@@ -41,7 +44,7 @@ final class Rig: Sendable {
 
     private init(
         _ mesh: Mesh, settings: ProxySettings, loops: Int, listeners: [String: OriginalDestination?],
-        inbound: Set<String>
+        inbound: Set<String>, sockets: PlainSockets
     ) async throws {
         group = MultiThreadedEventLoopGroup(numberOfThreads: loops)
         destinations = ToldDestinations()
@@ -49,7 +52,7 @@ final class Rig: Sendable {
         sink = try AccessLogSink(.file(logPath), metrics: AgentMetrics())
         let labels = LabelRegistry()
         dataPlane = DataPlane(
-            group: group, settings: settings, snapshot: mesh.snapshot(), sockets: PlainSockets(),
+            group: group, settings: settings, snapshot: mesh.snapshot(), sockets: sockets,
             destinations: destinations, telemetry: Telemetry(labels: labels, accessLog: sink),
             onConnectRefused: { _ in })
         var wanted = listeners
@@ -66,6 +69,7 @@ final class Rig: Sendable {
                     address: ListenerAddress(IPEndpoint(.loopbackV4, port))))
         }
         self.ports = ports
+        told = wanted.compactMapValues { $0 }
         let identity = WorkloadIdentity(name: WorkloadName(namespace: "default", name: "client"))
         let workload = AttachedWorkload(
             source: Source(id: Rig.client, identity: identity), addresses: [],
@@ -87,6 +91,11 @@ final class Rig: Sendable {
 
     /// The port that captures calls to `name`.
     func port(_ name: String) -> UInt16 { ports[name] ?? 0 }
+
+    /// Where calls to `name` were going.
+    func destination(_ name: String) -> OriginalDestination {
+        told[name] ?? OriginalDestination(IPEndpoint(.loopbackV4, 0))
+    }
 
     /// A client of `name`, connected.
     func connect(_ name: String = "web", window: CInt? = nil) throws -> Peer {
@@ -158,7 +167,9 @@ func eventually(_ what: String, seconds: Double = 10, _ condition: () async thro
 
 /// Sockets made where the caller is.
 struct PlainSockets: SocketFactory {
-    func options(for plan: UpstreamSocketPlan) -> [TrammelCore.SocketOption] { [] }
+    var options: [TrammelCore.SocketOption] = []
+
+    func options(for plan: UpstreamSocketPlan) -> [TrammelCore.SocketOption] { options }
 
     func withNetworkNamespace<R>(of workload: WorkloadID, _ body: () throws -> R) throws -> R { try body() }
 }

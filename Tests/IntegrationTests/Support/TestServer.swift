@@ -21,8 +21,11 @@ final class TestServer: Sendable {
         var isStopped = false
     }
 
-    init(_ address: String = "127.0.0.1", port: UInt16 = 0, backlog: CInt = 4096, _ script: @escaping Script) throws {
-        (listener, self.port) = try listenOnLoopback(address, port: port, backlog: backlog)
+    init(
+        _ address: String = "127.0.0.1", port: UInt16 = 0, backlog: CInt = 4096, window: CInt? = nil,
+        _ script: @escaping Script
+    ) throws {
+        (listener, self.port) = try listenOnLoopback(address, port: port, backlog: backlog, window: window)
         let listener = listener
         let thread = startThread { [weak self] in
             while true {

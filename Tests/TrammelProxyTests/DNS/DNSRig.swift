@@ -178,7 +178,7 @@ final class LoopbackResolver: Sendable {
     init() throws {
         let descriptor = socket(AF_INET, CInt(SOCK_DGRAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
         try #require(descriptor >= 0)
-        let bound = try SocketAddress(IPEndpoint(.loopbackV4, 0)).withSockAddr { bind(descriptor, $0, socklen_t($1)) }
+        let bound = SocketAddress(IPEndpoint(.loopbackV4, 0)).withSockAddr { bind(descriptor, $0, socklen_t($1)) }
         try #require(bound == 0)
         var storage = sockaddr_in()
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
@@ -229,7 +229,7 @@ final class LoopbackResolver: Sendable {
         response[2] |= 0x80
         change(&response)
         descriptor.withLock { descriptor in
-            _ = try? SocketAddress(client).withSockAddr {
+            _ = SocketAddress(client).withSockAddr {
                 sendto(descriptor, response, response.count, 0, $0, socklen_t($1))
             }
         }
