@@ -214,7 +214,7 @@ actor Mesh {
     }
 
     private func applyNow(_ request: ApplyRequest) async throws -> ApplyResult {
-        var options = DecodingOptions(namespace: request.namespace, checkRegex: { RegularExpression.problem(with: $0) })
+        var options = DecodingOptions(namespace: request.namespace, checkRegex: RegularExpression.problem)
         options.warnUnknown = request.warnUnknown
         options.skipUnimplemented = request.skipUnimplemented
         let batch = try ResourceDecoder.decode(
@@ -355,7 +355,7 @@ actor Mesh {
 
     private func restoreNow() async throws -> [String] {
         let restored = try store.restore(
-            options: DecodingOptions(checkRegex: { RegularExpression.problem(with: $0) }))
+            options: DecodingOptions(checkRegex: RegularExpression.problem))
         take(restored.set, VIPAllocator(ranges: settings.vips, records: try store.vips()))
         var troubles = restored.errors.map(\.description)
         await publish()

@@ -1,9 +1,10 @@
 /// How strictly files are read.
 package struct DecodingOptions: Sendable {
-    /// Compiles a regular expression and says what is wrong with it; nil when nothing is.
+    /// Compiles a regular expression and says what is wrong with it, or with the substitution that is to stand for what
+    /// it matches; nil when nothing is.
     ///
     /// The engine that will run it lives with the policies, so it is handed in.
-    package typealias RegexChecker = @Sendable (_ pattern: String) -> String?
+    package typealias RegexChecker = @Sendable (_ pattern: String, _ substitution: String?) -> String?
 
     /// The namespace of a document that names none.
     package var namespace = "default"

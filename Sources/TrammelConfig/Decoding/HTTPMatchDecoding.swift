@@ -7,7 +7,7 @@ enum HTTPMatchDecoding {
         ], later: ["statPrefix"])
     private static let stringFields = FieldSet(["exact", "prefix", "regex"])
     /// Istio's bound.
-    private static let longestRegex = 1024
+    static let longestRegex = 1024
 
     static func decode(_ field: Field) -> HTTPMatch? {
         guard let object = field.object(fields) else { return nil }
@@ -15,9 +15,9 @@ enum HTTPMatchDecoding {
         match.name = object["name"]?.string()
         match.uri = object["uri"].flatMap { decode($0) }
         match.ignoreURICase = object["ignoreUriCase"]?.bool() ?? false
-        match.scheme = object["scheme"].flatMap { decode($0) }
-        match.method = object["method"].flatMap { decode($0) }
-        match.authority = object["authority"].flatMap { decode($0) }
+        match.scheme = object["scheme"].flatMap { decode($0, star: true) }
+        match.method = object["method"].flatMap { decode($0, star: true) }
+        match.authority = object["authority"].flatMap { decode($0, star: true) }
         match.headers = decode(headers: object["headers"])
         match.withoutHeaders = decode(headers: object["withoutHeaders"])
         for entry in object["queryParams"]?.map() ?? [] {
@@ -25,7 +25,9 @@ enum HTTPMatchDecoding {
                 field.context.error(
                     .badValue, at: entry.keyPosition, field: entry.value.path.text, "found an empty parameter name")
             }
-            if let condition = decode(entry.value, presence: true) { match.queryParams.append((entry.key, condition)) }
+            if let condition = decode(entry.value, presence: true, star: true) {
+                match.queryParams.append((entry.key, condition))
+            }
         }
         match.port = object["port"]?.port()
         match.sourceLabels = object["sourceLabels"].map(MetadataDecoding.decodeLabels) ?? [:]
@@ -66,7 +68,7 @@ enum HTTPMatchDecoding {
                 continue
             }
             // An empty value (`x-debug:`) means the same as `{}`.
-            let condition = entry.value.node.isNull ? .presence : decode(entry.value, presence: true, header: true)
+            let condition = entry.value.node.isNull ? .presence : decode(entry.value, presence: true, star: true)
             if let condition { result.append((name, condition)) }
         }
         return result
@@ -74,8 +76,9 @@ enum HTTPMatchDecoding {
 
     /// - Parameters:
     ///   - presence: `{}` asks for nothing but presence.
-    ///   - header: the regex `*` means presence too.
-    private static func decode(_ field: Field, presence: Bool = false, header: Bool = false) -> StringMatch? {
+    ///   - star: the regex `*` means presence too (istio/istio `canBeConvertedToPresentMatch` in
+    ///     pilot/pkg/networking/core/route/route.go: everywhere but in `uri`).
+    private static func decode(_ field: Field, presence: Bool = false, star: Bool = false) -> StringMatch? {
         if case .scalar(let scalar) = field.node.value {
             field.wrongType("a mapping", hint: "write {exact: \(quoted(scalar.text))}, or prefix or regex for exact")
             return nil
@@ -85,7 +88,7 @@ enum HTTPMatchDecoding {
         if let text = object["exact"] { return text.string().map(StringMatch.exact) }
         if let text = object["prefix"] { return text.string().map(StringMatch.prefix) }
         if let item = object["regex"], let pattern = item.nonEmptyString("a regular expression") {
-            if header, pattern == "*" { return .presence }
+            if star, pattern == "*" { return .presence }
             check(pattern, item)
             return .regex(pattern)
         }
@@ -96,12 +99,12 @@ enum HTTPMatchDecoding {
         return nil
     }
 
-    private static func check(_ pattern: String, _ field: Field) {
+    static func check(_ pattern: String, _ field: Field) {
         if pattern.utf8.count > longestRegex {
             field.error(
                 .tooLarge, "found a regular expression of \(pattern.utf8.count) bytes; expected \(longestRegex) at most"
             )
-        } else if let problem = field.context.options.checkRegex?(pattern) {
+        } else if let problem = field.context.options.checkRegex?(pattern, nil) {
             let hint =
                 pattern.hasPrefix("*")
                 ? "write \(quoted("." + pattern))" : "RE2's syntax is used: no look-around, no back-references"

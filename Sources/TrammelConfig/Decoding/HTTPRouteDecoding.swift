@@ -11,7 +11,8 @@ enum HTTPRouteDecoding {
         ["destination", "weight", "headers"], withdrawn: HeaderDecoding.withdrawn)
     private static let hostFields = FieldSet(["host", "subset", "port"], withdrawn: ["name": "write host"])
     private static let portFields = FieldSet(["number"], withdrawn: ["name": "write the port's number"])
-    private static let rewriteFields = FieldSet(["uri", "authority"], later: ["uriRegexRewrite"])
+    private static let rewriteFields = FieldSet(["uri", "authority", "uriRegexRewrite"])
+    private static let regexRewriteFields = FieldSet(["match", "rewrite"])
 
     static func decode(_ field: Field) -> HTTPRoute? {
         guard let object = field.object(fields) else { return nil }
@@ -51,11 +52,36 @@ enum HTTPRouteDecoding {
 
     private static func decode(rewrite field: Field) -> Rewrite? {
         guard let object = field.object(rewriteFields) else { return nil }
-        let rewrite = Rewrite(uri: object["uri"]?.uriText(), authority: object["authority"]?.authorityText())
+        object.exclusive(["uri", "uriRegexRewrite"])
+        let rewrite = Rewrite(
+            uri: object["uri"]?.uriText(), authority: object["authority"]?.authorityText(),
+            uriRegex: object["uriRegexRewrite"].flatMap { decode(regexRewrite: $0) })
         if object["uri"] == nil, object["authority"] == nil, object["uriRegexRewrite"] == nil {
             field.error(.missing, "nothing to rewrite; expected uri, authority, or both")
         }
         return rewrite
+    }
+
+    private static func decode(regexRewrite field: Field) -> RegexRewrite? {
+        guard let object = field.object(regexRewriteFields),
+            let matchField = object.required("match", "a regular expression"),
+            let rewriteField = object.required("rewrite", "what stands for each match"),
+            let match = matchField.nonEmptyString("a regular expression"), let rewrite = rewriteField.uriText()
+        else { return nil }
+        guard match.utf8.count <= HTTPMatchDecoding.longestRegex, rewrite.utf8.count <= HTTPMatchDecoding.longestRegex
+        else {
+            field.error(.tooLarge, "found more than \(HTTPMatchDecoding.longestRegex) bytes in match or rewrite")
+            return nil
+        }
+        HTTPMatchDecoding.check(match, matchField)
+        if field.context.options.checkRegex?(match, nil) == nil,
+            let problem = field.context.options.checkRegex?(match, rewrite)
+        {
+            rewriteField.error(
+                .badValue, "found \(rewriteField.found), which cannot stand for a match: \(problem)",
+                hint: "write \\1 for what the first group caught, \\\\ for a backslash")
+        }
+        return RegexRewrite(match: match, rewrite: rewrite)
     }
 
     // MARK: Destinations

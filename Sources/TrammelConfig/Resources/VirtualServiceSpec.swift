@@ -118,10 +118,25 @@ package struct Rewrite: Sendable, Equatable {
     /// Replaces the matched prefix, or the whole path where the match was exact or regex.
     package var uri: String?
     package var authority: String?
+    /// Instead of `uri`.
+    package var uriRegex: RegexRewrite?
 
-    package init(uri: String? = nil, authority: String? = nil) {
+    package init(uri: String? = nil, authority: String? = nil, uriRegex: RegexRewrite? = nil) {
         self.uri = uri
         self.authority = authority
+        self.uriRegex = uriRegex
+    }
+}
+
+/// Istio's `RegexRewrite`: every part of the path that `match` (RE2 syntax) finds becomes `rewrite`, in which `\1` to `\9`
+/// stand for what the groups caught.
+package struct RegexRewrite: Sendable, Equatable {
+    package var match: String
+    package var rewrite: String
+
+    package init(match: String, rewrite: String) {
+        self.match = match
+        self.rewrite = rewrite
     }
 }
 

@@ -36,11 +36,13 @@ struct ConditionText {
         case .port: "port"
         case .sourceNamespace: "the caller's namespace"
         case .sourceLabel: "the caller's label \(name(condition))"
+        case .gateway: "gateway"
         }
     }
 
     private func wanted(_ condition: RouteProgram.Condition) -> String {
         if condition.subject == .port { return "\(condition.port)" }
+        if condition.subject == .gateway { return "one of \(operand(condition))" }
         let test =
             switch condition.test {
             case .exact: "exactly \(operand(condition))"
@@ -61,6 +63,7 @@ struct ConditionText {
         case .port: "\(port)"
         case .sourceNamespace: "\"\(source.identity.name.namespace)\""
         case .sourceLabel: source.identity.labels[name(condition)].map { "\"\($0)\"" }
+        case .gateway: "\"mesh\""
         case .header: header(name(condition))
         case .query: query(name(condition))
         }

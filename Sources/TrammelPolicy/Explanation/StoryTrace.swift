@@ -133,6 +133,12 @@ struct StoryTrace: DecisionTrace {
         }
     }
 
+    mutating func passedOver(_ program: RouteProgram, service: Unmanaged<ServiceIdentity>?) {
+        let origin = program.owner.takeUnretainedValue().origin
+        isOutside = service == nil
+        tell("routes", "none of them is for this caller and port, so \(origin.key) does not apply", origin)
+    }
+
     mutating func keptAddress(_ cluster: ClusterReference) {
         steps.append(.kept(cluster.cluster.takeUnretainedValue(), destination.original))
     }

@@ -12,6 +12,8 @@ package import TrammelConfig
     package let action: Action
     /// What replaces the matched part of the path; empty for none. `HTTPDecision.appendTarget` executes it.
     package let rewrittenURI: [UInt8]
+    /// Instead of `rewrittenURI`: what is looked for in the path, and what stands for it then.
+    let uriRegex: (expression: RegularExpression, substitution: [UInt8])?
     /// Edits of what a local response or a redirect of this route carries.
     package let responseEdits: HeaderEdits?
 
@@ -26,13 +28,14 @@ package import TrammelConfig
 
     init(
         name: String, origin: ResourceReference, timeout: UInt64, action: Action, rewrittenURI: [UInt8],
-        responseEdits: HeaderEdits?
+        uriRegex: (expression: RegularExpression, substitution: [UInt8])?, responseEdits: HeaderEdits?
     ) {
         self.name = name
         self.origin = origin
         self.timeout = timeout
         self.action = action
         self.rewrittenURI = rewrittenURI
+        self.uriRegex = uriRegex
         self.responseEdits = responseEdits
     }
 }

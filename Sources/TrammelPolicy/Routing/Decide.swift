@@ -51,13 +51,16 @@ extension RuntimeSnapshot {
         case .service(let port):
             return call.decide(port, trace: &trace)
         case .virtualHost(let program):
-            return call.decide(program, port: call.original.endpoint.port, service: nil, trace: &trace)
-        case .undeclaredPort, .nothing:
-            switch outboundTrafficPolicy {
-            case .allowAny: return HTTPDecision(.passthrough, to: nil, service: nil)
-            case .registryOnly:
-                return HTTPDecision(answer: LocalResponse.Uncounted.notInRegistry, by: nil, service: nil)
+            if let decision = call.decide(program, port: call.original.endpoint.port, service: nil, trace: &trace) {
+                return decision
             }
+        case .undeclaredPort, .nothing:
+            break
+        }
+        switch outboundTrafficPolicy {
+        case .allowAny: return HTTPDecision(.passthrough, to: nil, service: nil)
+        case .registryOnly:
+            return HTTPDecision(answer: LocalResponse.Uncounted.notInRegistry, by: nil, service: nil)
         }
     }
 }
@@ -72,20 +75,27 @@ struct Call {
 
     @inline(__always)
     func decide<Trace: DecisionTrace>(_ port: PortPlan, trace: inout Trace) -> HTTPDecision {
-        guard let program = port.program else {
-            trace.noRoutes(port)
-            let kind = kind(of: port.defaultCluster, trace: &trace)
-            return HTTPDecision(kind, to: port.defaultCluster.cluster, service: port.service)
+        if let program = port.program,
+            let decision = decide(program, port: port.port, service: port.service, trace: &trace)
+        {
+            return decision
         }
-        return decide(program, port: port.port, service: port.service, trace: &trace)
+        trace.noRoutes(port)
+        let kind = kind(of: port.defaultCluster, trace: &trace)
+        return HTTPDecision(kind, to: port.defaultCluster.cluster, service: port.service)
     }
 
+    /// Nil where none of the routes is for this caller and port.
     @inline(__always)
     func decide<Trace: DecisionTrace>(
         _ program: UnsafePointer<RouteProgram>, port: UInt16, service: Unmanaged<ServiceIdentity>?, trace: inout Trace
-    ) -> HTTPDecision {
+    ) -> HTTPDecision? {
         trace.entered(program.pointee)
         guard let match = program.pointee.match(self, port: port, trace: &trace) else {
+            guard program.pointee.applies(to: self, port: port) else {
+                trace.passedOver(program.pointee, service: service)
+                return nil
+            }
             return HTTPDecision(answer: LocalResponse.Uncounted.noRoute, by: nil, service: service)
         }
         if let response = match.route.response {

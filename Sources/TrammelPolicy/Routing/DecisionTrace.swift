@@ -11,6 +11,7 @@ protocol DecisionTrace {
     mutating func judged(alternative: Int, of program: RouteProgram, holds: Bool)
     mutating func judged(route: Int, of program: RouteProgram, holds: Bool)
     mutating func picked(destination: Int, of route: RouteProgram.Route, in program: RouteProgram, point: UInt64)
+    mutating func passedOver(_ program: RouteProgram, service: Unmanaged<ServiceIdentity>?)
     mutating func keptAddress(_ cluster: ClusterReference)
     mutating func decided(_ decision: HTTPDecision)
 }
@@ -36,6 +37,7 @@ struct NoTrace: DecisionTrace {
     @inline(__always) mutating func judged(route: Int, of program: RouteProgram, holds: Bool) {}
     @inline(__always)
     mutating func picked(destination: Int, of route: RouteProgram.Route, in program: RouteProgram, point: UInt64) {}
+    @inline(__always) mutating func passedOver(_ program: RouteProgram, service: Unmanaged<ServiceIdentity>?) {}
     @inline(__always) mutating func keptAddress(_ cluster: ClusterReference) {}
     @inline(__always) mutating func decided(_ decision: HTTPDecision) {}
 }

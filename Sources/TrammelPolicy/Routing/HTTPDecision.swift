@@ -36,6 +36,8 @@
     @inlinable package var responseEdits: HeaderEdits? { uncountedResponseEdits?.takeUnretainedValue() }
     /// The service that the request is for; nil where none is known. What metrics call the destination service.
     @inlinable package var service: ServiceIdentity? { uncountedService?.takeUnretainedValue() }
+    /// Whether the mesh is REGISTRY_ONLY and no service owns the destination.
+    package var isOutsideTheRegistry: Bool { response === LocalResponse.notInRegistry }
     /// Nanoseconds for the whole request; 0 for none.
     @inlinable package var timeout: UInt64 {
         uncountedRoute.map { $0._withUnsafeGuaranteedRef { $0.timeout } } ?? 0

@@ -4,8 +4,8 @@ import TrammelCore
 /// Edits of a head's fields, brought into the two things that their execution takes: which of the fields that came
 /// are dropped, and the bytes that are appended.
 ///
-/// Names are in lower case. Where several levels edit the same head, they are merged when compiled (the chosen
-/// destination's first, then the route's, as Envoy orders them), so that a head is edited once.
+/// Names are in lower case. Where several levels edit the same head, they are merged when compiled, in the order in
+/// which they are carried out, so that a head is edited once.
 @usableFromInline package final class HeaderEdits: Sendable {
     /// Fields to drop: the removed, and those that a `set` replaces.
     package let dropped: [String]

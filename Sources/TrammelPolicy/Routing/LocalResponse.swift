@@ -48,7 +48,8 @@
     /// The cluster has no endpoint that may be picked: what the proxy answers when `LoadBalancerState.pick` finds none.
     package static let noEndpoint = LocalResponse(
         status: 503, text: "no healthy upstream", flag: .noHealthyUpstream, details: "no_healthy_upstream")
-    /// No service owns the destination and the mesh is REGISTRY_ONLY.
+    /// No service owns the destination and the mesh is REGISTRY_ONLY: what Istio's route `block_all` answers
+    /// (istio/istio pilot/pkg/networking/core/httproute.go, `buildCatchAllVirtualHost`).
     package static let notInRegistry = LocalResponse(status: 502, text: "", flag: .none, details: "direct_response")
 
     /// The same objects, which never go away, as decisions refer to them.

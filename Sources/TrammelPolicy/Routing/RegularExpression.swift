@@ -1,5 +1,11 @@
 import CTrammelRE2
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#endif
+
 /// A regular expression of a user's, in RE2's syntax: matching is linear in the text whatever the expression, and its
 /// memory is bounded. Compiled once, with the resource that it stands in.
 package final class RegularExpression: @unchecked Sendable {
@@ -9,11 +15,12 @@ package final class RegularExpression: @unchecked Sendable {
     /// As Istio bounds them.
     package static let longestPattern = 1024
 
-    /// Why `pattern` cannot be used, with what would do; nil when it can. Config's decoding asks this.
-    package static func problem(with pattern: String) -> String? {
+    /// Why `pattern`, or the substitution for what it matches, cannot be used, with what would do; nil when it can.
+    /// Config's decoding asks this.
+    @Sendable package static func problem(with pattern: String, substitution: String? = nil) -> String? {
         do throws(PatternError) {
-            _ = try RegularExpression(pattern)
-            return nil
+            let expression = try RegularExpression(pattern)
+            return substitution.flatMap { expression.problem(withSubstitution: $0) }
         } catch {
             return error.reason
         }
@@ -40,6 +47,30 @@ package final class RegularExpression: @unchecked Sendable {
     }
 
     deinit { trammel_re2_free(handle) }
+
+    private func problem(withSubstitution text: String) -> String? {
+        var text = text
+        var reason = [CChar](repeating: 0, count: 256)
+        let isGood = text.withUTF8 { bytes in
+            bytes.withMemoryRebound(to: CChar.self) {
+                trammel_re2_check_substitution(handle, $0.baseAddress, $0.count, &reason, reason.count)
+            }
+        }
+        return isGood ? nil : String(decoding: reason.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }
+
+    /// Appends `text` with every match replaced by `substitution`. Allocates.
+    func appendReplacing(_ text: UnsafeRawBufferPointer, with substitution: [UInt8], to out: inout [UInt8]) {
+        var length = 0
+        let replaced = substitution.withUnsafeBytes { substitution in
+            trammel_re2_replace_all(
+                handle, text.baseAddress?.assumingMemoryBound(to: CChar.self), text.count,
+                substitution.baseAddress?.assumingMemoryBound(to: CChar.self), substitution.count, &length)
+        }
+        guard let replaced else { return out.append(contentsOf: text) }
+        out.append(contentsOf: UnsafeRawBufferPointer(start: replaced, count: length))
+        free(replaced)
+    }
 
     /// Whether the whole text matches.
     package func matches(_ text: UnsafeRawBufferPointer) -> Bool {

@@ -31,7 +31,9 @@ struct RouteCompiler {
             action = .route(
                 WeightedSplit(
                     destinations.map { destination in
-                        compile(destination, of: route, edits, key, warnings: &warnings)
+                        compile(
+                            destination, isAlone: destinations.count == 1, of: route, edits, key,
+                            warnings: &warnings)
                     }))
         case .redirect(let redirect):
             action = .respond(LocalResponse(status: redirect.code, body: [], redirect: CompiledRedirect(redirect)))
@@ -42,22 +44,54 @@ struct RouteCompiler {
             name: route.name ?? "#\(index + 1)",
             origin: ResourceReference(key: key, location: route.location), timeout: route.timeout ?? 0,
             action: action, rewrittenURI: Array((route.rewrite?.uri ?? "").utf8),
+            uriRegex: route.rewrite?.uriRegex.flatMap { regex(of: $0, at: route.location, key, &warnings) },
             responseEdits: HeaderEdits([edits.response]))
     }
 
+    /// Decoding has refused an expression that is none; should one come by another way, it replaces nothing.
+    private func regex(
+        of rewrite: RegexRewrite, at location: SourceLocation, _ key: ResourceKey, _ warnings: inout [CompileWarning]
+    ) -> (expression: RegularExpression, substitution: [UInt8])? {
+        do throws(RegularExpression.PatternError) {
+            return (try RegularExpression(rewrite.match), Array(rewrite.rewrite.utf8))
+        } catch {
+            warnings.append(
+                CompileWarning(
+                    .withoutEffect, key, location,
+                    "the expression \"\(rewrite.match)\" replaces nothing: \(error.reason)"))
+            return nil
+        }
+    }
+
+    /// Whose word holds where a route and its destination both edit headers is Istio's to say: a lone destination's
+    /// edits come after its route's, those of one among several before, as Envoy goes from the specific to the general;
+    /// the authority is the route's in any case (istio/istio pilot/pkg/networking/core/route/route.go,
+    /// `processDestination` and `processWeightedDestination`).
     private func compile(
-        _ weighted: WeightedDestination, of route: HTTPRoute, _ outer: SafeEdits, _ key: ResourceKey,
+        _ weighted: WeightedDestination, isAlone: Bool, of route: HTTPRoute, _ outer: SafeEdits, _ key: ResourceKey,
         warnings: inout [CompileWarning]
     ) -> CompiledDestination {
         let written = weighted.destination
         let reference = ResourceReference(key: key, location: written.location)
         let inner = SafeEdits(weighted.headers, key, written.location, &warnings)
         let (targets, problem) = targets(of: written, reference, warnings: &warnings)
-        let authority = inner.authority ?? route.rewrite?.authority ?? outer.authority ?? ""
+        let authority = route.rewrite?.authority ?? outer.authority ?? inner.authority ?? ""
         return CompiledDestination(
             written: written, weight: weighted.weight, authority: Array(authority.utf8),
-            requestEdits: HeaderEdits([inner.request, outer.request]),
-            responseEdits: HeaderEdits([inner.response, outer.response]), targets: targets, problem: problem)
+            requestEdits: HeaderEdits(levels(inner.request, outer.request, isAlone: isAlone)),
+            responseEdits: HeaderEdits(levels(inner.response, outer.response, isAlone: isAlone)), targets: targets,
+            problem: problem)
+    }
+
+    private func levels(
+        _ inner: HeaderOperations.Edits, _ outer: HeaderOperations.Edits, isAlone: Bool
+    ) -> [HeaderOperations.Edits] {
+        guard isAlone else { return [inner, outer] }
+        // One list to Envoy, in which all that is removed goes first.
+        return [
+            HeaderOperations.Edits(set: outer.set, add: outer.add, remove: outer.remove + inner.remove),
+            HeaderOperations.Edits(set: inner.set, add: inner.add),
+        ]
     }
 
     private func targets(

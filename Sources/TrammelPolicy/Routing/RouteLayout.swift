@@ -47,6 +47,11 @@ struct RouteLayout {
             condition.name = intern(name)
             append(condition, .exact(value), warned)
         }
+        if !match.gateways.isEmpty, !match.gateways.contains("mesh") {
+            var condition = Condition(subject: .gateway)
+            condition.operand = intern(match.gateways.joined(separator: ", "))
+            conditions.append(condition)
+        }
         alternatives.append(
             RouteProgram.Alternative(
                 conditions: RouteProgram.Span(first, upTo: conditions.count),

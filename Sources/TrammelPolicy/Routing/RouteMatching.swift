@@ -35,6 +35,22 @@ extension RouteProgram {
         return nil
     }
 
+    /// Whether any route is for this caller and this port at all, whatever the request says. Istio leaves the others out
+    /// of the routes that it gives to a proxy, and where nothing is left the VirtualService does not apply: the service
+    /// is called as if there were none (istio/istio pilot/pkg/networking/core/route/route.go,
+    /// `BuildHTTPRoutesForVirtualService`). Asked only when nothing has matched.
+    @inline(never)
+    func applies(to call: Call, port: UInt16) -> Bool {
+        routes.contains { route in
+            route.alternatives.isEmpty
+                || alternatives[route.alternatives.lower..<route.alternatives.upper].contains { alternative in
+                    conditions[alternative.conditions.lower..<alternative.conditions.upper].allSatisfy {
+                        !$0.subject.isOfTheConnection || holds($0, call, port)
+                    }
+                }
+        }
+    }
+
     @inline(__always)
     private func holds<Trace: DecisionTrace>(
         _ alternative: Int, _ call: Call, _ port: UInt16, trace: inout Trace
@@ -87,6 +103,7 @@ extension RouteProgram {
         case .sourceNamespace:
             return call.source._withUnsafeGuaranteedRef { equals(arena[condition.operand], $0.namespace) }
         case .sourceLabel: return call.source._withUnsafeGuaranteedRef { label(condition, $0) }
+        case .gateway: return false
         }
     }
 
@@ -196,5 +213,15 @@ extension RouteProgram {
         guard a.count == b.count else { return false }
         guard a.count > 0, let start = a.baseAddress, let other = b.baseAddress else { return true }
         return memcmp(start, other, a.count) == 0
+    }
+}
+
+extension RouteProgram.Condition.Subject {
+    /// Known before a request is.
+    fileprivate var isOfTheConnection: Bool {
+        switch self {
+        case .port, .sourceNamespace, .sourceLabel, .gateway: true
+        case .path, .scheme, .method, .authority, .header, .query: false
+        }
     }
 }

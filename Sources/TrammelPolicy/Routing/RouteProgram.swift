@@ -64,6 +64,8 @@ struct RouteProgram {
     struct Condition {
         enum Subject: UInt8 {
             case path, scheme, method, authority, header, query, port, sourceNamespace, sourceLabel
+            /// Of a match that names gateways and not `mesh` among them: no captured request comes by one.
+            case gateway
         }
         enum Test: UInt8 { case exact, prefix, regex, presence }
 

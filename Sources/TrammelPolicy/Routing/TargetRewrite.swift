@@ -88,17 +88,28 @@ extension RequestView.Scheme {
 extension HTTPDecision {
     /// Whether the request goes on with another target than it came with.
     package var rewritesTarget: Bool {
-        if let route { !route.rewrittenURI.isEmpty } else { false }
+        if let route { !route.rewrittenURI.isEmpty || route.uriRegex != nil } else { false }
     }
 
-    /// Appends the target that the request goes on with: its own, or with the matched part of the path replaced. The
-    /// query stays. A target that is no path (`*`, or none) stays as it is.
+    /// Appends the target that the request goes on with: its own, or with the matched part of the path replaced, or
+    /// every part of the path that a regular expression finds (Envoy's `prefix_rewrite` and `regex_rewrite`). The query
+    /// stays. A target that is no path (`*`, or none) stays as it is, and a path begins with a slash whatever was
+    /// written.
     package func appendTarget(of request: RequestView, into out: inout [UInt8]) {
         let target = request.bytes[request.target]
-        guard let route, !route.rewrittenURI.isEmpty, target.first == UInt8(ascii: "/") else {
+        guard let route, rewritesTarget, target.first == UInt8(ascii: "/") else {
             out += target
             return
         }
+        if let (expression, substitution) = route.uriRegex {
+            var path: [UInt8] = []
+            expression.appendReplacing(request.bytes[request.path], with: substitution, to: &path)
+            if path.first != UInt8(ascii: "/") { out.append(UInt8(ascii: "/")) }
+            out += path
+            out += UnsafeRawBufferPointer(rebasing: target[Int(request.path.count)...])
+            return
+        }
+        if route.rewrittenURI.first != UInt8(ascii: "/") { out.append(UInt8(ascii: "/")) }
         out += route.rewrittenURI
         out += UnsafeRawBufferPointer(rebasing: target[min(matchedPrefixLength, target.count)...])
     }

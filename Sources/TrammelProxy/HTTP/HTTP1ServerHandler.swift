@@ -275,7 +275,8 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
 
     private func execute(_ now: MonotonicTime) {
         guard let decision else { return }
-        record.flow.service = loop.serviceID(of: decision.service)
+        record.flow.service =
+            decision.isOutsideTheRegistry ? loop.blackHoleService : loop.serviceID(of: decision.service)
         switch decision.verdict {
         case .forward(let cluster):
             connect(to: cluster, excluding: nil, now)

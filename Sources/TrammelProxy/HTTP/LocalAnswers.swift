@@ -15,7 +15,7 @@ extension HTTP1ServerHandler {
             responseOut.writeBytes(response.body)
             record.flow.bytesSent = UInt64(response.body.count)
         }
-        sendLocal(response.flag.reason, now)
+        sendLocal(response === LocalResponse.notInRegistry ? .denied : response.flag.reason, now)
     }
 
     /// The head of a route's own answer, written while the request's head is at hand, since a redirect is made of it.

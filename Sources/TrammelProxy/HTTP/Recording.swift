@@ -30,6 +30,7 @@ extension HTTP1ServerHandler {
 
     func closeRecord(_ reason: CloseReason, _ now: MonotonicTime) {
         if let route = decision?.route { record.text.set(.routeName, route.name) }
+        if decision?.isOutsideTheRegistry == true { record.text.set(.routeName, OutsideTheMesh.refusingRoute) }
         if let cluster = decision?.cluster { record.text.set(.upstreamCluster, cluster.name) }
         loop.telemetry.close(&record, reason, at: now)
         loop.flushLogSoon()

@@ -40,6 +40,7 @@ final class LoopContext {
     private var peers: [PeerID?] = []
     private var lastService: (identity: ServiceIdentity, id: ServiceID)?
     private let passthroughService: ServiceID
+    let blackHoleService: ServiceID
     private var isLogFlushScheduled = false
     var spareBuffers = SpareBuffers()
     private let turn: TurnFlush
@@ -66,9 +67,8 @@ final class LoopContext {
         lease = SnapshotLease(snapshot)
         self.telemetry = telemetry.makeLoopTelemetry()
         labels = telemetry.labels
-        // Istio's name for traffic that no service stands for.
-        passthroughService = labels.id(
-            ofService: ServiceLabels(host: "PassthroughCluster", name: "PassthroughCluster", namespace: "unknown"))
+        passthroughService = labels.id(ofService: OutsideTheMesh.labels(OutsideTheMesh.passthrough))
+        blackHoleService = labels.id(ofService: OutsideTheMesh.labels(OutsideTheMesh.blackHole))
         self.onConnectRefused = onConnectRefused
         timers = LoopTimers(loop: eventLoop)
         turn = TurnFlush(eventLoop)
@@ -208,6 +208,18 @@ final class LoopContext {
 
     func connectRefused(by endpoint: Endpoint) {
         if let id = endpoint.workload, workloads[id] != nil { onConnectRefused(id) }
+    }
+}
+
+/// Istio's names for traffic that no service stands for: the cluster that it goes to, and the route that sent it there
+/// (istio/istio pilot/pkg/networking/util/util.go).
+enum OutsideTheMesh {
+    static let passthrough = "PassthroughCluster"
+    static let blackHole = "BlackHoleCluster"
+    static let refusingRoute = "block_all"
+
+    static func labels(_ cluster: String) -> ServiceLabels {
+        ServiceLabels(host: cluster, name: cluster, namespace: "unknown")
     }
 }
 

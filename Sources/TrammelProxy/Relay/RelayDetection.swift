@@ -6,7 +6,7 @@ import TrammelWire
 /// What the client speaks, told from its first bytes.
 extension RelayClientHandler {
     /// Nanoseconds for which an unfinished method name is waited for before it is taken for something else.
-    private static let patience: UInt64 = 500_000_000
+    static let patience: UInt64 = 500_000_000
 
     func detect() {
         switch held.withUnsafeReadableBytes(FirstBytes.judge) {

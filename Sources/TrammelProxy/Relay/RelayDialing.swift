@@ -10,14 +10,25 @@ extension RelayClientHandler {
         record.flow.service = loop.serviceID(of: decision.service)
         switch decision.verdict {
         case .refuse:
-            loop.counters.refusedConnections[.policy, default: 0] += 1
-            end(.noRoute, flags: .noRoute, resets: true)
+            record.flow.service = loop.blackHoleService
+            guard phase == .detecting else { return refuse() }
+            isRefused = true
+            let now = MonotonicTime.now()
+            setDeadline(now + Self.patience, now)
         case .passthrough:
             connect(loop.planAsAsked(for: connection), timeout: loop.settings.connectTimeout)
         case .forward(let cluster):
             self.cluster = cluster
             connect(to: cluster, excluding: nil)
         }
+    }
+
+    /// As Istio refuses what is in no registry: a request is answered by `HTTP1ServerHandler`, any other connection ends
+    /// here with flag UH.
+    func refuse() {
+        loop.counters.refusedConnections[.policy, default: 0] += 1
+        record.text.set(.upstreamCluster, OutsideTheMesh.blackHole)
+        end(.denied, flags: .noHealthyUpstream, resets: true)
     }
 
     private func connect(to cluster: Cluster, excluding failed: Endpoint?) {

@@ -56,6 +56,7 @@ extension RelayClientHandler: ConnectionStage {
     // MARK: Deadlines
 
     func deadlinePassed(_ now: MonotonicTime) {
+        if isRefused, phase != .closed { return refuse() }
         if phase == .detecting, held.readableBytes > 0 {
             phase = .connecting
             if isUpstreamConnected { relay() }

@@ -53,7 +53,7 @@ struct ValidateCommand: ParsableCommand {
         warning.description.replacing(" warning: ", with: " ", maxReplacements: 1)
     }
 
-    private static let checkRegex: TrammelConfig.DecodingOptions.RegexChecker = { pattern in
+    private static let checkRegex: TrammelConfig.DecodingOptions.RegexChecker = { pattern, substitution in
         var pattern = pattern
         return pattern.withUTF8 { bytes in
             withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { reason in
@@ -63,8 +63,15 @@ struct ValidateCommand: ParsableCommand {
                     trammel_re2_compile($0.baseAddress, $0.count, reason.baseAddress, reason.count)
                 }
                 guard let compiled else { return String(cString: reason.baseAddress!) }
-                trammel_re2_free(compiled)
-                return nil
+                defer { trammel_re2_free(compiled) }
+                guard var substitution else { return nil }
+                let isGood = substitution.withUTF8 { bytes in
+                    bytes.withMemoryRebound(to: CChar.self) {
+                        trammel_re2_check_substitution(
+                            compiled, $0.baseAddress, $0.count, reason.baseAddress, reason.count)
+                    }
+                }
+                return isGood ? nil : String(cString: reason.baseAddress!)
             }
         }
     }

@@ -23,7 +23,8 @@ struct WrongFile: Sendable, CustomTestStringConvertible {
     func isRefusedWithThePlaceAndTheRemedy(file: WrongFile) {
         var options = DecodingOptions()
         // Stands for the engine: enough of its grammar for the cases above.
-        options.checkRegex = { pattern in
+        options.checkRegex = { pattern, substitution in
+            if let substitution, substitution.contains("\\2") { return "there is no group 2" }
             if pattern.hasPrefix("*") { return "no argument for repetition operator: *" }
             return pattern.count { $0 == "(" } == pattern.count { $0 == ")" } ? nil : "missing ): \(pattern)"
         }

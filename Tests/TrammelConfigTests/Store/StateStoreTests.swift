@@ -98,7 +98,7 @@ struct TemporaryDirectory: ~Copyable {
         try store.commit(
             try ResourceSet().applying(
                 ResourceDecoder.decode(Self.file + "\n---\n" + ResourceSetTests.service("a"), file: "shop/a.yaml")))
-        let restored = try store.restore(options: DecodingOptions(checkRegex: { _ in "too new" }))
+        let restored = try store.restore(options: DecodingOptions(checkRegex: { _, _ in "too new" }))
         #expect(restored.set.listed().map(\.resource.key.name) == ["a"])
         #expect(restored.errors.map(\.location.description) == ["shop/a.yaml:14"])
     }

@@ -104,6 +104,23 @@ struct DecisionStoryTests {
         #expect(story(redirect, "GET /b\nhost: reviews").steps.last?.detail == "301 to http://example.com/b")
     }
 
+    @Test("a VirtualService that is for others is passed over, and what holds instead is told")
+    func passedOver() {
+        let mesh = Fixture.bookinfo.virtualService(
+            "reviews", .route(.where { $0.gateways = ["front"] }, to: "reviews/v2")
+        ).mesh()
+        let told = story(mesh, "GET /\nhost: reviews")
+        let expected = [
+            "1 of VirtualService default/reviews, the first that matches decides",
+            #"does not match: gateway is "mesh", wanted one of "front""#,
+            "none of them is for this caller and port, so VirtualService default/reviews does not apply",
+        ]
+        let found = told.steps.dropFirst().prefix(3).map(\.detail)
+        #expect(found == expected)
+        #expect(told.decidedBy?.key.kind == .service)
+        #expect(told.route == nil)
+    }
+
     @Test("edits are told")
     func edits() {
         let mesh = Fixture.bookinfo.virtualService(

@@ -49,19 +49,42 @@ struct HeaderEditsTests {
         }
     }
 
-    @Test("the destination's come first, the route's after them")
+    private let routes = HeaderOperations(
+        request: .init(
+            set: [Field(name: "a", value: "route"), Field(name: "e", value: "route")],
+            add: [Field(name: "b", value: "route")], remove: ["c"]))
+    private let destinations = HeaderOperations(
+        request: .init(
+            set: [Field(name: "a", value: "destination"), Field(name: "d", value: "destination")],
+            add: [Field(name: "b", value: "destination"), Field(name: "c", value: "destination")], remove: ["e"]))
+
+    @Test("a lone destination's come after the route's, but for what is removed, which goes first")
     func levels() {
-        let (decision, mesh) = decision(
-            route: HeaderOperations(
-                request: .init(
-                    set: [Field(name: "a", value: "route")], add: [Field(name: "b", value: "route")], remove: ["c"])),
-            destination: HeaderOperations(
-                request: .init(
-                    set: [Field(name: "a", value: "destination"), Field(name: "d", value: "destination")],
-                    add: [Field(name: "b", value: "destination"), Field(name: "c", value: "destination")])))
+        let (decision, mesh) = decision(route: routes, destination: destinations)
         withExtendedLifetime(mesh) {
-            #expect(lines(decision.requestEdits) == "d: destination\r\nb: destination\r\na: route\r\nb: route\r\n")
+            let expected = [
+                "e: route", "b: route", "a: destination", "d: destination", "b: destination", "c: destination",
+            ]
+            let found = lines(decision.requestEdits)
+            #expect(found == expected.joined(separator: "\r\n") + "\r\n")
+            for name in ["a", "c", "d", "e"] { #expect(drops(decision.requestEdits, name)) }
         }
+    }
+
+    @Test("those of one destination among several come first, the route's after them")
+    func levelsOfSeveral() {
+        let mesh = Fixture.bookinfo.virtualService(
+            "reviews",
+            .route(
+                [],
+                to: [
+                    .to("reviews/v1", weight: 1, headers: destinations),
+                    .to("reviews/v2", weight: 1, headers: destinations),
+                ], headers: routes)
+        ).mesh()
+        let expected = ["d: destination", "b: destination", "a: route", "e: route", "b: route"]
+        let found = lines(mesh.decide("GET /\nhost: reviews").requestEdits)
+        #expect(found == expected.joined(separator: "\r\n") + "\r\n")
     }
 
     @Test("a local response carries the route's edits of the response")
@@ -76,7 +99,7 @@ struct HeaderEditsTests {
     }
 
     @Test(
-        "set of host rewrites the authority: destination over rewrite over route"
+        "set of host rewrites the authority: rewrite over route over destination"
     )
     func authority() {
         func authority(_ route: String?, _ rewrite: String?, _ destination: String?) -> String {
@@ -92,7 +115,9 @@ struct HeaderEditsTests {
         #expect(authority(nil, nil, nil) == "")
         #expect(authority("route", nil, nil) == "route")
         #expect(authority("route", "rewrite", nil) == "rewrite")
-        #expect(authority("route", "rewrite", "destination") == "destination")
+        #expect(authority(nil, nil, "destination") == "destination")
+        #expect(authority("route", nil, "destination") == "route")
+        #expect(authority("route", "rewrite", "destination") == "rewrite")
     }
 
     @Test(

@@ -173,6 +173,41 @@ struct RouteMatchingTests {
         #expect(!goesToV2(.where { $0.sourceNamespace = "shop" }, request))
     }
 
+    @Test("a match of gateways is for captured calls only where mesh is among them")
+    func gateways() {
+        #expect(!goesToV2(.where { $0.gateways = ["front"] }, "GET /\nhost: reviews"))
+        #expect(goesToV2(.where { $0.gateways = ["front", "mesh"] }, "GET /\nhost: reviews"))
+    }
+
+    @Test(
+        "a VirtualService that has no route for the caller and the port does not apply",
+        arguments: [
+            .where { $0.port = 80 }, .where { $0.sourceLabels = ["app": "other"] },
+            .where { $0.sourceNamespace = "shop" },
+            .where { $0.gateways = ["front"] },
+            .where {
+                $0.port = 80
+                $0.uri = .prefix("/")
+            },
+        ] as [HTTPMatch])
+    func notForThisCaller(_ match: HTTPMatch) {
+        let elsewhere = Fixture.bookinfo.virtualService("reviews", .route(match, to: "reviews/v2"))
+        #expect(elsewhere.mesh().decide("GET /\nhost: reviews").summary == "reviews")
+        // One route that is for the caller, whatever the request must say, and the VirtualService holds.
+        let here = Fixture.bookinfo.virtualService(
+            "reviews", .route(match, to: "reviews/v2"), .route(.uri(.exact("/a")), to: "reviews/v1"))
+        #expect(here.mesh().decide("GET /b\nhost: reviews").summary == "404 NR")
+    }
+
+    @Test("and where it names a host that is no service, the mesh's own policy holds")
+    func notForThisCallerOutside() {
+        let mesh = Fixture.bookinfo.virtualService(
+            "outside", hosts: ["example.com"], .route(.where { $0.sourceNamespace = "shop" }, to: "reviews/v2"))
+        #expect(mesh.mesh().decide("GET /\nhost: example.com", to: "192.0.2.1:9080").summary == "passthrough")
+        let closed = mesh.registryOnly().mesh().decide("GET /\nhost: example.com", to: "192.0.2.1:9080")
+        #expect(closed.summary == "502 -")
+    }
+
     @Test("conditions of a match are ANDed, matches ORed, the first rule wins")
     func combination() {
         let both = HTTPMatch.where {

@@ -27,6 +27,36 @@ struct TargetRewriteTests {
         #expect(rewritten(mesh, RequestText("GET \(target)\nhost: reviews")) == expected)
     }
 
+    @Test(
+        "rewrite.uriRegexRewrite replaces every part of the path that matches; the query stays",
+        arguments: [
+            (
+                "^/service/([^/]+)(/.*)$", #"\2/instance/\1"#, "/service/foo/v1/api?q=/service/a/b",
+                "/v1/api/instance/foo?q=/service/a/b"
+            ),
+            ("one", "two", "/xxx/one/yyy/one/zzz?one", "/xxx/two/yyy/two/zzz?one"),
+            ("^(.*?)one(.*)$", #"\1two\2"#, "/xxx/one/yyy/one/zzz", "/xxx/two/yyy/one/zzz"),
+            ("(?i)/xxx/", "/yyy/", "/aaa/XxX/bbb", "/aaa/yyy/bbb"),
+            ("nothing", "x", "/a?b", "/a?b"),
+            // A path stays one.
+            ("^/+", "x", "//a", "/xa"), ("^/.*$", "?", "/a?b", "/??b"),
+        ] as [(String, String, String, String)])
+    func uriRegex(_ pattern: String, _ substitution: String, _ target: String, _ expected: String) {
+        let rewrite = Rewrite(uriRegex: RegexRewrite(match: pattern, rewrite: substitution))
+        let mesh = Fixture.bookinfo.virtualService("reviews", .route([], to: [.to("reviews/v1")], rewrite: rewrite))
+            .mesh()
+        #expect(mesh.warnings.isEmpty)
+        #expect(rewritten(mesh, RequestText("GET \(target)\nhost: reviews")) == expected)
+    }
+
+    @Test("a target begins with a slash, whatever the rewrite says")
+    func slash() {
+        let mesh = Fixture.bookinfo.virtualService(
+            "reviews", .route([.uri(.prefix("/a"))], to: [.to("reviews/v1")], rewrite: Rewrite(uri: "b"))
+        ).mesh()
+        #expect(rewritten(mesh, "GET /a/c\nhost: reviews") == "/b/c")
+    }
+
     private func rewritten(_ mesh: Mesh, _ request: RequestText) -> String {
         let decision = mesh.decide(request)
         return request.withView { view in

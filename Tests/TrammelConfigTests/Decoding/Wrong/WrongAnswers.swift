@@ -21,6 +21,28 @@ enum WrongAnswers {
                 "f.yaml:7:14: VirtualService default/reviews: spec.http[0].rewrite: nothing to rewrite; expected uri, authority, or both"
             ]),
         WrongFile(
+            "regex rewrites",
+            """
+            apiVersion: networking.istio.io/v1
+            kind: VirtualService
+            metadata: {name: reviews}
+            spec:
+              hosts: [reviews]
+              http:
+              - rewrite: {uri: /a, uriRegexRewrite: {match: "(a)", rewrite: /b}}
+                route: [{destination: {host: reviews}}]
+              - rewrite: {uriRegexRewrite: {match: "(a"}}
+                route: [{destination: {host: reviews}}]
+              - rewrite: {uriRegexRewrite: {match: "(a)", rewrite: '/\\2'}}
+                route: [{destination: {host: reviews}}]
+
+            """,
+            [
+                "f.yaml:7:41: VirtualService default/reviews: spec.http[0].rewrite.uriRegexRewrite: found together with uri; they exclude each other",
+                "f.yaml:9:32: VirtualService default/reviews: spec.http[1].rewrite.uriRegexRewrite.rewrite: missing; expected what stands for each match",
+                "f.yaml:11:56: VirtualService default/reviews: spec.http[2].rewrite.uriRegexRewrite.rewrite: found \"/\\\\2\", which cannot stand for a match: there is no group 2; write \\1 for what the first group caught, \\\\ for a backslash",
+            ]),
+        WrongFile(
             "a rewrite with a space",
             """
             apiVersion: networking.istio.io/v1
