@@ -362,8 +362,8 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
     /// Nothing more is written of the request that is over.
     func giveBackBuffers() {
         isResponsePending = false
-        loop.takeBack(&requestOut)
-        loop.takeBack(&responseOut)
+        loop.takeBack(&requestOut, isLeaving: false)
+        loop.takeBack(&responseOut, isLeaving: true)
     }
 
     // MARK: Back-pressure

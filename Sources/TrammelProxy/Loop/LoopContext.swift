@@ -42,7 +42,7 @@ final class LoopContext {
     private let passthroughService: ServiceID
     let blackHoleService: ServiceID
     private var isLogFlushScheduled = false
-    var spareBuffers = SpareBuffers()
+    private let spareBuffers = SpareBuffers()
     private let turn: TurnFlush
     /// What is in force; a request keeps the one it began with.
     var lease: SnapshotLease
@@ -71,7 +71,7 @@ final class LoopContext {
         blackHoleService = labels.id(ofService: OutsideTheMesh.labels(OutsideTheMesh.blackHole))
         self.onConnectRefused = onConnectRefused
         timers = LoopTimers(loop: eventLoop)
-        turn = TurnFlush(eventLoop)
+        turn = TurnFlush(eventLoop, spareBuffers)
     }
 
     var dialer: Dialer { Dialer(loop: eventLoop, sockets: sockets) }
@@ -174,8 +174,9 @@ final class LoopContext {
         if buffer.capacity == 0, let spare = spareBuffers.take() { buffer = spare }
     }
 
-    func takeBack(_ buffer: inout ByteBuffer) {
-        spareBuffers.giveBack(buffer)
+    /// - Parameter isLeaving: what is in it may be on its way out until the end of this turn of the loop.
+    func takeBack(_ buffer: inout ByteBuffer, isLeaving: Bool) {
+        spareBuffers.giveBack(buffer, isLeaving: isLeaving)
         buffer = emptyBuffer
     }
 

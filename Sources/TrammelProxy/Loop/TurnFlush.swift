@@ -8,12 +8,16 @@ struct TurnFlush {
     private final class Waiting: @unchecked Sendable {
         var contexts: [ChannelHandlerContext] = []
         private var flushing: [ChannelHandlerContext] = []
+        private let buffers: SpareBuffers
+
+        init(_ buffers: SpareBuffers) { self.buffers = buffers }
 
         func flush() {
             // What is asked for meanwhile has its turn at the end of the next.
             swap(&contexts, &flushing)
             for context in flushing { context.flush() }
             flushing.removeAll(keepingCapacity: true)
+            buffers.settle()
         }
     }
 
@@ -22,9 +26,10 @@ struct TurnFlush {
     /// Made once, for a loop under load needs it in every turn.
     private let task: @Sendable () -> Void
 
-    init(_ loop: any EventLoop) {
+    /// - Parameter buffers: those that the writes leave in.
+    init(_ loop: any EventLoop, _ buffers: SpareBuffers) {
         self.loop = loop
-        let waiting = Waiting()
+        let waiting = Waiting(buffers)
         self.waiting = waiting
         task = { waiting.flush() }
     }
