@@ -33,6 +33,8 @@ extension RelayClientHandler {
 
     private func connect(to cluster: Cluster, excluding failed: Endpoint?) {
         guard let chosen = loop.balancer.pick(cluster, entropy: loop.randomness.next(), excluding: failed) else {
+            // The one that there is has been tried.
+            if failed != nil { return end(.connectFailed, flags: .upstreamConnectionFailure, resets: true) }
             return end(.noUpstream, flags: .noHealthyUpstream, resets: true)
         }
         loop.balancer.started(chosen)
