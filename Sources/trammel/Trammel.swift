@@ -54,7 +54,8 @@ struct Trammel: AsyncParsableCommand {
         }
         if exitCode(for: error).isSuccess { exit(withError: error) }
         let verb = arguments.first.map { $0.hasPrefix("-") ? "" : "\($0) " } ?? ""
-        let message = message(for: error).split(separator: "\n").joined(separator: " ")
+        var message = message(for: error).split(separator: "\n").joined(separator: " ")
+        if message.hasSuffix(".") { message.removeLast() }
         StandardError.say("trammel: \(message); see `trammel \(verb)--help`")
         Glibc.exit(CommandFailure.usage)
     }
