@@ -212,16 +212,6 @@ struct AgentService: ControlService {
     }
 }
 
-/// What this build is.
-package enum Build {
-    package static let version = "0.1.0"
-    #if DEBUG
-        package static let configuration = "debug"
-    #else
-        package static let configuration = "release"
-    #endif
-}
-
 enum Node {
     /// The host's name.
     static var name: String {
