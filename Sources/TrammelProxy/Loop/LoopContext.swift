@@ -147,8 +147,18 @@ final class LoopContext {
         case .inbound:
             flow.destination = workload.peer
             flow.reporter = .destination
+            // From off the mesh: nobody has said who it is.
+            flow.security = .none
         }
         return flow
+    }
+
+    /// Two workloads attached here are known to each other by the kernel's facts behind both, which counts as mutual.
+    func note(_ endpoint: Endpoint, in flow: inout Flow) {
+        let isHere = endpoint.isAttachedHere(self)
+        flow.destination = peerID(of: endpoint)
+        flow.reporter = isHere ? .both : .source
+        flow.security = isHere ? .mutualTLS : .unknown
     }
 
     /// Looked up once for each endpoint: slots are never given to another.

@@ -39,8 +39,7 @@ extension RelayClientHandler {
         }
         loop.balancer.started(chosen)
         endpoint = chosen
-        record.flow.destination = loop.peerID(of: chosen)
-        record.flow.reporter = chosen.isAttachedHere(loop) ? .both : .source
+        loop.note(chosen, in: &record.flow)
         connect(loop.plan(for: chosen, from: connection), timeout: cluster.connectTimeout)
     }
 
