@@ -50,6 +50,7 @@ package struct Agent: Sendable {
             onConnectRefused: { refusedDials.note($0) })
         await mesh.serve(through: dataPlane)
         for trouble in try await mesh.restore() { logger.warning("\(trouble)") }
+        if let unread = UnreadFiles.warning(in: settings.configDirectory) { logger.warning("\(unread)") }
 
         let service = AgentService(
             mesh: mesh, dataPlane: dataPlane, labels: labels, agentMetrics: agentMetrics, settings: settings,

@@ -1,6 +1,7 @@
 import Glibc
 import Synchronization
 import TrammelCapture
+import TrammelCore
 import TrammelProxy
 import TrammelTelemetry
 import TrammelWire

@@ -49,7 +49,8 @@ struct AgentService: ControlService {
             connections: AgentStatus.Connections(
                 open: connections.count, total: connections.last?.id ?? 0,
                 unknownDestination: refusals[.destinationUnknown] ?? 0),
-            warnings: drifted.map { "the rules of \($0.workload) have drifted; see `trammel rules \($0.workload)`" })
+            warnings: drifted.map { "the rules of \($0.workload) have drifted; see `trammel rules \($0.workload)`" }
+                + [UnreadFiles.warning(in: settings.configDirectory)].compactMap { $0 })
     }
 
     /// Which modes are in use, and why; nil while nothing is attached.
@@ -209,16 +210,6 @@ struct AgentService: ControlService {
         let exposition = Exposition(snapshot, registry: labels, agent: agentMetrics)
         return MetricsExposition(contentType: format.contentType, body: exposition.text(format))
     }
-}
-
-/// What this build is.
-package enum Build {
-    package static let version = "0.1.0"
-    #if DEBUG
-        package static let configuration = "debug"
-    #else
-        package static let configuration = "release"
-    #endif
 }
 
 enum Node {

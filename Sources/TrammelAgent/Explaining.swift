@@ -88,6 +88,12 @@ struct Explaining {
 
         init(_ text: String) throws {
             var rest = Substring(text)
+            if rest.hasPrefix("https://") {
+                throw TrammelError(
+                    .invalid, code: "explain-to",
+                    "\"\(text)\": what is inside TLS is not seen, so no route looks at it",
+                    hint: "write HOST:PORT, which tells where the connection goes")
+            }
             isURL = rest.hasPrefix("http://")
             if isURL { rest = rest.dropFirst(7) }
             let slash = rest.firstIndex(of: "/")

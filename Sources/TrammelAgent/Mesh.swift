@@ -219,6 +219,12 @@ actor Mesh {
         options.skipUnimplemented = request.skipUnimplemented
         let batch = try ResourceDecoder.decode(
             request.documents.map { (file: $0.path, bytes: Array($0.text.utf8)) }, options: options)
+        // A pipe that broke is no wish to have nothing, still less to prune all that there is.
+        guard !batch.resources.isEmpty || (!batch.warnings.isEmpty && !request.prune) else {
+            throw TrammelError(
+                .invalid, code: "nothing-to-apply", "there is no resource in what is to be applied",
+                hint: "trammel delete is what takes resources away")
+        }
         var how = ApplyOptions(prune: request.prune, strict: request.strict)
         if let selector = request.selector {
             guard let parsed = LabelSelector(selector) else {

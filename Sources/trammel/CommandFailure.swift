@@ -45,6 +45,12 @@ struct CommandFailure: Error {
         status = Self.failed
     }
 
+    /// The lines of several failures; the status of the gravest.
+    init(_ failures: [CommandFailure]) {
+        lines = failures.flatMap(\.lines)
+        status = failures.map(\.status).max() ?? Self.failed
+    }
+
     private static func line(_ message: String, hint: String?) -> String {
         let text = "trammel: " + (hint.map { "\(message); \($0)" } ?? message)
         return text.split(whereSeparator: \.isNewline).joined(separator: " ")
@@ -65,7 +71,10 @@ enum StandardError {
         }
     }
 
+    /// The word stands in front of the line, and not once more behind the place in a file that it begins with.
     static func warn(_ warnings: [String]) {
-        for warning in warnings { say("warning: \(warning)") }
+        for warning in warnings {
+            say("warning: " + warning.replacing(": warning: ", with: ": ", maxReplacements: 1))
+        }
     }
 }

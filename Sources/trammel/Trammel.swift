@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import TrammelControlAPI
+import TrammelCore
 
 /// The command line: talks to the agent over its Unix socket and to nothing else.
 @main
@@ -12,6 +13,7 @@ struct Trammel: AsyncParsableCommand {
             Exit status: 0 done, 1 refused or failed (the reason stands on standard error), 2 wrong usage, 3 the agent \
             cannot be reached.
             """,
+        version: Build.version,
         subcommands: [
             StatusCommand.self, AttachCommand.self, DetachCommand.self, WorkloadsCommand.self, ApplyCommand.self,
             ValidateCommand.self, GetCommand.self, DeleteCommand.self, ServicesCommand.self, EndpointsCommand.self,
@@ -54,7 +56,8 @@ struct Trammel: AsyncParsableCommand {
         }
         if exitCode(for: error).isSuccess { exit(withError: error) }
         let verb = arguments.first.map { $0.hasPrefix("-") ? "" : "\($0) " } ?? ""
-        let message = message(for: error).split(separator: "\n").joined(separator: " ")
+        var message = message(for: error).split(separator: "\n").joined(separator: " ")
+        if message.hasSuffix(".") { message.removeLast() }
         StandardError.say("trammel: \(message); see `trammel \(verb)--help`")
         Glibc.exit(CommandFailure.usage)
     }

@@ -42,7 +42,13 @@ extension AgentSettings {
         if let path = object["stateDirectory"]?.absolutePath() { stateDirectory = path }
         if let path = object["configDirectory"]?.absolutePath() { configDirectory = path }
         if let count = object["dataLoops"]?.integer(1...1024, "a number of event loops") { dataLoops = count }
-        if let choice: CaptureBackend = object["captureBackend"]?.choice() { captureBackend = choice }
+        if let field = object["captureBackend"], let choice: CaptureBackend = field.choice() {
+            captureBackend = choice
+            if choice == .iptables {
+                field.error(
+                    .unimplemented, "rules by iptables are not implemented yet", hint: "write nftables, or auto")
+            }
+        }
         if let choice: CaptureModeChoice = object["captureMode"]?.choice() { captureMode = choice }
         if let field = object["ports"] { ports.read(field) }
         if let field = object["accessLog"] { accessLog.read(field) }
@@ -101,9 +107,9 @@ extension AgentSettings.AccessLog {
             if text == "json" {
                 format = .json
             } else if text.contains("%") {
-                format = .pattern(text)
+                field.error(.unimplemented, "a log by %COMMAND%s is not implemented yet", hint: "write json")
             } else {
-                field.error(.badValue, "found \(field.found); expected json, or a text with %COMMAND%s")
+                field.error(.badValue, "found \(field.found); expected json")
             }
         }
     }

@@ -52,6 +52,9 @@ struct CaptureAcceptor: Sendable {
         } catch let error as TrammelError where error.kind == .forbidden {
             return refuse(channel, .directHit, loop)
         } catch {
+            if let client = channel.remoteAddress?.ipEndpoint {
+                loop.refusedUnknown(loops.nextConnectionID(), ClientAddress(client), workload, listener.direction)
+            }
             return refuse(channel, .destinationUnknown, loop)
         }
         guard let client = channel.remoteAddress?.ipEndpoint else {

@@ -18,8 +18,7 @@ extension HTTP1ServerHandler {
         }
         loop.balancer.started(chosen)
         endpoint = chosen
-        record.flow.destination = loop.peerID(of: chosen)
-        record.flow.reporter = chosen.isAttachedHere(loop) ? .both : .source
+        loop.note(chosen, in: &record.flow)
         let plan = loop.plan(for: chosen, from: connection)
         connect(plan, timeout: cluster.connectTimeout, now)
     }

@@ -84,11 +84,23 @@ final class LoopContext {
 
     /// A connection that is refused as soon as it is accepted leaves a record, too.
     func refused(_ connection: ProxyConnection, _ reason: CloseReason, flags: ResponseFlags) {
+        var flow = flow(of: connection)
+        flow.flags = flags
+        refused(flow, reason, at: connection.openedAt)
+    }
+
+    /// So does one of which the kernel did not know where it was going.
+    func refusedUnknown(
+        _ id: UInt64, _ client: ClientAddress, _ workload: AttachedWorkload, _ direction: TrafficDirection
+    ) {
+        refused(flow(id, client, workload, direction), .destinationUnknown, at: .now())
+    }
+
+    private func refused(_ flow: Flow, _ reason: CloseReason, at now: MonotonicTime) {
         var record = ConnectionRecord()
-        record.flow = flow(of: connection)
-        record.flow.flags = flags
-        telemetry.open(&record, at: connection.openedAt)
-        telemetry.close(&record, reason, at: connection.openedAt)
+        record.flow = flow
+        telemetry.open(&record, at: now)
+        telemetry.close(&record, reason, at: now)
         flushLogSoon()
     }
 
@@ -117,19 +129,36 @@ final class LoopContext {
 
     /// What every record of a connection begins with.
     func flow(of connection: ProxyConnection) -> Flow {
-        var flow = Flow()
-        flow.connectionID = connection.id
-        flow.downstreamRemote = connection.client
+        var flow = flow(connection.id, connection.client, connection.workload, connection.direction)
         flow.downstreamLocal = connection.destination
-        switch connection.direction {
+        return flow
+    }
+
+    private func flow(
+        _ id: UInt64, _ client: ClientAddress, _ workload: AttachedWorkload, _ direction: TrafficDirection
+    ) -> Flow {
+        var flow = Flow()
+        flow.connectionID = id
+        flow.downstreamRemote = client
+        switch direction {
         case .outbound:
-            flow.source = connection.workload.peer
+            flow.source = workload.peer
             flow.reporter = .source
         case .inbound:
-            flow.destination = connection.workload.peer
+            flow.destination = workload.peer
             flow.reporter = .destination
+            // From off the mesh: nobody has said who it is.
+            flow.security = .none
         }
         return flow
+    }
+
+    /// Two workloads attached here are known to each other by the kernel's facts behind both, which counts as mutual.
+    func note(_ endpoint: Endpoint, in flow: inout Flow) {
+        let isHere = endpoint.isAttachedHere(self)
+        flow.destination = peerID(of: endpoint)
+        flow.reporter = isHere ? .both : .source
+        flow.security = isHere ? .mutualTLS : .unknown
     }
 
     /// Looked up once for each endpoint: slots are never given to another.

@@ -33,12 +33,13 @@ extension RelayClientHandler {
 
     private func connect(to cluster: Cluster, excluding failed: Endpoint?) {
         guard let chosen = loop.balancer.pick(cluster, entropy: loop.randomness.next(), excluding: failed) else {
+            // The one that there is has been tried.
+            if failed != nil { return end(.connectFailed, flags: .upstreamConnectionFailure, resets: true) }
             return end(.noUpstream, flags: .noHealthyUpstream, resets: true)
         }
         loop.balancer.started(chosen)
         endpoint = chosen
-        record.flow.destination = loop.peerID(of: chosen)
-        record.flow.reporter = chosen.isAttachedHere(loop) ? .both : .source
+        loop.note(chosen, in: &record.flow)
         connect(loop.plan(for: chosen, from: connection), timeout: cluster.connectTimeout)
     }
 

@@ -10,7 +10,12 @@ final class RelayUpstreamHandler: ChannelInboundHandler, RemovableChannelHandler
     /// FIN is out to the server.
     private var isOutputShut = false
     private var context: ChannelHandlerContext?
-    private(set) var localAddress: IPEndpoint?
+    /// Asked for when it is wanted: whoever dialled hears of the connection before `channelActive` does.
+    private var ownAddress: IPEndpoint?
+    var localAddress: IPEndpoint? {
+        if ownAddress == nil { ownAddress = context?.channel.localAddress?.ipEndpoint }
+        return ownAddress
+    }
     /// Nil while the connection is being made.
     private var outcome: Result<Void, any Error>?
     /// Who takes the connection over when it is made.
@@ -102,10 +107,6 @@ final class RelayUpstreamHandler: ChannelInboundHandler, RemovableChannelHandler
     func handlerAdded(context: ChannelHandlerContext) { self.context = context }
 
     func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
-
-    func channelActive(context: ChannelHandlerContext) {
-        localAddress = context.channel.localAddress?.ipEndpoint
-    }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard let client else { return detach() }

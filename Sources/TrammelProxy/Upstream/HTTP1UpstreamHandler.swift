@@ -31,7 +31,12 @@ final class HTTP1UpstreamHandler: ChannelInboundHandler, DeadlineOwner {
     private(set) var exchanges = 0
     /// Nothing of the present response has come yet.
     private(set) var isUntouched = true
-    private(set) var localAddress: IPEndpoint?
+    /// Asked for when it is wanted: whoever dialled hears of the connection before `channelActive` does.
+    private var ownAddress: IPEndpoint?
+    var localAddress: IPEndpoint? {
+        if ownAddress == nil { ownAddress = context?.channel.localAddress?.ipEndpoint }
+        return ownAddress
+    }
     /// In a tunnel: FIN is out to the server.
     private var isOutputShut = false
 
@@ -128,19 +133,11 @@ final class HTTP1UpstreamHandler: ChannelInboundHandler, DeadlineOwner {
 
     // MARK: Channel events
 
-    func handlerAdded(context: ChannelHandlerContext) {
-        self.context = context
-        // One that was dialled ahead is there already.
-        if context.channel.isActive { localAddress = context.channel.localAddress?.ipEndpoint }
-    }
+    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
 
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
         if phase != .closed { ended(.upstreamReset) }
-    }
-
-    func channelActive(context: ChannelHandlerContext) {
-        localAddress = context.channel.localAddress?.ipEndpoint
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {

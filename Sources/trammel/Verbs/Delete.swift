@@ -33,17 +33,26 @@ struct DeleteCommand: AsyncParsableCommand {
 
     func run() async throws {
         let targets = try targets()
-        let results = try await global.withAgent { agent in
+        // What is there goes, and is told of, whatever else is not there.
+        let (results, failures) = try await global.withAgent { agent in
             var results: [ResourceResult] = []
+            var failures: [CommandFailure] = []
             for target in targets {
-                results.append(
-                    try await agent.deleteResource(kind: target.kind, namespace: target.namespace, name: target.name))
+                do {
+                    results.append(
+                        try await agent.deleteResource(
+                            kind: target.kind, namespace: target.namespace, name: target.name))
+                } catch let error {
+                    guard let failure = CommandFailure(describing: error) else { throw error }
+                    failures.append(failure)
+                }
             }
-            return results
+            return (results, failures)
         }
         try Printer(format: global.output).print(ItemList(results)) { _ in
             results.map { "\($0.kind) \($0.namespace)/\($0.name) \($0.outcome.rawValue)\n" }.joined()
         }
+        if !failures.isEmpty { throw CommandFailure(failures) }
     }
 
     private func targets() throws -> [DocumentIdentity] {

@@ -16,6 +16,13 @@ struct EndpointsCommand: AsyncParsableCommand {
             let namespace = endpoint.service.split(separator: "/").first.map(String.init) ?? ""
             return wanted.map { $0 == endpoint.service } ?? global.lists(namespace: namespace)
         }
+        if let wanted, endpoints.isEmpty,
+            try await !global.withAgent({ try await $0.services() }).contains(where: {
+                "\($0.namespace)/\($0.name)" == wanted
+            })
+        {
+            throw CommandFailure("there is no service \(wanted)", hint: "`trammel services` lists them")
+        }
         try Printer(format: global.output).print(ItemList(endpoints)) { wide in
             endpoints.isEmpty
                 ? "no endpoint is known; a service's are the attached workloads that its selector matches"

@@ -32,10 +32,10 @@ struct ValidateCommand: ParsableCommand {
         do {
             batch = try ResourceDecoder.decode(documents.map { ($0.path, Array($0.text.utf8)) }, options: options)
         } catch let errors {
-            StandardError.warn(errors.warnings.map(Self.text))
+            StandardError.warn(errors.warnings.map(\.description))
             throw CommandFailure(errors)
         }
-        StandardError.warn(batch.warnings.map(Self.text))
+        StandardError.warn(batch.warnings.map(\.description))
         let found = batch.resources.map {
             ValidResource(
                 kind: $0.key.kind.rawValue, namespace: $0.key.namespace, name: $0.key.name,
@@ -46,11 +46,6 @@ struct ValidateCommand: ParsableCommand {
                 ? "valid, and nothing in it that Trammel knows"
                 : found.map { "\($0.kind) \($0.namespace)/\($0.name) is valid (\($0.source))\n" }.joined()
         }
-    }
-
-    /// The place comes first, as compilers have it; the word `warning` stands before it already.
-    private static func text(_ warning: ConfigError) -> String {
-        warning.description.replacing(" warning: ", with: " ", maxReplacements: 1)
     }
 
     private static let checkRegex: TrammelConfig.DecodingOptions.RegexChecker = { pattern, substitution in

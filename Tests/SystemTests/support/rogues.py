@@ -98,7 +98,7 @@ class Rogue:
                 if not more:
                     return
                 buffer += more
-            path = buffer.split(b" ", 2)[1].decode("latin1")
+            path = buffer.split(b" ", 2)[1].decode("latin1").partition("?")[0]
             self.paths.append(path)
             what = path.rpartition("/")[2].replace("%20", " ")
             if path.startswith("/answer/"):

@@ -32,7 +32,7 @@ import TrammelCore
             captureBackend: nftables
             captureMode: tproxy
             ports: {outbound: 1, inbound: 2, hbone: 3, dns: 4, metrics: 5}
-            accessLog: {path: "-", format: "%START_TIME% %RESPONSE_CODE%"}
+            accessLog: {path: "-", format: json}
             metrics: {address: "::1"}
             limits:
               maxHeadBytes: 2048
@@ -59,7 +59,6 @@ import TrammelCore
         expected.ports.dns = 4
         expected.ports.metrics = 5
         expected.accessLog.path = "-"
-        expected.accessLog.format = .pattern("%START_TIME% %RESPONSE_CODE%")
         expected.metrics.address = .loopbackV6
         expected.limits.maxHeadBytes = 2048
         expected.limits.maxHeaderCount = 50
@@ -108,7 +107,15 @@ import TrammelCore
         ("- a", "t.yaml:1:1: found a list; expected a mapping"),
         (
             "accessLog: {format: text}",
-            "t.yaml:1:21: accessLog.format: found \"text\"; expected json, or a text with %COMMAND%s"
+            "t.yaml:1:21: accessLog.format: found \"text\"; expected json"
+        ),
+        (
+            "accessLog: {format: '%START_TIME%'}",
+            "t.yaml:1:21: accessLog.format: a log by %COMMAND%s is not implemented yet; write json"
+        ),
+        (
+            "captureBackend: iptables",
+            "t.yaml:1:17: captureBackend: rules by iptables are not implemented yet; write nftables, or auto"
         ),
         ("dataLoops: 0", "t.yaml:1:12: dataLoops: found the number 0; expected a number of event loops from 1 to 1024"),
     ])
