@@ -62,6 +62,10 @@ package final class RuntimeSnapshot: Sendable {
         return namespace.withUTF8 { hosts.name(name, from: UnsafeRawBufferPointer($0)) }.map { names[$0] }
     }
 
+    /// Whether some service declares the port, so that a request to it is decided by its Host where no service owns the
+    /// address.
+    package func looksAtHosts(port: UInt16) -> Bool { hosts.declares(port) }
+
     /// What a request to an address that no service owns is for, by the host in it.
     func lookUp(_ call: Call) -> HostLookup {
         let port = call.original.endpoint.port

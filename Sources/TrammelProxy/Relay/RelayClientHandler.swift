@@ -55,8 +55,9 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
     /// The client ended before it or the server had said a word. An agent that dials ahead leaves such connections
     /// where the call went elsewhere, so at the other end they are not worth a record.
     var isSilent = false
-    /// There is nowhere to go, and the client's first bytes are waited for only to tell HTTP so.
-    var isRefused = false
+    /// Why there is nowhere to go with bytes; the client's first ones are waited for all the same, since a request may be
+    /// told so, or go elsewhere by its Host.
+    var refusal: CloseReason?
 
     init(loop: LoopContext, connection: ProxyConnection, route: HTTPRouteContext, detects: Bool) {
         self.loop = loop
@@ -95,7 +96,7 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
         case .detecting, .connecting:
             held.writeBuffer(&bytes)
             if phase == .detecting { detect() }
-            if isRefused, phase == .connecting { return refuse() }
+            if phase == .connecting, let refusal { return refuse(refusal) }
             if phase == .connecting, isUpstreamConnected { relay() }
             if !isUpstreamConnected, held.readableBytes > Self.heldBack { setReading(false) }
         }
@@ -119,7 +120,7 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
 
     private func inputEnded() {
         hasInputEnded = true
-        if isRefused { return refuse() }
+        if let refusal { return refuse(refusal) }
         if phase == .detecting {
             isSilent = connection.direction == .inbound && held.readableBytes == 0
             phase = .connecting

@@ -11,10 +11,7 @@ extension RelayClientHandler {
         switch decision.verdict {
         case .refuse:
             record.flow.service = loop.blackHoleService
-            guard phase == .detecting else { return refuse() }
-            isRefused = true
-            let now = MonotonicTime.now()
-            setDeadline(now + Self.patience, now)
+            refuseUnlessHTTP(.denied)
         case .passthrough:
             connect(loop.planAsAsked(for: connection), timeout: loop.settings.connectTimeout)
         case .forward(let cluster):
@@ -23,9 +20,17 @@ extension RelayClientHandler {
         }
     }
 
+    private func refuseUnlessHTTP(_ reason: CloseReason) {
+        guard phase == .detecting else { return refuse(reason) }
+        refusal = reason
+        let now = MonotonicTime.now()
+        setDeadline(now + Self.patience, now)
+    }
+
     /// As Istio refuses what is in no registry: a request is answered by `HTTP1ServerHandler`, any other connection ends
     /// here with flag UH.
-    func refuse() {
+    func refuse(_ reason: CloseReason) {
+        guard reason == .denied else { return end(reason, flags: .upstreamConnectionFailure, resets: true) }
         loop.counters.refusedConnections[.policy, default: 0] += 1
         record.text.set(.upstreamCluster, OutsideTheMesh.blackHole)
         end(.denied, flags: .noHealthyUpstream, resets: true)
@@ -75,8 +80,12 @@ extension RelayClientHandler {
         upstream = nil
         if attempts < 2, let failed, let cluster {
             connect(to: cluster, excluding: failed)
+        } else if cluster == nil, connection.direction == .outbound,
+            loop.snapshot.looksAtHosts(port: connection.destination.endpoint.port)
+        {
+            refuseUnlessHTTP(.connectFailed)
         } else {
-            end(.connectFailed, flags: .upstreamConnectionFailure, resets: true)
+            refuse(.connectFailed)
         }
     }
 }

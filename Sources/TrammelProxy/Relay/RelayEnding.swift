@@ -56,7 +56,7 @@ extension RelayClientHandler: ConnectionStage {
     // MARK: Deadlines
 
     func deadlinePassed(_ now: MonotonicTime) {
-        if isRefused, phase != .closed { return refuse() }
+        if let refusal, phase != .closed { return refuse(refusal) }
         if phase == .detecting, held.readableBytes > 0 {
             phase = .connecting
             if isUpstreamConnected { relay() }
