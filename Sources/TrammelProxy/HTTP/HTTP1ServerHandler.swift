@@ -139,7 +139,7 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
-        upstream?.flush()
+        upstream?.flushSoon()
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
