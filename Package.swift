@@ -102,9 +102,9 @@ let package = Package(
         .target(
             name: "TrammelTestSupport", dependencies: ["TrammelCore", "CTrammelLinux", "TrammelControlAPI"],
             swiftSettings: swiftSettings),
-        tests("TrammelCoreTests", ["TrammelCore"]),
+        tests("TrammelCoreTests", ["TrammelCore", "TrammelTestSupport"]),
         tests("TrammelConfigTests", ["TrammelConfig", "TrammelTestSupport"]),
-        tests("TrammelPolicyTests", ["TrammelPolicy"]),
+        tests("TrammelPolicyTests", ["TrammelPolicy", "TrammelTestSupport"]),
         // The parsers' fuzz targets: run by `swift test` for a bounded time, and by libFuzzer (Tests/Fuzz/run).
         .target(
             name: "TrammelFuzzTargets", dependencies: ["TrammelCore", "TrammelWire"], path: "Tests/Fuzz/Targets",
@@ -119,7 +119,8 @@ let package = Package(
         tests(
             "TrammelProxyTests",
             [
-                "TrammelProxy", "TrammelWire", "TrammelPolicy", "TrammelConfig", "TrammelTelemetry", "TrammelCore",
+                "TrammelTestSupport", "TrammelProxy", "TrammelWire", "TrammelPolicy", "TrammelConfig",
+                "TrammelTelemetry", "TrammelCore",
                 nioCore, nioPosix, nioEmbedded,
             ]),
         tests(

@@ -1,6 +1,7 @@
 import Testing
 import TrammelConfig
 import TrammelCore
+import TrammelTestSupport
 
 /// Whatever the bytes are, the answer is resources or errors, in bounded time and memory.
 @Suite struct HostileInputTests {
@@ -61,18 +62,6 @@ import TrammelCore
           "metadata": {"name": "m\\ud83d\\ude00"}, "spec": {"outboundTrafficPolicy": {"mode": "ALLOW_ANY"}}}]}
         """
 
-    /// A generator whose every run is the same (Vigna's SplitMix64).
-    private struct Random: RandomNumberGenerator {
-        var state: UInt64
-        mutating func next() -> UInt64 {
-            state &+= 0x9E37_79B9_7F4A_7C15
-            var z = state
-            z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-            z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-            return z ^ (z >> 31)
-        }
-    }
-
     private static let tokens: [[UInt8]] =
         [
             "---", "\n---\n", "...", "&a", "*a", "<<:", "? ", ": ", "- ", "[", "]", "{", "}", "|", ">", "|2-\n", "'",
@@ -87,7 +76,7 @@ import TrammelCore
         ]
 
     /// Flips, cuts, doubles and splices, a few at a time.
-    private static func mutate(_ bytes: [UInt8], _ random: inout Random) -> [UInt8] {
+    private static func mutate(_ bytes: [UInt8], _ random: inout SplitMix) -> [UInt8] {
         var bytes = bytes
         for _ in 0..<Int.random(in: 1...6, using: &random) {
             guard !bytes.isEmpty else { break }
@@ -107,7 +96,7 @@ import TrammelCore
 
     @Test(.timeLimit(.minutes(5)), arguments: 0..<8)
     func mutatedFilesNeverTrap(part: UInt64) throws {
-        var random = Random(state: part)
+        var random = SplitMix(seed: part)
         let seeds = [Self.seed] + WrongSyntax.all.map(\.text) + WrongRoutes.all.map(\.text)
         var decoded = 0
         for _ in 0..<400 {

@@ -1,12 +1,13 @@
 import Testing
 import TrammelCore
+import TrammelTestSupport
 
 @Suite("Blocks of addresses")
 struct CIDRTests {
     /// Bit by bit, which is how a prefix is defined (RFC 4632 section 3.1).
     @Test("a block holds what shares its prefix, and nothing else", arguments: 0..<40 as Range<UInt64>)
     func contains(seed: UInt64) throws {
-        var bits = SeededBits(seed)
+        var bits = SplitMix(seed: seed)
         for _ in 0..<100 {
             let base = bits.address()
             let length = Int(bits.next() % UInt64(base.family.bits + 1))

@@ -1,11 +1,12 @@
 import Testing
 import TrammelCore
+import TrammelTestSupport
 
 @Suite("Addresses with a port, and the roles they play")
 struct EndpointTests {
     @Test("text leads back to the endpoint", arguments: 0..<10 as Range<UInt64>)
     func roundTrip(seed: UInt64) {
-        var bits = SeededBits(seed)
+        var bits = SplitMix(seed: seed)
         for _ in 0..<250 {
             let endpoint = IPEndpoint(bits.address(), UInt16(truncatingIfNeeded: bits.next()))
             #expect(IPEndpoint(endpoint.description) == endpoint)

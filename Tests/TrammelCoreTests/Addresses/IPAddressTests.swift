@@ -1,11 +1,12 @@
 import Testing
 import TrammelCore
+import TrammelTestSupport
 
 @Suite("Addresses")
 struct IPAddressTests {
     @Test("text and bytes lead back to the address", arguments: 0..<40 as Range<UInt64>)
     func roundTrip(seed: UInt64) throws {
-        var bits = SeededBits(seed)
+        var bits = SplitMix(seed: seed)
         for _ in 0..<250 {
             let address = bits.address()
             #expect(IPAddress(address.description) == address)
@@ -55,7 +56,7 @@ struct IPAddressTests {
 
     @Test("an IPv4 address inside IPv6 is another value until it is taken out", arguments: 0..<10 as Range<UInt64>)
     func mapped(seed: UInt64) {
-        var bits = SeededBits(seed)
+        var bits = SplitMix(seed: seed)
         for _ in 0..<250 {
             let inner = IPAddress(v4: UInt32(truncatingIfNeeded: bits.next()))
             let mapped = IPAddress(v6: 0, 0xFFFF << 32 | inner.low)
@@ -111,7 +112,7 @@ struct IPAddressTests {
 
     @Test("order is IPv4 first, then by the bytes on the wire", arguments: 0..<10 as Range<UInt64>)
     func order(seed: UInt64) {
-        var bits = SeededBits(seed)
+        var bits = SplitMix(seed: seed)
         for _ in 0..<250 {
             let (a, b) = (bits.address(), bits.address())
             let expected =

@@ -1,5 +1,6 @@
 import Testing
 import TrammelConfig
+import TrammelTestSupport
 
 @testable import TrammelPolicy
 

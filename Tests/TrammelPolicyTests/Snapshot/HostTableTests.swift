@@ -1,5 +1,6 @@
 import Testing
 import TrammelCore
+import TrammelTestSupport
 
 @testable import TrammelPolicy
 

@@ -1,6 +1,7 @@
 import Testing
 import TrammelConfig
 import TrammelCore
+import TrammelTestSupport
 
 @testable import TrammelPolicy
 

@@ -1,5 +1,6 @@
 import NIOCore
 import Testing
+import TrammelTestSupport
 import TrammelWire
 
 @testable import TrammelProxy

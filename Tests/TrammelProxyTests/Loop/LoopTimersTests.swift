@@ -2,6 +2,7 @@ import NIOCore
 import NIOEmbedded
 import Testing
 import TrammelCore
+import TrammelTestSupport
 
 @testable import TrammelProxy
 

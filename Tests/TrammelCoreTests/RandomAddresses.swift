@@ -1,22 +1,10 @@
 import TrammelCore
+import TrammelTestSupport
 
-/// Bits that are the same in every run of a test, and others for every seed (SplitMix64).
-struct SeededBits: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(_ seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-
+extension SplitMix {
     /// Addresses of both families, many with long runs of zeros or ones, where texts and masks go wrong.
     mutating func address() -> IPAddress {
-        func half(_ bits: inout SeededBits) -> UInt64 {
+        func half(_ bits: inout SplitMix) -> UInt64 {
             let value = bits.next()
             return switch bits.next() % 6 {
             case 0: 0
