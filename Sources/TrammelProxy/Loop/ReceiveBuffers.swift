@@ -10,8 +10,8 @@ struct ReceiveBuffers: RecvByteBufferAllocator {
     static let smallest = 1024
     /// The most that a channel keeps while nothing happens.
     static let kept = 4096
-    /// Where bytes pour through, a quarter of this costs a third more CPU: each read finds less, and peers are woken
-    /// for less.
+    /// Where bytes pour through, half of this costs a third more CPU: each read finds less, and peers are woken for
+    /// less.
     static let largest = 1024 * 1024
 
     private var size = ReceiveBuffers.smallest

@@ -36,6 +36,8 @@ struct TurnFlush {
 
     /// Flushes `context` at the end of this turn.
     func flushSoon(_ context: ChannelHandlerContext) {
+        // A request and the end of the read that brought it ask one after the other.
+        if waiting.contexts.last === context { return }
         if waiting.contexts.isEmpty { loop.execute(task) }
         waiting.contexts.append(context)
     }
