@@ -6,7 +6,7 @@ enum DestinationRuleDecoding {
 
     static func decode(_ spec: Field) -> DestinationRuleSpec? {
         guard let object = spec.object(fields) else { return nil }
-        ExportTo.check(object["exportTo"])
+        ExportToDecoding.check(object["exportTo"])
         let policy = object["trafficPolicy"].flatMap { TrafficPolicyDecoding.decode($0) } ?? TrafficPolicy()
         var subsets: [DestinationRuleSpec.Subset] = []
         for field in object["subsets"]?.list() ?? [] {
@@ -35,7 +35,7 @@ enum DestinationRuleDecoding {
 }
 
 /// `exportTo`: everything is visible everywhere here, so only the default may be written.
-enum ExportTo {
+enum ExportToDecoding {
     static func check(_ field: Field?) {
         for item in field?.list() ?? [] {
             guard let text = item.string(), text != "*" else { continue }

@@ -82,11 +82,17 @@ struct DocumentDecoder {
                 location: object.field.location, spec: spec, document: object.field.node.withoutServerFields()))
     }
 
+    private func refused(_ spec: Field, _ kind: ResourceKind) -> Resource.Spec? {
+        spec.error(.unimplemented, "\(kind.rawValue) is not implemented yet", hint: "leave it out with --skip-unimplemented")
+        return nil
+    }
+
     private func decode(spec: Field, kind: ResourceKind) -> Resource.Spec? {
         switch kind {
         case .service: ServiceDecoding.decode(spec).map(Resource.Spec.service)
         case .virtualService: VirtualServiceDecoding.decode(spec).map(Resource.Spec.virtualService)
         case .destinationRule: DestinationRuleDecoding.decode(spec).map(Resource.Spec.destinationRule)
+        case .serviceEntry, .workloadEntry, .endpointSlice, .workload: refused(spec, kind)
         case .meshConfig: MeshConfigDecoding.decode(spec).map(Resource.Spec.meshConfig)
         }
     }

@@ -4,7 +4,7 @@ enum VirtualServiceDecoding {
 
     static func decode(_ spec: Field) -> VirtualServiceSpec? {
         guard let object = spec.object(fields) else { return nil }
-        ExportTo.check(object["exportTo"])
+        ExportToDecoding.check(object["exportTo"])
         let gateways = decodeGateways(object["gateways"])
         let hosts = decodeHosts(object)
         var routes: [HTTPRoute] = []

@@ -4,6 +4,7 @@ package struct DestinationRuleSpec: Sendable, Equatable {
     package var host: String
     package var trafficPolicy: TrafficPolicy
     package var subsets: [Subset]
+    package var exportTo: ExportTo
 
     package struct Subset: Sendable, Equatable {
         package var name: String
@@ -23,10 +24,14 @@ package struct DestinationRuleSpec: Sendable, Equatable {
         }
     }
 
-    package init(host: String, trafficPolicy: TrafficPolicy = TrafficPolicy(), subsets: [Subset] = []) {
+    package init(
+        host: String, trafficPolicy: TrafficPolicy = TrafficPolicy(), subsets: [Subset] = [],
+        exportTo: ExportTo = .everywhere
+    ) {
         self.host = host
         self.trafficPolicy = trafficPolicy
         self.subsets = subsets
+        self.exportTo = exportTo
     }
 }
 

@@ -19,15 +19,20 @@ package enum ResourceKind: String, Hashable, Sendable, CaseIterable, Comparable 
     case service = "Service"
     case virtualService = "VirtualService"
     case destinationRule = "DestinationRule"
+    case serviceEntry = "ServiceEntry"
+    case workloadEntry = "WorkloadEntry"
+    case endpointSlice = "EndpointSlice"
+    case workload = "Workload"
     case meshConfig = "MeshConfig"
 
     /// Those that serve the kind, the newest first.
     package var apiVersions: [String] {
         switch self {
         case .service: ["v1"]
-        case .virtualService, .destinationRule:
+        case .virtualService, .destinationRule, .serviceEntry, .workloadEntry:
             ["networking.istio.io/v1", "networking.istio.io/v1beta1", "networking.istio.io/v1alpha3"]
-        case .meshConfig: ["trammel.dev/v1"]
+        case .endpointSlice: ["discovery.k8s.io/v1"]
+        case .meshConfig, .workload: ["trammel.dev/v1"]
         }
     }
 
@@ -71,6 +76,10 @@ package struct Resource: Sendable {
         case service(ServiceSpec)
         case virtualService(VirtualServiceSpec)
         case destinationRule(DestinationRuleSpec)
+        case serviceEntry(ServiceEntrySpec)
+        case workloadEntry(WorkloadEntrySpec)
+        case endpointSlice(EndpointSliceSpec)
+        case workload(WorkloadSpec)
         case meshConfig(MeshConfigSpec)
     }
 

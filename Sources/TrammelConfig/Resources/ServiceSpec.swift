@@ -7,6 +7,8 @@ package struct ServiceSpec: Sendable, Equatable {
     package var clusterIP: ClusterIP
     /// For which families an address is allocated where none is named; empty means both.
     package var ipFamilies: [IPAddress.Family]
+    /// Of the annotation `networking.istio.io/exportTo`.
+    package var exportTo: ExportTo
 
     /// The service's virtual address.
     package enum ClusterIP: Sendable, Equatable {
@@ -22,19 +24,22 @@ package struct ServiceSpec: Sendable, Equatable {
         package var name: String?
         /// 1…65535.
         package var port: UInt16
-        /// The endpoint's port; the service's own where absent. A name stands for the workload's port of that name.
+        /// The endpoint's port; the service's own where absent.
         package var targetPort: UInt16
+        /// The name that was written as `targetPort`: a workload's port of that name, `targetPort` where it has none.
+        package var targetPortName: String?
         package var transport: Transport
         package var appProtocol: AppProtocol
         package var location: SourceLocation
 
         package init(
-            name: String?, port: UInt16, targetPort: UInt16, transport: Transport = .tcp,
+            name: String?, port: UInt16, targetPort: UInt16, targetPortName: String? = nil, transport: Transport = .tcp,
             appProtocol: AppProtocol = .undeclared, location: SourceLocation
         ) {
             self.name = name
             self.port = port
             self.targetPort = targetPort
+            self.targetPortName = targetPortName
             self.transport = transport
             self.appProtocol = appProtocol
             self.location = location
@@ -45,12 +50,13 @@ package struct ServiceSpec: Sendable, Equatable {
 
     package init(
         selector: [String: String], ports: [Port], clusterIP: ClusterIP = .allocate,
-        ipFamilies: [IPAddress.Family] = []
+        ipFamilies: [IPAddress.Family] = [], exportTo: ExportTo = .everywhere
     ) {
         self.selector = selector
         self.ports = ports
         self.clusterIP = clusterIP
         self.ipFamilies = ipFamilies
+        self.exportTo = exportTo
     }
 }
 

@@ -1,14 +1,26 @@
-/// Istio's `VirtualService` as far as it is built: routes for HTTP requests to `hosts`.
+/// Istio's `VirtualService` (networking/v1alpha3/virtual_service.proto): routes for what goes to `hosts`.
 package struct VirtualServiceSpec: Sendable, Equatable {
+    /// Empty in one that others delegate to.
     package var hosts: [String]
     /// Empty means `["mesh"]`. Without `mesh` in it the resource does not apply to captured traffic.
     package var gateways: [String]
     package var http: [HTTPRoute]
+    /// For TLS that is passed through, by the name that the client asks for (SNI).
+    package var tls: [StreamRoute]
+    /// For connections that are neither HTTP nor matched by `tls`.
+    package var tcp: [StreamRoute]
+    package var exportTo: ExportTo
 
-    package init(hosts: [String], gateways: [String] = [], http: [HTTPRoute]) {
+    package init(
+        hosts: [String], gateways: [String] = [], http: [HTTPRoute] = [], tls: [StreamRoute] = [],
+        tcp: [StreamRoute] = [], exportTo: ExportTo = .everywhere
+    ) {
         self.hosts = hosts
         self.gateways = gateways
         self.http = http
+        self.tls = tls
+        self.tcp = tcp
+        self.exportTo = exportTo
     }
 }
 
@@ -28,6 +40,8 @@ package struct HTTPRoute: Sendable, Equatable {
         case route([WeightedDestination])
         case redirect(Redirect)
         case directResponse(status: UInt16, body: [UInt8])
+        /// The routes of another VirtualService, which names no hosts, each held together with this one's match.
+        case delegate(Delegate)
     }
 
     package init(
@@ -40,6 +54,20 @@ package struct HTTPRoute: Sendable, Equatable {
         self.rewrite = rewrite
         self.headers = headers
         self.timeout = timeout
+        self.location = location
+    }
+}
+
+/// Istio's `Delegate`.
+package struct Delegate: Sendable, Equatable {
+    package var name: String
+    /// Of the VirtualService that is delegated to; the delegating one's own where absent.
+    package var namespace: String
+    package var location: SourceLocation
+
+    package init(name: String, namespace: String, location: SourceLocation) {
+        self.name = name
+        self.namespace = namespace
         self.location = location
     }
 }

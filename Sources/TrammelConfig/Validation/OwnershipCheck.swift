@@ -28,6 +28,8 @@ enum OwnershipCheck {
                             hint: "change that one, or delete it first"))
                 }
                 mesh = mesh ?? resource
+            case .serviceEntry, .workloadEntry, .endpointSlice, .workload:
+                break
             }
         }
         for (host, rivals) in routed.sorted(by: { $0.key < $1.key }) { issues += rivalRoutes(host, rivals) }

@@ -8,7 +8,7 @@ extension ResourceSet {
             switch resource.spec {
             case .virtualService(let spec): issues += ReferenceCheck.check(resource, spec, index)
             case .destinationRule(let spec): issues += ReferenceCheck.check(resource, spec, index)
-            case .service, .meshConfig: break
+            case .service, .serviceEntry, .workloadEntry, .endpointSlice, .workload, .meshConfig: break
             }
         }
         return issues

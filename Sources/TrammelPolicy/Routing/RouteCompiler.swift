@@ -39,6 +39,9 @@ struct RouteCompiler {
             action = .respond(LocalResponse(status: redirect.code, body: [], redirect: CompiledRedirect(redirect)))
         case .directResponse(let status, let body):
             action = .respond(LocalResponse(status: status, body: body))
+        case .delegate:
+            // Taken apart before; one that leads nowhere has no destination.
+            action = .route(WeightedSplit([]))
         }
         return CompiledRoute(
             name: route.name ?? "#\(index + 1)",

@@ -16,6 +16,7 @@ struct SortedResources {
             switch resource.spec {
             case .service(let spec): services.append((resource, spec))
             case .virtualService(let spec): virtualServices.append((resource, spec))
+            case .serviceEntry, .workloadEntry, .endpointSlice, .workload: break
             case .meshConfig(let spec):
                 outboundTrafficPolicy = spec.outboundTrafficPolicy
                 meshConfig = reference

@@ -1,0 +1,38 @@
+/// `trammel.dev/v1 Workload`: what to attach, whenever it is there.
+///
+/// Attached when the namespace or process appears, detached when the resource goes.
+package struct WorkloadSpec: Sendable, Equatable {
+    package var target: Target
+    package var labels: [String: String]
+    /// `default` where absent.
+    package var serviceAccount: String
+    /// By name, for services whose `targetPort` is a name.
+    package var ports: [String: UInt16]
+    /// Of the attach request: `redirect`, `tproxy`, or `auto`.
+    package var captureMode: String?
+    package var excludeOutboundCIDRs: [String]
+    package var excludeOutboundPorts: [UInt16]
+    package var excludeInboundPorts: [UInt16]
+
+    package enum Target: Sendable, Hashable {
+        /// A name under /run/netns, an absolute path, or a name with `*` and `?`: each namespace that it fits becomes
+        /// a workload of its own, by the name of the namespace.
+        case netns(String)
+        case pid(Int32)
+    }
+
+    package init(
+        target: Target, labels: [String: String] = [:], serviceAccount: String = "default",
+        ports: [String: UInt16] = [:], captureMode: String? = nil, excludeOutboundCIDRs: [String] = [],
+        excludeOutboundPorts: [UInt16] = [], excludeInboundPorts: [UInt16] = []
+    ) {
+        self.target = target
+        self.labels = labels
+        self.serviceAccount = serviceAccount
+        self.ports = ports
+        self.captureMode = captureMode
+        self.excludeOutboundCIDRs = excludeOutboundCIDRs
+        self.excludeOutboundPorts = excludeOutboundPorts
+        self.excludeInboundPorts = excludeInboundPorts
+    }
+}
