@@ -72,7 +72,7 @@ package struct Resource: Sendable {
     /// a resource that was made in code.
     package let document: ConfigNode
 
-    package enum Spec: Sendable {
+    package enum Spec: Sendable, Equatable {
         case service(ServiceSpec)
         case virtualService(VirtualServiceSpec)
         case destinationRule(DestinationRuleSpec)

@@ -60,7 +60,7 @@ package struct WorkloadEntrySpec: Sendable, Equatable {
     package var network: String
     /// `region/zone/subzone`, or a part of it from the front.
     package var locality: String
-    /// Relative to the other endpoints; 0 stands for 1 where none has a weight, and for "gets nothing" where others do.
+    /// Relative to the other endpoints; 0 stands for 1, as in Istio.
     package var weight: UInt32
     package var serviceAccount: String
     package var location: SourceLocation

@@ -71,4 +71,6 @@ package enum AppProtocol: String, Sendable, Hashable {
 
     /// Whether the agent reads requests on such a port.
     package var isHTTP1: Bool { self == .http }
+    /// Whether the client speaks first, and says in its first message whom it means.
+    package var isTLS: Bool { self == .https || self == .tls }
 }

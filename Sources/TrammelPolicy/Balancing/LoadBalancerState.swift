@@ -28,6 +28,7 @@ package final class LoadBalancerState {
     package func pickIndex(_ cluster: Cluster, entropy: UInt64, excluding: Endpoint? = nil) -> Int? {
         let count = cluster.endpoints.count
         guard count > 0 else { return nil }
+        if !cluster.rotation.isEmpty { return weightedIndex(cluster, entropy, excluding) }
         guard let excluding, let excluded = cluster.endpoints.firstIndex(where: { $0 === excluding }) else {
             return index(in: cluster, of: count, skipping: count, entropy)
         }
@@ -37,6 +38,29 @@ package final class LoadBalancerState {
     /// The same, as the endpoint itself.
     package func pick(_ cluster: Cluster, entropy: UInt64, excluding: Endpoint? = nil) -> Endpoint? {
         pickIndex(cluster, entropy: entropy, excluding: excluding).map { cluster.endpoints[$0] }
+    }
+
+    /// The same over turns instead of endpoints, of which a heavy one has more.
+    private func weightedIndex(_ cluster: Cluster, _ entropy: UInt64, _ excluding: Endpoint?) -> Int? {
+        let turns = cluster.rotation
+        /// From `turn` on, the first that is not excluded.
+        func endpoint(_ turn: Int) -> Int? {
+            for step in 0..<turns.count {
+                let index = turns[(turn + step) % turns.count]
+                if excluding == nil || cluster.endpoints[index] !== excluding { return index }
+            }
+            return nil
+        }
+        switch cluster.policy {
+        case .roundRobin:
+            return endpoint(nextPosition(cluster.slot, entropy) % turns.count)
+        case .random, .passthrough:
+            return endpoint(LoadBalancerState.spread(entropy, over: turns.count).first)
+        case .leastRequest:
+            let (first, step) = LoadBalancerState.spread(entropy, over: turns.count)
+            guard let a = endpoint(first), let b = endpoint((first + 1 + step) % turns.count) else { return nil }
+            return load(cluster.endpointSlots[a]) <= load(cluster.endpointSlots[b]) ? a : b
+        }
     }
 
     /// An index into the cluster's endpoints; `count` of them are to choose from, the one at `hole` is not.

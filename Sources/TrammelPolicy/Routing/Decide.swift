@@ -32,8 +32,7 @@ extension RuntimeSnapshot {
             request: request, path: request.path, original: original, source: .passUnretained(source),
             entropy: entropy)
         let decision: HTTPDecision
-        if let index = byAddress[original.endpoint] {
-            let port = hosts.ports[index]
+        if let port = plan(at: original.endpoint, for: source) {
             trace.ownedAddress(port)
             decision = call.decide(port, trace: &trace)
         } else {

@@ -14,6 +14,8 @@ struct RouteProgram {
     let destinations: UnsafeBufferPointer<Destination>
     let targets: UnsafeBufferPointer<Target>
     let arena: UnsafeRawBufferPointer
+    /// The VirtualService has `tls` or `tcp` routes, too.
+    let hasStreams: Bool
 
     /// A run of elements of another array.
     struct Span {

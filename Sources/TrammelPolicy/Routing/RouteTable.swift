@@ -1,4 +1,4 @@
-/// A VirtualService's HTTP routes, compiled; owns the `RouteProgram` that requests are held against.
+/// A VirtualService's routes, compiled; owns the `RouteProgram` that requests are held against.
 package final class RouteTable: @unchecked Sendable {
     // Sendable: the memory that `program` points to is written in `init` only and freed in `deinit`.
 
@@ -6,13 +6,15 @@ package final class RouteTable: @unchecked Sendable {
     package let origin: ResourceReference
     /// In the order of the document; the first that matches decides.
     package let routes: [CompiledRoute]
+    package let streams: StreamTable
     let program: UnsafePointer<RouteProgram>
     /// Owns what the conditions' regexes point to.
     private let expressions: [RegularExpression]
 
-    init(origin: ResourceReference, routes: [CompiledRoute], layout: RouteLayout) {
+    init(origin: ResourceReference, routes: [CompiledRoute], layout: RouteLayout, streams: StreamTable) {
         self.origin = origin
         self.routes = routes
+        self.streams = streams
         expressions = layout.expressions
 
         var plans: [RouteProgram.Route] = []
@@ -47,7 +49,7 @@ package final class RouteTable: @unchecked Sendable {
                 owner: .passUnretained(self), routes: RouteTable.copy(plans),
                 alternatives: RouteTable.copy(layout.alternatives), conditions: RouteTable.copy(layout.conditions),
                 destinations: RouteTable.copy(destinations), targets: RouteTable.copy(targets),
-                arena: UnsafeRawBufferPointer(RouteTable.copy(layout.arena))))
+                arena: UnsafeRawBufferPointer(RouteTable.copy(layout.arena)), hasStreams: !streams.isEmpty))
     }
 
     deinit {

@@ -20,41 +20,54 @@ import TrammelCore
     package let policy: LoadBalancer
     /// Nanoseconds.
     package let connectTimeout: UInt64
-    /// The service has no virtual address: who asked for an endpoint by its own address gets that one.
-    package let isHeadless: Bool
+    package let kind: Kind
+    /// Indices into `endpoints`, each as often as its weight has it, evenly mixed; empty where all weigh the same.
+    package let rotation: [Int]
     /// The DestinationRule behind `policy`, `connectTimeout` and the subset; nil where the defaults hold.
     package let rule: ResourceReference?
     /// The endpoints' slots, in the order of `endpoints`.
     package let endpointSlots: [Int]
-    /// For `isHeadless`: every endpoint's own address, ready or not.
+    /// For `headless`: every endpoint's own address, ready or not.
     let ownAddresses: Set<IPEndpoint>
     let addressing: ClusterReference.Addressing
 
+    package enum Kind: Sendable {
+        case balanced
+        /// The service has no virtual address: who asked for an endpoint by its own address gets that one.
+        case headless
+        /// A ServiceEntry without endpoints (resolution `NONE`): a call goes where it was going.
+        case asked
+    }
+
+    package var isHeadless: Bool { kind == .headless }
     package var serviceHost: String { service.host }
     package var serviceName: String { service.name }
     package var serviceNamespace: String { service.namespace }
 
     init(
-        slot: Int, name: String, service: ServiceIdentity, port: UInt16, subset: String?, endpoints: [Endpoint],
-        notReady: [Endpoint], policy: LoadBalancer, connectTimeout: UInt64, isHeadless: Bool, rule: ResourceReference?
+        slot: Int, name: String, service: ServiceIdentity, port: UInt16, subset: String?, candidates: [Candidate],
+        policy: LoadBalancer, connectTimeout: UInt64, kind: Kind, rule: ResourceReference?
     ) {
         self.slot = slot
         self.name = name
         self.service = service
         self.port = port
         self.subset = subset
-        self.endpoints = endpoints
-        self.notReady = notReady
+        let ready = candidates.filter(\.isReady)
+        let picked = ready.isEmpty ? candidates : ready
+        endpoints = picked.map(\.endpoint)
+        notReady = ready.count == candidates.count ? [] : candidates.filter { !$0.isReady }.map(\.endpoint)
+        rotation = Rotation.make(weights: picked.map(\.weight))
         self.policy = policy
         self.connectTimeout = connectTimeout
-        self.isHeadless = isHeadless
+        self.kind = kind
         self.rule = rule
         endpointSlots = endpoints.map(\.slot)
         switch policy {
         case .passthrough: addressing = .kept
-        case .leastRequest, .random, .roundRobin: addressing = isHeadless ? .keptIfOwn : .balanced
+        case .leastRequest, .random, .roundRobin: addressing = kind == .headless ? .keptIfOwn : .balanced
         }
-        ownAddresses = isHeadless ? Cluster.addresses(of: endpoints + notReady) : []
+        ownAddresses = kind == .headless ? Cluster.addresses(of: endpoints + notReady) : []
     }
 
     /// Whether `endpoints` are those that are not ready, for want of others.
@@ -64,7 +77,7 @@ import TrammelCore
     package var selectedCount: Int { isNoneReady ? notReady.count : endpoints.count + notReady.count }
 
     private static func addresses(of endpoints: [Endpoint]) -> Set<IPEndpoint> {
-        Set(endpoints.flatMap { endpoint in endpoint.addresses.map { IPEndpoint($0, endpoint.address.port) } })
+        Set(endpoints.flatMap { endpoint in endpoint.everyAddress.map { IPEndpoint($0, endpoint.address.port) } })
     }
 }
 
@@ -79,6 +92,13 @@ import TrammelCore
         self.name = name
         self.namespace = namespace
         host = HostName.qualified(name: name, namespace: namespace)
+    }
+
+    /// A ServiceEntry's, which metrics call by its host.
+    package init(host: String, name: String, namespace: String) {
+        self.host = host
+        self.name = name
+        self.namespace = namespace
     }
 }
 

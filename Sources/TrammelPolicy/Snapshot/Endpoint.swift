@@ -5,9 +5,11 @@ package import TrammelCore
 /// Immutable, and the same object across snapshots for as long as the workload, its address and the port stay, so
 /// that identity (`===`) tells endpoints apart.
 package final class Endpoint: Sendable {
-    /// Dense, and never given to another endpoint while the agent runs: per-loop state (active requests, pools)
-    /// lives in arrays indexed by it.
+    /// Dense: per-loop state (active requests) lives in arrays indexed by it. Given to another endpoint only long after
+    /// this one is no more.
     package let slot: Int
+    /// Never another endpoint's.
+    package let serial: UInt64
     /// The attached workload behind it; nil where only an address is known.
     package let source: Source?
     /// The address of the workload's interface, or loopback where the application listens on nothing else, and the
@@ -17,17 +19,37 @@ package final class Endpoint: Sendable {
     package let otherFamily: IPAddress?
     /// Every address of the workload's interfaces, the preferred one first.
     package let addresses: [IPAddress]
+    /// Who is there, for one that no agent attached and that a WorkloadEntry or a ServiceEntry describes.
+    private let described: WorkloadIdentity?
 
     package var workload: WorkloadID? { source?.id }
-    package var identity: WorkloadIdentity? { source?.identity }
-    package var labels: [String: String] { source?.identity.labels ?? [:] }
+    /// Never empty.
+    var everyAddress: [IPAddress] { addresses.isEmpty ? [address.address] : addresses }
+    package var identity: WorkloadIdentity? { source?.identity ?? described }
+    package var labels: [String: String] { identity?.labels ?? [:] }
 
-    init(slot: Int, source: Source?, address: IPEndpoint, otherFamily: IPAddress?, addresses: [IPAddress]) {
+    init(
+        slot: Int, serial: UInt64, source: Source?, address: IPEndpoint, otherFamily: IPAddress?,
+        addresses: [IPAddress]
+    ) {
         self.slot = slot
+        self.serial = serial
+        described = nil
         self.source = source
         self.address = address
         self.otherFamily = otherFamily
         self.addresses = addresses
+    }
+
+    /// A bare address.
+    init(slot: Int, serial: UInt64, address: IPEndpoint, described: WorkloadIdentity?) {
+        self.slot = slot
+        self.serial = serial
+        self.address = address
+        self.described = described
+        source = nil
+        otherFamily = nil
+        addresses = []
     }
 
     /// Where a client of that family reaches it: by its own family if that is possible, so that its address can be kept.
@@ -38,6 +60,6 @@ package final class Endpoint: Sendable {
 }
 
 extension Endpoint: CustomStringConvertible {
-    /// `reviews-v2 (10.1.0.3:9080)`.
-    package var description: String { identity.map { "\($0.name) (\(address))" } ?? "\(address)" }
+    /// `reviews-v2 (10.1.0.3:9080)`; the address alone where nobody has a name for it.
+    package var description: String { identity.flatMap { $0.name.name.isEmpty ? nil : "\($0.name) (\(address))" } ?? "\(address)" }
 }

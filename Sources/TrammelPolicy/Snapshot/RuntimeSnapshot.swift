@@ -10,47 +10,69 @@ package final class RuntimeSnapshot: Sendable {
     package let outboundTrafficPolicy: MeshConfigSpec.OutboundTrafficPolicy
     /// The MeshConfig behind it; nil where the default holds.
     package let meshConfig: ResourceReference?
-    /// Every TCP port of every service, ordered by service and port.
-    package let servicePorts: [ServicePort]
     /// Every cluster that a service, a subset or a route stands for, ordered by service, port and subset as declared.
     package let clusters: [Cluster]
-    /// By service, ordered.
-    package let names: [ResolvedName]
 
-    /// Indices into `servicePorts`.
-    let byAddress: AddressTable
     let inbound: [WorkloadPort: ServicePort]
-    let hosts: HostIndex
+    /// What everybody sees.
+    let common: SnapshotView
+    /// What the workloads of a namespace see besides or instead, by its name; few have any.
+    let own: [String: SnapshotView]
 
     init(
         version: UInt64, outboundTrafficPolicy: MeshConfigSpec.OutboundTrafficPolicy, meshConfig: ResourceReference?,
-        servicePorts: [ServicePort], clusters: [Cluster], names: [ResolvedName], byAddress: AddressTable,
-        inbound: [WorkloadPort: ServicePort], hosts: HostIndex
+        clusters: [Cluster], inbound: [WorkloadPort: ServicePort], common: SnapshotView, own: [String: SnapshotView]
     ) {
         self.version = version
         self.outboundTrafficPolicy = outboundTrafficPolicy
         self.meshConfig = meshConfig
-        self.servicePorts = servicePorts
         self.clusters = clusters
-        self.names = names
-        self.byAddress = byAddress
         self.inbound = inbound
-        self.hosts = hosts
+        self.common = common
+        self.own = own
     }
 
     /// A mesh without resources.
     package static let empty = SnapshotCompiler().compile(
-        resources: [Resource](), workloads: [], vips: [:], version: 0
+        resources: [], workloads: [], version: 0
     ).snapshot
 
-    /// The service port that a connection to this address is for: a service's virtual address, or the own address of
-    /// an endpoint of a headless service. Nil when no service owns it.
-    package func servicePort(at destination: OriginalDestination) -> ServicePort? {
-        byAddress[destination.endpoint].map { servicePorts[$0] }
+    /// Every TCP port of every service, ordered by service and port; after those that everybody sees the others.
+    package var servicePorts: [ServicePort] {
+        guard !own.isEmpty else { return common.servicePorts }
+        var seen = Set(common.servicePorts.map { ObjectIdentifier($0.service) })
+        var ports = common.servicePorts
+        for (_, view) in own.sorted(by: { $0.key < $1.key }) {
+            let further = view.servicePorts.filter { !seen.contains(ObjectIdentifier($0.service)) }
+            seen.formUnion(further.map { ObjectIdentifier($0.service) })
+            ports += further
+        }
+        return ports
     }
 
+    /// The service port that a connection from a workload to this address is for: a service's virtual address, the own
+    /// address of an endpoint of a headless service, or an address in a block of a ServiceEntry's. Nil when no service
+    /// that the workload sees owns it.
+    package func servicePort(at destination: OriginalDestination, for source: Source) -> ServicePort? {
+        if let view = view(of: source), let index = view.index(at: destination.endpoint) {
+            return view.servicePorts[index]
+        }
+        return common.index(at: destination.endpoint).map { common.servicePorts[$0] }
+    }
+
+    /// The same for a decision.
+    @inline(__always)
+    func plan(at endpoint: IPEndpoint, for source: Source) -> PortPlan? {
+        if let view = view(of: source), let index = view.index(at: endpoint) { return view.hosts.ports[index] }
+        return common.index(at: endpoint).map { common.hosts.ports[$0] }
+    }
+
+    @inline(__always)
+    func view(of source: Source) -> SnapshotView? { own.isEmpty ? nil : own[source.identity.name.namespace] }
+
     /// What a name means to a workload of `namespace`: `reviews`, `reviews.ns`, `reviews.ns.svc` or
-    /// `reviews.ns.svc.cluster.local`, in any case, with or without the root's dot. Nil when no service bears it.
+    /// `reviews.ns.svc.cluster.local`, or a ServiceEntry's host, in any case, with or without the root's dot. Nil when no
+    /// service that the namespace sees bears it, or one that leaves the answer to the workload's own resolver.
     package func resolve(name: String, from namespace: String) -> ResolvedName? {
         var name = name
         return name.withUTF8 { resolve(name: UnsafeRawBufferPointer($0), from: namespace) }
@@ -58,23 +80,51 @@ package final class RuntimeSnapshot: Sendable {
 
     /// The same over the bytes of the name.
     package func resolve(name: UnsafeRawBufferPointer, from namespace: String) -> ResolvedName? {
+        let view = own.isEmpty ? nil : own[namespace]
         var namespace = namespace
-        return namespace.withUTF8 { hosts.name(name, from: UnsafeRawBufferPointer($0)) }.map { names[$0] }
+        return namespace.withUTF8 { namespace in
+            CanonicalHost.with(name, namespace: UnsafeRawBufferPointer(namespace)) { host in
+                if let view, let index = view.hosts.name(host) { return view.names[index] }
+                if let index = common.hosts.name(host) { return common.names[index] }
+                if let view, let index = view.hosts.wildcardName(host) { return view.names[index] }
+                return common.hosts.wildcardName(host).map { common.names[$0] }
+            }
+        }
     }
 
     /// Whether some service declares the port, so that a request to it is decided by its Host where no service owns the
     /// address.
-    package func looksAtHosts(port: UInt16) -> Bool { hosts.declares(port) }
+    package func looksAtHosts(port: UInt16, for source: Source) -> Bool {
+        common.hosts.declares(port) || view(of: source)?.hosts.declares(port) ?? false
+    }
 
     /// What a request to an address that no service owns is for, by the host in it.
     func lookUp(_ call: Call) -> HostLookup {
         let port = call.original.endpoint.port
-        guard hosts.declares(port) else { return .undeclaredPort(port) }
         return call.source._withUnsafeGuaranteedRef { source in
-            source.namespace.withUnsafeBytes { namespace in
-                hosts.lookUp(call.request.bytes[call.request.authority], port: port, from: namespace)
-            }
+            guard looksAtHosts(port: port, for: source) else { return .undeclaredPort(port) }
+            return lookUp(call.request.bytes[call.request.authority], port: port, from: source, .request)
         }
+    }
+
+    /// The service port, or the routes of the VirtualService, that a name stands for: exact names before wildcards, the
+    /// longest wildcard first.
+    func lookUp(
+        _ name: UnsafeRawBufferPointer, port: UInt16, from source: Source, _ purpose: LookupPurpose
+    ) -> HostLookup {
+        let view = view(of: source)
+        return source.namespace.withUnsafeBytes { namespace in
+            CanonicalHost.with(name, namespace: namespace) { host -> HostLookup? in
+                if let found = view?.hosts.lookUp(host, port: port, purpose)
+                    ?? common.hosts.lookUp(host, port: port, purpose)
+                {
+                    return found
+                }
+                let everybody = common.hosts.wildcardLookUp(host, port: port, purpose)
+                guard let few = view?.hosts.wildcardLookUp(host, port: port, purpose) else { return everybody?.found }
+                return (everybody?.length ?? -1) > few.length ? everybody?.found : few.found
+            }
+        } ?? .nothing
     }
 }
 

@@ -10,7 +10,7 @@ package final class ServicePort: Sendable {
     package let port: UInt16
     package let appProtocol: AppProtocol
     package let defaultCluster: Cluster
-    /// Of the VirtualService that names this host most specifically; nil when none does or it has no HTTP routes.
+    /// Of the VirtualService that names this host most specifically; nil when none does.
     package let routes: RouteTable?
     /// The Service, at the line of this port.
     package let origin: ResourceReference
@@ -36,6 +36,6 @@ package final class ServicePort: Sendable {
     var plan: PortPlan {
         PortPlan(
             port: port, service: .passUnretained(service), defaultCluster: ClusterReference(defaultCluster),
-            program: routes?.program, servicePort: .passUnretained(self))
+            program: routes.flatMap { $0.routes.isEmpty ? nil : $0.program }, servicePort: .passUnretained(self))
     }
 }

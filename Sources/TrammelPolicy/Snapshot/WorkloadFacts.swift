@@ -14,10 +14,13 @@ package struct WorkloadFacts: Sendable {
     /// Where a port is reached by the address family that it is not reached by otherwise, for those that are known to
     /// be reached by both.
     package let listeningInOtherFamily: [UInt16: IPAddress]
+    /// By name, for services whose target port is one.
+    package let ports: [String: UInt16]
 
     package init(
         id: WorkloadID, identity: WorkloadIdentity, addresses: [IPAddress], notListening: Set<UInt16> = [],
-        listeningElsewhere: [UInt16: IPAddress] = [:], listeningInOtherFamily: [UInt16: IPAddress] = [:]
+        listeningElsewhere: [UInt16: IPAddress] = [:], listeningInOtherFamily: [UInt16: IPAddress] = [:],
+        ports: [String: UInt16] = [:]
     ) {
         self.id = id
         self.identity = identity
@@ -25,22 +28,8 @@ package struct WorkloadFacts: Sendable {
         self.notListening = notListening
         self.listeningElsewhere = listeningElsewhere
         self.listeningInOtherFamily = listeningInOtherFamily
+        self.ports = ports
     }
-}
-
-/// A service's name within its namespace.
-package struct ServiceKey: Hashable, Sendable, Comparable, CustomStringConvertible {
-    package let namespace: String
-    package let name: String
-
-    package init(namespace: String, name: String) {
-        self.namespace = namespace
-        self.name = name
-    }
-
-    package var description: String { "\(namespace)/\(name)" }
-
-    package static func < (a: ServiceKey, b: ServiceKey) -> Bool { (a.namespace, a.name) < (b.namespace, b.name) }
 }
 
 /// The virtual addresses of a service, at most one of each family.

@@ -37,7 +37,8 @@ final class LoopContext {
     var counters = LoopCounters()
     /// For text that is made while a head is written; empty between uses.
     var scratch: [UInt8] = []
-    private var peers: [PeerID?] = []
+    /// By the slots of endpoints, with the serial of the endpoint that it was looked up for.
+    private var peers: [(serial: UInt64, id: PeerID)] = []
     private var lastService: (identity: ServiceIdentity, id: ServiceID)?
     private let passthroughService: ServiceID
     let blackHoleService: ServiceID
@@ -161,14 +162,14 @@ final class LoopContext {
         flow.security = isHere ? .mutualTLS : .unknown
     }
 
-    /// Looked up once for each endpoint: slots are never given to another.
+    /// Looked up once for each endpoint.
     func peerID(of endpoint: Endpoint) -> PeerID {
-        if endpoint.slot < peers.count, let known = peers[endpoint.slot] { return known }
+        if endpoint.slot < peers.count, peers[endpoint.slot].serial == endpoint.serial { return peers[endpoint.slot].id }
         let id = endpoint.identity.map { labels.id(ofPeer: PeerLabels($0)) } ?? .unknown
         if endpoint.slot >= peers.count {
-            peers.append(contentsOf: repeatElement(nil, count: endpoint.slot + 1 - peers.count))
+            peers.append(contentsOf: repeatElement((0, .unknown), count: endpoint.slot + 1 - peers.count))
         }
-        peers[endpoint.slot] = id
+        peers[endpoint.slot] = (endpoint.serial, id)
         return id
     }
 

@@ -2,7 +2,7 @@ import TrammelConfig
 import TrammelCore
 
 /// A workload as the compiler remembers it from one compile to the next, with the endpoints made for its ports.
-final class KnownWorkload {
+final class KnownWorkload: Selectable {
     let source: Source
     /// Never empty.
     let addresses: [IPAddress]
@@ -13,12 +13,17 @@ final class KnownWorkload {
     /// Slots of endpoints at the same address that were made before the workload's labels changed.
     private let inherited: [UInt16: Int]
 
+    /// By name, for services whose target port is one.
+    let ports: [String: UInt16]
+
     var name: WorkloadName { source.identity.name }
+    var namespace: String { name.namespace }
     var labels: [String: String] { source.identity.labels }
 
     init(_ facts: WorkloadFacts, after former: KnownWorkload?) {
         source = Source(id: facts.id, identity: facts.identity)
         addresses = KnownWorkload.addresses(of: facts)
+        ports = facts.ports
         notListening = facts.notListening
         listeningElsewhere = facts.listeningElsewhere
         listeningInOtherFamily = facts.listeningInOtherFamily
@@ -32,7 +37,7 @@ final class KnownWorkload {
 
     /// Whether everything but readiness is as it was.
     func isStill(_ facts: WorkloadFacts) -> Bool {
-        source.identity == facts.identity && addresses == KnownWorkload.addresses(of: facts)
+        source.identity == facts.identity && addresses == KnownWorkload.addresses(of: facts) && ports == facts.ports
     }
 
     func listens(otherwiseThan facts: WorkloadFacts) -> Bool {
@@ -46,14 +51,19 @@ final class KnownWorkload {
         listeningInOtherFamily = facts.listeningInOtherFamily
     }
 
-    func endpoint(port: UInt16, nextSlot: inout Int) -> Endpoint {
+    /// The port of the workload that `port` of a service stands for.
+    func targetPort(of port: ServiceSpec.Port) -> UInt16 {
+        port.targetPortName.flatMap { ports[$0] } ?? port.targetPort
+    }
+
+    func endpoint(port: UInt16, slots: inout EndpointSlots) -> Endpoint {
         let address = IPEndpoint(listeningElsewhere[port] ?? addresses[0], port)
         let other = listeningInOtherFamily[port]
         if let known = endpoints.first(where: { $0.address == address && $0.otherFamily == other }) { return known }
         let former = endpoints.first { $0.address.port == port }
-        let slot = former?.slot ?? inherited[port] ?? nextSlot
-        if slot == nextSlot { nextSlot += 1 }
-        let endpoint = Endpoint(slot: slot, source: source, address: address, otherFamily: other, addresses: addresses)
+        let slot = former?.slot ?? inherited[port] ?? slots.take()
+        let endpoint = Endpoint(
+            slot: slot, serial: slots.serial(), source: source, address: address, otherFamily: other, addresses: addresses)
         endpoints.append(endpoint)
         return endpoint
     }
@@ -61,49 +71,4 @@ final class KnownWorkload {
     private static func addresses(of facts: WorkloadFacts) -> [IPAddress] {
         facts.addresses.isEmpty ? [IPAddress.loopbackV4] : facts.addresses
     }
-}
-
-/// Finds the workloads that a selector means, without holding each service against each workload.
-struct WorkloadIndex {
-    private struct Label: Hashable {
-        let namespace: String
-        let name: String
-        let value: String
-    }
-
-    private var byLabel: [Label: [KnownWorkload]] = [:]
-
-    mutating func insert(_ workload: KnownWorkload) {
-        for (name, value) in workload.labels {
-            byLabel[Label(namespace: workload.name.namespace, name: name, value: value), default: []].append(workload)
-        }
-    }
-
-    mutating func remove(_ workload: KnownWorkload) {
-        for (name, value) in workload.labels {
-            let label = Label(namespace: workload.name.namespace, name: name, value: value)
-            byLabel[label]?.removeAll { $0 === workload }
-            if byLabel[label]?.isEmpty == true { byLabel[label] = nil }
-        }
-    }
-
-    /// The workloads of `namespace` that bear every label of `selector`, in the order of their names; none for an
-    /// empty selector, as a Service without one has its endpoints from elsewhere.
-    func matching(_ selector: [String: String], in namespace: String) -> [KnownWorkload] {
-        var smallest: [KnownWorkload]?
-        for (name, value) in selector {
-            guard let found = byLabel[Label(namespace: namespace, name: name, value: value)] else { return [] }
-            if found.count < smallest?.count ?? .max { smallest = found }
-        }
-        guard var found = smallest else { return [] }
-        if selector.count > 1 { found.removeAll { !$0.labels.contains(selector) } }
-        // What is compiled does not depend on the order in which workloads were attached.
-        found.sort { ($0.name, $0.source.id.rawValue) < ($1.name, $1.source.id.rawValue) }
-        return found
-    }
-}
-
-extension [String: String] {
-    /// Whether every pair of `other` is among these.
-    func contains(_ other: [String: String]) -> Bool { other.allSatisfy { self[$0.key] == $0.value } }
 }

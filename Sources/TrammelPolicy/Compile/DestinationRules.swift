@@ -1,10 +1,19 @@
 import TrammelConfig
 
 /// The DestinationRules by the hosts that they name.
-struct DestinationRules: Equatable {
-    struct Rule: Equatable {
+struct DestinationRules {
+    struct Rule {
         let reference: ResourceReference
         let spec: DestinationRuleSpec
+        let age: UInt64
+        let hostKey: String
+
+        init(_ reference: ResourceReference, _ spec: DestinationRuleSpec, age: UInt64) {
+            self.reference = reference
+            self.spec = spec
+            self.age = age
+            hostKey = HostName.key(of: spec.host, namespace: reference.key.namespace)
+        }
     }
 
     /// What holds for one service: the settings of the first rule, the subsets of all rules that were found together.
@@ -23,43 +32,61 @@ struct DestinationRules: Equatable {
             settings.connectTimeout = subset.trafficPolicy.settings.connectTimeout ?? settings.connectTimeout
             return settings
         }
-    }
 
-    private var byHost: [String: [Rule]] = [:]
-
-    /// - Parameter rules: the oldest first.
-    init(_ rules: [Rule]) {
-        for rule in rules {
-            byHost[HostName.key(of: rule.spec.host, namespace: rule.reference.key.namespace), default: []].append(rule)
+        /// Whether the same rules make it up.
+        func isFrom(sameAs other: Effective) -> Bool {
+            reference == other.reference && subsets.map(\.reference) == other.subsets.map(\.reference)
         }
     }
 
-    /// The rules that name no wildcard, by the key of their host.
-    var exact: some Sequence<(key: String, value: [Rule])> { byHost.lazy.filter { !$0.key.hasPrefix("*") } }
+    /// The oldest first.
+    private(set) var byHost: [String: [Rule]] = [:]
+
+    mutating func insert(_ rule: Rule) {
+        var rules = byHost[rule.hostKey] ?? []
+        rules.insert(rule, at: rules.firstIndex { $0.age > rule.age } ?? rules.endIndex)
+        byHost[rule.hostKey] = rules
+    }
+
+    mutating func remove(_ key: ResourceKey, hostKey: String) {
+        byHost[hostKey]?.removeAll { $0.reference.key == key }
+        if byHost[hostKey]?.isEmpty == true { byHost[hostKey] = nil }
+    }
 
     /// What holds for a service: an exact host before wildcards, the longest wildcard first; among those the rules of
-    /// the service's own namespace, else those of the first other namespace.
-    func effective(for service: ServiceIdentity, warnings: inout [CompileWarning]) -> Effective {
-        let key = HostName.key(of: service.host, namespace: service.namespace)
-        let wildcards = HostName.suffixes(of: service.host).lazy.map { $0.isEmpty ? "*" : "*.\($0)" }
-        let isPlain = byHost[key] != nil
-        guard let found = byHost[key] ?? wildcards.lazy.compactMap({ byHost[$0] }).first else { return Effective() }
+    /// the caller's namespace, else of the service's own, else those of the first other one.
+    /// - Parameter namespace: the callers', or nil for those who see what everybody sees.
+    func effective(
+        for service: ServiceShape, from namespace: String? = nil, warnings: inout [CompileWarning]
+    ) -> Effective {
+        guard !byHost.isEmpty else { return Effective() }
+        func visible(_ key: String) -> [Rule]? {
+            let rules = byHost[key]?.filter { rule in
+                namespace.map { rule.spec.exportTo.includes($0) } ?? (rule.spec.exportTo == .everywhere)
+            }
+            return rules?.isEmpty == false ? rules : nil
+        }
+        let exact = visible(service.hostKey)
+        let wildcards = HostName.suffixes(of: service.identity.host).lazy.map { $0.isEmpty ? "*" : "*.\($0)" }
+        guard let found = exact ?? wildcards.lazy.compactMap({ visible($0) }).first else { return Effective() }
+        let own = service.identity.namespace
+        let homes = Set(found.map(\.reference.key.namespace))
         let home =
-            found.contains { $0.reference.key.namespace == service.namespace }
-            ? service.namespace : found[0].reference.key.namespace
+            namespace.flatMap { homes.contains($0) ? $0 : nil }
+            ?? (homes.contains(own) ? own : found[0].reference.key.namespace)
         var effective = Effective()
         for rule in found {
             guard rule.reference.key.namespace == home else {
-                if isPlain {
+                if exact != nil {
                     warnings.append(
                         CompileWarning(
                             .conflict, rule.reference.key, rule.reference.location,
-                            "\(service.host) has DestinationRules in several namespaces; those of \(home) hold, "
-                                + "this one is passed over"))
+                            "\(service.identity.host) has DestinationRules in several namespaces; those of \(home) "
+                                + "hold, this one is passed over"))
                 }
                 continue
             }
-            effective.merge(rule, service, &warnings)
+            effective.merge(rule, service.identity, &warnings)
         }
         return effective
     }

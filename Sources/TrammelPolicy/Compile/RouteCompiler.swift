@@ -1,10 +1,9 @@
 import TrammelConfig
 import TrammelCore
 
-/// Turns a VirtualService's HTTP routes into a `RouteTable`.
+/// Turns a VirtualService's routes into a `RouteTable`.
 struct RouteCompiler {
-    /// By `HostName.key`.
-    let services: [String: CompiledService]
+    let services: ServiceDirectory
 
     func compile(
         _ reference: ResourceReference, _ spec: VirtualServiceSpec, warnings: inout [CompileWarning]
@@ -16,9 +15,29 @@ struct RouteCompiler {
             layout.append(route.match) { found.append(CompileWarning(.withoutEffect, reference.key, $0, $1)) }
             routes.append(compile(route, at: index, of: reference.key, warnings: &found))
         }
+        let streams = StreamTable(
+            tls: compile(spec.tls, "tls", reference.key, warnings: &found),
+            tcp: compile(spec.tcp, "tcp", reference.key, warnings: &found))
         warnings += found
-        return RouteTable(
-            origin: reference, routes: routes, layout: layout)
+        return RouteTable(origin: reference, routes: routes, layout: layout, streams: streams)
+    }
+
+    private func compile(
+        _ routes: [StreamRoute], _ list: String, _ key: ResourceKey, warnings: inout [CompileWarning]
+    ) -> [CompiledStreamRoute] {
+        routes.enumerated().map { index, route in
+            CompiledStreamRoute(
+                name: "\(list) #\(index + 1)", origin: ResourceReference(key: key, location: route.location),
+                match: route.match,
+                split: WeightedSplit(
+                    route.destinations.map { weighted in
+                        let reference = ResourceReference(key: key, location: weighted.destination.location)
+                        let (targets, problem) = targets(of: weighted.destination, reference, warnings: &warnings)
+                        return CompiledDestination(
+                            written: weighted.destination, weight: weighted.weight, authority: [], requestEdits: nil,
+                            responseEdits: nil, targets: targets, problem: problem)
+                    }))
+        }
     }
 
     private func compile(
@@ -140,18 +159,10 @@ struct RouteCompiler {
 
     /// A host that is no service, named by a route or a DestinationRule.
     static func noSuchHost(
-        _ host: String, _ reference: ResourceReference, _ services: [String: CompiledService]
+        _ host: String, _ reference: ResourceReference, _ services: ServiceDirectory
     ) -> CompileWarning {
         let namespace = reference.key.namespace
-        let hint: String
-        if !host.contains(".") {
-            let names = services.values.lazy.filter { $0.key.namespace == namespace }.map(\.key.name)
-            hint = NearestName.hint(for: host, among: names)
-        } else if host.hasSuffix(HostName.meshSuffix) {
-            hint = NearestName.hint(for: host, among: services.values.lazy.map(\.identity.host))
-        } else {
-            hint = NearestName.hint(for: host, among: services.keys)
-        }
+        let hint = services.hint(for: host, from: namespace)
         let consequence =
             reference.key.kind == .destinationRule ? "It applies to nothing until it exists" : RouteCompiler.consequence
         return CompileWarning(

@@ -1,0 +1,39 @@
+import TrammelConfig
+
+/// The services by the hosts that routes may name, as the callers of one view see them.
+struct ServiceDirectory {
+    /// Those that everybody sees, by `HostName.key`.
+    let common: (String) -> CompiledService?
+    /// All of those, for proposals.
+    let everyCommon: () -> Dictionary<ResourceKey, CompiledService>.Values
+    /// What the callers see instead or besides.
+    var own: [String: CompiledService] = [:]
+    let hints: HintBudget
+
+    subscript(hostKey: String) -> CompiledService? { own[hostKey] ?? common(hostKey) }
+
+    /// ` (did you mean "reviews"?)`, or nothing.
+    func hint(for host: String, from namespace: String) -> String {
+        guard hints.take() else { return "" }
+        let services = everyCommon()
+        if !host.contains(".") {
+            return NearestName.hint(
+                for: host, among: services.lazy.filter { $0.identity.namespace == namespace }.map(\.identity.name))
+        }
+        if host.hasSuffix(HostName.meshSuffix) {
+            return NearestName.hint(for: host, among: services.lazy.map(\.identity.host))
+        }
+        return NearestName.hint(for: host, among: services.lazy.map(\.hostKey))
+    }
+}
+
+/// Looking for the nearest name costs a walk over all names. Where more dangle than this in one compile, no typo is the
+/// cause.
+final class HintBudget {
+    private var left = 20
+
+    func take() -> Bool {
+        left -= 1
+        return left >= 0
+    }
+}
