@@ -6,7 +6,7 @@ enum DestinationRuleDecoding {
 
     static func decode(_ spec: Field) -> DestinationRuleSpec? {
         guard let object = spec.object(fields) else { return nil }
-        ExportToDecoding.check(object["exportTo"])
+        let exportTo = ExportToDecoding.decode(object["exportTo"])
         let policy = object["trafficPolicy"].flatMap { TrafficPolicyDecoding.decode($0) } ?? TrafficPolicy()
         var subsets: [DestinationRuleSpec.Subset] = []
         for field in object["subsets"]?.list() ?? [] {
@@ -18,7 +18,7 @@ enum DestinationRuleDecoding {
             subsets.append(subset)
         }
         guard let host = object.required("host", "the host the rule is for")?.host(wildcard: true) else { return nil }
-        return DestinationRuleSpec(host: host, trafficPolicy: policy, subsets: subsets)
+        return DestinationRuleSpec(host: host, trafficPolicy: policy, subsets: subsets, exportTo: exportTo)
     }
 
     private static func decode(subset field: Field) -> DestinationRuleSpec.Subset? {
@@ -31,17 +31,5 @@ enum DestinationRuleDecoding {
             return nil
         }
         return .init(name: text, labels: labels, trafficPolicy: policy, location: field.location)
-    }
-}
-
-/// `exportTo`: everything is visible everywhere here, so only the default may be written.
-enum ExportToDecoding {
-    static func check(_ field: Field?) {
-        for item in field?.list() ?? [] {
-            guard let text = item.string(), text != "*" else { continue }
-            item.error(
-                .unimplemented, "found \(item.found); only \"*\" (every namespace) is implemented yet",
-                hint: "write \"*\", or remove exportTo")
-        }
     }
 }

@@ -64,11 +64,11 @@ struct DocumentDecoder {
 
     private func decode(_ object: ObjectField, kind: ResourceKind, version: String) -> Outcome {
         let before = context.errors.count
-        _ = object.field.object(FieldSet(["apiVersion", "kind", "metadata", "spec", "status"]))
+        _ = object.field.object(kind == .endpointSlice ? EndpointSliceDecoding.fields : Self.fields)
         let metadata = object.required("metadata", "metadata with a name").flatMap {
             MetadataDecoding.decode($0, kind: kind, options: context.options)
         }
-        let spec = object.required("spec", "the \(kind.rawValue)'s spec").flatMap { decode(spec: $0, kind: kind) }
+        let spec = decodeSpec(object, kind: kind)
         let found = context.errors[before...]
         if !found.isEmpty, context.options.skipUnimplemented, found.allSatisfy({ $0.code == .unimplemented }) {
             context.forgiveErrors(from: before)
@@ -82,18 +82,20 @@ struct DocumentDecoder {
                 location: object.field.location, spec: spec, document: object.field.node.withoutServerFields()))
     }
 
-    private func refused(_ spec: Field, _ kind: ResourceKind) -> Resource.Spec? {
-        spec.error(.unimplemented, "\(kind.rawValue) is not implemented yet", hint: "leave it out with --skip-unimplemented")
-        return nil
-    }
+    private static let fields = FieldSet(["apiVersion", "kind", "metadata", "spec", "status"])
 
-    private func decode(spec: Field, kind: ResourceKind) -> Resource.Spec? {
-        switch kind {
-        case .service: ServiceDecoding.decode(spec).map(Resource.Spec.service)
+    private func decodeSpec(_ object: ObjectField, kind: ResourceKind) -> Resource.Spec? {
+        if kind == .endpointSlice { return EndpointSliceDecoding.decode(object).map(Resource.Spec.endpointSlice) }
+        guard let spec = object.required("spec", "the \(kind.rawValue)'s spec") else { return nil }
+        return switch kind {
+        case .service: ServiceDecoding.decode(spec, metadata: object["metadata"]).map(Resource.Spec.service)
         case .virtualService: VirtualServiceDecoding.decode(spec).map(Resource.Spec.virtualService)
         case .destinationRule: DestinationRuleDecoding.decode(spec).map(Resource.Spec.destinationRule)
-        case .serviceEntry, .workloadEntry, .endpointSlice, .workload: refused(spec, kind)
+        case .serviceEntry: ServiceEntryDecoding.decode(spec).map(Resource.Spec.serviceEntry)
+        case .workloadEntry: WorkloadEntryDecoding.decode(spec).map(Resource.Spec.workloadEntry)
+        case .workload: WorkloadDecoding.decode(spec).map(Resource.Spec.workload)
         case .meshConfig: MeshConfigDecoding.decode(spec).map(Resource.Spec.meshConfig)
+        case .endpointSlice: nil
         }
     }
 }

@@ -31,7 +31,7 @@ enum HTTPMatchDecoding {
         }
         match.port = object["port"]?.port()
         match.sourceLabels = object["sourceLabels"].map(MetadataDecoding.decodeLabels) ?? [:]
-        match.sourceNamespace = object["sourceNamespace"]?.nonEmptyString("a namespace")
+        match.sourceNamespace = object["sourceNamespace"]?.namespaceName()
         match.gateways = VirtualServiceDecoding.decodeGateways(object["gateways"])
         return match
     }

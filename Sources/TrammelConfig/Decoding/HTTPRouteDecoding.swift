@@ -1,22 +1,23 @@
 /// Decodes one entry of a VirtualService's `http`.
 enum HTTPRouteDecoding {
     private static let fields = FieldSet(
-        ["name", "match", "route", "redirect", "directResponse", "rewrite", "timeout", "headers"],
-        later: [
-            "delegate", "retries", "fault", "mirror", "mirrors", "mirrorPercentage", "mirrorPercent", "corsPolicy",
-        ],
+        ["name", "match", "route", "redirect", "directResponse", "delegate", "rewrite", "timeout", "headers"],
+        later: ["retries", "fault", "mirror", "mirrors", "mirrorPercentage", "mirrorPercent", "corsPolicy"],
         withdrawn: HeaderDecoding.withdrawn.merging(
             ["websocketUpgrade": "remove it; WebSocket needs no setting"], uniquingKeysWith: { first, _ in first }))
     private static let destinationFields = FieldSet(
         ["destination", "weight", "headers"], withdrawn: HeaderDecoding.withdrawn)
-    private static let hostFields = FieldSet(["host", "subset", "port"], withdrawn: ["name": "write host"])
-    private static let portFields = FieldSet(["number"], withdrawn: ["name": "write the port's number"])
+    private static let delegateFields = FieldSet(
+        ["name", "namespace"], withdrawn: ["host": "write the name of a VirtualService, not a host"])
     private static let rewriteFields = FieldSet(["uri", "authority", "uriRegexRewrite"])
     private static let regexRewriteFields = FieldSet(["match", "rewrite"])
 
     static func decode(_ field: Field) -> HTTPRoute? {
         guard let object = field.object(fields) else { return nil }
-        object.exclusive(["route", "redirect", "directResponse"])
+        let actions = ["route", "redirect", "directResponse", "delegate"]
+        object.exclusive(
+            actions,
+            hint: object["delegate"] == nil ? nil : "the VirtualService that is delegated to says where it goes")
         object.exclusive(["redirect", "rewrite"], hint: "a redirect has uri and authority of its own")
         object.exclusive(["directResponse", "rewrite"], hint: "nothing is sent on that could be rewritten")
         let name = object["name"]?.string()
@@ -33,12 +34,37 @@ enum HTTPRouteDecoding {
     private static func decodeAction(_ object: ObjectField) -> HTTPRoute.Action? {
         if let redirect = object["redirect"] { return RedirectDecoding.decode(redirect).map(HTTPRoute.Action.redirect) }
         if let response = object["directResponse"] { return RedirectDecoding.decode(directResponse: response) }
-        if let route = object["route"] { return decode(route: route).map(HTTPRoute.Action.route) }
-        // A delegate has been refused by name already.
-        if object["delegate"] == nil {
-            object.field.error(.missing, "the route leads nowhere; expected route, redirect or directResponse")
+        if let route = object["route"] {
+            return DestinationDecoding.decode(route: route, destinationFields).map(HTTPRoute.Action.route)
         }
+        if let delegate = object["delegate"] { return decode(delegate: delegate).map(HTTPRoute.Action.delegate) }
+        object.field.error(.missing, "the route leads nowhere; expected route, redirect, directResponse or delegate")
         return nil
+    }
+
+    private static func decode(delegate field: Field) -> Delegate? {
+        if let text = field.node.string {
+            field.wrongType("a mapping", hint: "write {name: \(text)}")
+            return nil
+        }
+        guard let object = field.object(delegateFields) else { return nil }
+        let namespace = object["namespace"]?.namespaceName()
+        guard let item = object.required("name", "the name of a VirtualService without hosts"),
+            let name = item.nonEmptyString("the name of a VirtualService")
+        else { return nil }
+        guard NameSyntax.isSubdomain(name) else {
+            var hint: String?
+            let parts = name.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+            if parts.count == 2, parts.allSatisfy({ NameSyntax.isSubdomain($0) }) {
+                hint = "write {name: \(parts[1]), namespace: \(parts[0])}"
+            }
+            item.error(
+                .badValue, "found \(item.found); expected lower-case letters, digits, '-' and '.', 253 at most",
+                hint: hint)
+            return nil
+        }
+        let own = field.context.namespace ?? field.context.options.namespace
+        return Delegate(name: name, namespace: namespace ?? own, location: field.location)
     }
 
     /// Off where zero, as in Istio; otherwise 1 ms at least.
@@ -82,65 +108,6 @@ enum HTTPRouteDecoding {
                 hint: "write \\1 for what the first group caught, \\\\ for a backslash")
         }
         return RegexRewrite(match: match, rewrite: rewrite)
-    }
-
-    // MARK: Destinations
-
-    private static func decode(route field: Field) -> [WeightedDestination]? {
-        guard let items = field.list() else { return nil }
-        guard !items.isEmpty else {
-            field.error(.badValue, "found an empty list; expected at least one destination")
-            return nil
-        }
-        var destinations: [WeightedDestination] = []
-        var sum = 0
-        for item in items {
-            guard let object = item.object(destinationFields) else { continue }
-            let weight = object["weight"].map { $0.integer(0...Int(Int32.max), "a weight") ?? 1 }
-            if weight == nil, items.count > 1 {
-                item.warning(
-                    .missing, "no weight beside other destinations: it gets no traffic", hint: "write a weight for each"
-                )
-            }
-            sum += weight ?? 0
-            let headers = object["headers"].map { HeaderDecoding.decode($0) } ?? HeaderOperations()
-            guard let destination = object.required("destination", "the destination, as {host: reviews}"),
-                let decoded = decode(destination: destination)
-            else { continue }
-            // Alone, a destination gets everything, whatever its weight.
-            let share = UInt32(weight ?? 0)
-            destinations.append(
-                WeightedDestination(
-                    destination: decoded, weight: items.count == 1 ? max(1, share) : share, headers: headers))
-        }
-        if items.count > 1, sum == 0 {
-            field.error(.badValue, "every weight is 0, so no destination would get traffic; expected a weight above 0")
-        }
-        if sum > Int(UInt32.max) {
-            field.error(.badValue, "the weights add up to \(sum); expected \(UInt32.max) at most")
-        }
-        return destinations
-    }
-
-    static func decode(destination field: Field) -> Destination? {
-        guard let object = field.object(hostFields) else { return nil }
-        var subset: String?
-        if let item = object["subset"], let text = item.nonEmptyString("the name of a subset") {
-            subset = text
-            if !NameSyntax.isLabel(text) {
-                item.error(.badValue, "found \(item.found); expected lower-case letters, digits and '-', 63 at most")
-            }
-        }
-        var port: UInt16?
-        if let selector = object["port"] {
-            if case .scalar(let scalar) = selector.node.value, scalar.type == .integer {
-                selector.wrongType("a mapping", hint: "write {number: \(scalar.text)}")
-            } else {
-                port = selector.object(portFields)?.required("number", "a port from 1 to 65535")?.port()
-            }
-        }
-        guard let host = object.required("host", "the destination's host")?.host(wildcard: false) else { return nil }
-        return Destination(host: host, subset: subset, port: port, location: field.location)
     }
 }
 

@@ -15,7 +15,7 @@ enum KnownKinds {
     /// Of Istio, of the Gateway API and of Trammel itself, by API group; not built yet.
     private static let later: [String: [String]] = [
         "networking.istio.io": [
-            "EnvoyFilter", "Gateway", "ProxyConfig", "ServiceEntry", "Sidecar", "WorkloadEntry", "WorkloadGroup",
+            "EnvoyFilter", "Gateway", "ProxyConfig", "Sidecar", "WorkloadGroup",
         ],
         "security.istio.io": ["AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication"],
         "telemetry.istio.io": ["Telemetry"],
@@ -25,8 +25,8 @@ enum KnownKinds {
             "BackendTLSPolicy", "GRPCRoute", "Gateway", "GatewayClass", "HTTPRoute", "ReferenceGrant", "TCPRoute",
             "TLSRoute", "UDPRoute",
         ],
-        "discovery.k8s.io": ["EndpointSlice"],
-        "trammel.dev": ["RateLimitPolicy", "Workload"],
+        "discovery.k8s.io": [],
+        "trammel.dev": ["RateLimitPolicy"],
     ]
 
     /// Istio's API groups that are no more.

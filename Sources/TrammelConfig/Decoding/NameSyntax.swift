@@ -36,6 +36,16 @@ enum NameSyntax {
         return nil
     }
 
+    /// What is wrong with a port's name as workloads name theirs (RFC 6335 section 5.1); nil when nothing is.
+    static func problem(ofPortName text: String) -> String? {
+        if text.isEmpty { return "is empty" }
+        if text.utf8.count > 15 { return "has more than 15 characters" }
+        guard isLabel(text), !text.contains("--") else {
+            return "holds more than lower-case letters, digits and single '-'"
+        }
+        return text.utf8.contains { (0x61...0x7A).contains($0) } ? nil : "has no letter"
+    }
+
     /// RFC 9110 section 5.6.2: what a header's name and a method are made of.
     static func isToken(_ text: String) -> Bool {
         !text.isEmpty && text.utf8.allSatisfy(isTokenByte)

@@ -19,7 +19,8 @@ enum ServiceDecoding {
             "trafficDistribution": "every ready endpoint is used alike",
         ])
 
-    static func decode(_ spec: Field) -> ServiceSpec? {
+    /// - Parameter metadata: of the document, whose annotation says to whom the Service is exported.
+    static func decode(_ spec: Field, metadata: Field?) -> ServiceSpec? {
         guard let object = spec.object(fields) else { return nil }
         if let type = object["type"] { check(type: type) }
         if let affinity = object["sessionAffinity"], affinity.oneOf(["None"], unoffered: ["ClientIP"]) == "ClientIP" {
@@ -34,7 +35,7 @@ enum ServiceDecoding {
         let selector = object["selector"].map(MetadataDecoding.decodeLabels) ?? [:]
         if object["selector"] == nil, object["type"]?.node.string != "ExternalName" {
             spec.warning(
-                .missing, "no selector: the Service has no endpoints",
+                .missing, "no selector: the Service has the endpoints of its EndpointSlices only",
                 hint: "name the labels of the workloads behind it")
         }
         let clusterIP = decodeClusterIP(object)
@@ -46,7 +47,9 @@ enum ServiceDecoding {
             }
         }
         let ports = decodePorts(object, clusterIP: clusterIP)
-        return ServiceSpec(selector: selector, ports: ports, clusterIP: clusterIP, ipFamilies: families)
+        return ServiceSpec(
+            selector: selector, ports: ports, clusterIP: clusterIP, ipFamilies: families,
+            exportTo: ExportToDecoding.decode(annotationOf: metadata))
     }
 
     private static func check(type: Field) {

@@ -18,27 +18,29 @@ enum ServicePortDecoding {
         let transport = decodeTransport(object["protocol"])
         guard let port = object.required("port", "a port from 1 to 65535")?.port() else { return nil }
         let appProtocol = appProtocol(object["appProtocol"], name: name, transport: transport)
+        let target = targetPort(object["targetPort"])
         return ServiceSpec.Port(
-            name: name, port: port, targetPort: targetPort(object["targetPort"]) ?? port, transport: transport,
-            appProtocol: appProtocol, location: field.location)
+            name: name, port: port, targetPort: target?.number ?? port, targetPortName: target?.name,
+            transport: transport, appProtocol: appProtocol, location: field.location)
     }
 
-    private static func decodeTransport(_ field: Field?) -> ServiceSpec.Transport {
+    static func decodeTransport(_ field: Field?) -> ServiceSpec.Transport {
         guard let field, let word = field.oneOf(["TCP", "UDP"], unoffered: ["SCTP"]) else { return .tcp }
         if word == "SCTP" { field.error(.unimplemented, "SCTP is not implemented", hint: "write TCP or UDP") }
         return ServiceSpec.Transport(rawValue: word) ?? .tcp
     }
 
-    private static func targetPort(_ field: Field?) -> UInt16? {
+    /// A number, or the name of a port of the workloads.
+    private static func targetPort(_ field: Field?) -> (number: UInt16?, name: String?)? {
         guard let field else { return nil }
-        if let name = field.node.string {
-            let hint = UInt16(name) == nil ? "write the port's number" : "remove the quotes"
+        guard let name = field.node.string else { return (field.port(), nil) }
+        if let problem = NameSyntax.problem(ofPortName: name) {
             field.error(
-                .unimplemented, "found \(quoted(name)); a port named by its container is not implemented yet",
-                hint: hint)
+                .badValue, "found \(quoted(name)), which \(problem); expected a port from 1 to 65535, or a port's name",
+                hint: UInt16(name) == nil ? nil : "remove the quotes")
             return nil
         }
-        return field.port()
+        return (nil, name)
     }
 
     private static func appProtocol(
@@ -61,7 +63,7 @@ enum ServicePortDecoding {
     }
 
     /// Istio's names, and those that Kubernetes itself defines (KEP-3726).
-    private static let protocols: [String: AppProtocol] = [
+    static let protocols: [String: AppProtocol] = [
         "http": .http, "http2": .http2, "grpc": .grpc, "grpc-web": .http, "https": .https, "tls": .tls, "tcp": .tcp,
         "mongo": .mongo, "mysql": .mysql, "redis": .redis, "udp": .udp, "kubernetes.io/h2c": .http2,
         "kubernetes.io/ws": .http, "kubernetes.io/wss": .https,

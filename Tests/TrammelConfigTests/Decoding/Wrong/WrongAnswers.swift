@@ -214,21 +214,6 @@ enum WrongAnswers {
                 "f.yaml:7:37: VirtualService default/reviews: spec.http[0].headers.request.set.x-ip: found the command \"%DOWNSTREAM_REMOTE_ADDRESS%\"; values made from the request are not implemented yet"
             ]),
         WrongFile(
-            "tls routes, not built yet",
-            """
-            apiVersion: networking.istio.io/v1
-            kind: VirtualService
-            metadata: {name: reviews}
-            spec:
-              hosts: [reviews]
-              tls:
-              - match: [{port: 443, sniHosts: [a.com]}]
-
-            """,
-            [
-                "f.yaml:6:3: VirtualService default/reviews: spec.tls: tls is not implemented yet; remove it, or leave this VirtualService out with --skip-unimplemented"
-            ]),
-        WrongFile(
             "an octal number",
             """
             apiVersion: networking.istio.io/v1

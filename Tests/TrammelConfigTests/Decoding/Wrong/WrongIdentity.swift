@@ -76,13 +76,13 @@ enum WrongIdentity {
             "a kind of Istio that is not built yet",
             """
             apiVersion: networking.istio.io/v1
-            kind: ServiceEntry
+            kind: Sidecar
             metadata: {name: x}
-            spec: {hosts: [a.com]}
+            spec: {}
 
             """,
             [
-                "f.yaml:2:7: ServiceEntry default/x: kind: ServiceEntry is not implemented yet; leave it out with --skip-unimplemented"
+                "f.yaml:2:7: Sidecar default/x: kind: Sidecar is not implemented yet; leave it out with --skip-unimplemented"
             ]),
         WrongFile(
             "a security policy",

@@ -5,18 +5,19 @@ import TrammelConfig
 enum WrongMatches {
     static let all: [WrongFile] = [
         WrongFile(
-            "no hosts",
+            "no hosts, and gateways",
             """
             apiVersion: networking.istio.io/v1
             kind: VirtualService
             metadata: {name: x}
             spec:
+              gateways: [mesh]
               http: []
 
             """,
             [
-                "f.yaml:5:3: VirtualService default/x: spec.hosts: missing; expected the hosts that requests are for",
-                "f.yaml:5:9: VirtualService default/x: spec.http: found an empty list; expected at least one route",
+                "f.yaml:5:3: VirtualService default/x: spec.hosts: missing; expected the hosts that the routes are for; only one of nothing but http can do without, for others to delegate to; this one has gateways",
+                "f.yaml:6:9: VirtualService default/x: spec.http: found an empty list; expected at least one route",
             ]),
         WrongFile(
             "a host that is a URL",
@@ -61,8 +62,7 @@ enum WrongMatches {
 
             """,
             [
-                "f.yaml:5:3: VirtualService default/x: spec.host: unknown field; did you mean \"hosts\"?",
-                "f.yaml:5:3: VirtualService default/x: spec.hosts: missing; expected the hosts that requests are for",
+                "f.yaml:5:3: VirtualService default/x: spec.host: unknown field; did you mean \"hosts\"?"
             ]),
         WrongFile(
             "a match that is no list",

@@ -121,20 +121,6 @@ enum WrongOthers {
                 "f.yaml:8:21: DestinationRule default/reviews: spec.subsets[0].trafficPolicy.labels: unknown field; known here: loadBalancer, connectionPool, tls, portLevelSettings"
             ]),
         WrongFile(
-            "exportTo one namespace",
-            """
-            apiVersion: networking.istio.io/v1
-            kind: DestinationRule
-            metadata: {name: reviews}
-            spec:
-              host: reviews
-              exportTo: ["."]
-
-            """,
-            [
-                "f.yaml:6:14: DestinationRule default/reviews: spec.exportTo[0]: found \".\"; only \"*\" (every namespace) is implemented yet; write \"*\", or remove exportTo"
-            ]),
-        WrongFile(
             "an unknown policy for the outside",
             """
             apiVersion: trammel.dev/v1

@@ -17,7 +17,7 @@ enum WrongRoutes {
 
             """,
             [
-                "f.yaml:7:5: VirtualService default/reviews: spec.http[0]: the route leads nowhere; expected route, redirect or directResponse"
+                "f.yaml:7:5: VirtualService default/reviews: spec.http[0]: the route leads nowhere; expected route, redirect, directResponse or delegate"
             ]),
         WrongFile(
             "a route and a redirect",

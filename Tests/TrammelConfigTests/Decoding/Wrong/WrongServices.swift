@@ -93,18 +93,18 @@ enum WrongServices {
                 "f.yaml:6:10: Service default/web: spec.ports: found a mapping; expected a list; begin each item with '- '"
             ]),
         WrongFile(
-            "a targetPort by name",
+            "a targetPort in quotes",
             """
             apiVersion: v1
             kind: Service
             metadata: {name: web}
             spec:
               selector: {app: web}
-              ports: [{port: 80, targetPort: http}]
+              ports: [{port: 80, targetPort: "8080"}]
 
             """,
             [
-                "f.yaml:6:34: Service default/web: spec.ports[0].targetPort: found \"http\"; a port named by its container is not implemented yet; write the port's number"
+                "f.yaml:6:34: Service default/web: spec.ports[0].targetPort: found \"8080\", which has no letter; expected a port from 1 to 65535, or a port's name; remove the quotes"
             ]),
         WrongFile(
             "an unknown protocol",
