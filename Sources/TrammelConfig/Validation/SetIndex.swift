@@ -2,7 +2,7 @@ import TrammelCore
 
 /// The names by which the resources of a set refer to each other, kept up to date by one resource at a time.
 ///
-/// Whatever stands in a list here is in the order of age, the oldest first, so that the first is the one that holds.
+/// Claimants and offers stand in the order of age, the oldest first, so that the first is the one that holds.
 /// It knows names and keys only; what a resource says is looked up in the set.
 struct SetIndex: Sendable {
     /// Somebody who says something about a host or an address.
@@ -166,12 +166,13 @@ struct SetIndex: Sendable {
         if let labels = Self.selector(of: resource) {
             selections[Self.first(of: labels, key.namespace), default: []].append(Selection(key: key, labels: labels))
             for (name, value) in labels {
-                selected[Label(namespace: key.namespace, key: name, value: nil), default: []].append(value)
+                selected[Label(namespace: key.namespace, key: name, value: nil), default: []].insert(inOrder: value)
             }
         }
         switch resource.spec {
-        case .service: names[key.namespace, default: []].append(key.name)
-        case .serviceEntry(let spec): outside += spec.hosts.filter { !$0.hasPrefix("*") }
+        case .service: names[key.namespace, default: []].insert(inOrder: key.name)
+        case .serviceEntry(let spec):
+            for host in spec.hosts where !host.hasPrefix("*") { outside.insert(inOrder: host) }
         case .virtualService(let spec):
             let own = claimant(spec.exportTo)
             for host in Self.routedHosts(spec, key) { routed[host, default: []].insert(own, byAge: \.created) }
@@ -196,15 +197,13 @@ struct SetIndex: Sendable {
         if let labels = Self.selector(of: resource) {
             selections.removeAll(Self.first(of: labels, key.namespace)) { $0.key == key }
             for (name, value) in labels {
-                selected.removeFirst(Label(namespace: key.namespace, key: name, value: nil)) { $0 == value }
+                selected.remove(Label(namespace: key.namespace, key: name, value: nil), value)
             }
         }
         switch resource.spec {
-        case .service: names.removeFirst(key.namespace) { $0 == key.name }
+        case .service: names.remove(key.namespace, key.name)
         case .serviceEntry(let spec):
-            for host in spec.hosts {
-                if let index = outside.lastIndex(of: host) { outside.remove(at: index) }
-            }
+            for host in spec.hosts { outside.remove(inOrder: host) }
         case .virtualService(let spec):
             for host in Self.routedHosts(spec, key) { routed.removeAll(host) { $0.key == key } }
             for child in Self.delegates(of: spec) { delegating.removeAll(child) { $0 == key } }
@@ -244,11 +243,33 @@ extension ShardedMap where Value: RangeReplaceableCollection {
         self[key, default: Value()].removeAll(where: isGone)
         if self[key]?.isEmpty ?? false { self[key] = nil }
     }
+}
 
-    fileprivate mutating func removeFirst(_ key: Key, where isGone: (Value.Element) -> Bool) {
-        guard let index = self[key]?.firstIndex(where: isGone) else { return }
-        self[key, default: Value()].remove(at: index)
+extension ShardedMap where Value == [String] {
+    fileprivate mutating func remove(_ key: Key, _ text: String) {
+        guard self[key] != nil else { return }
+        self[key, default: []].remove(inOrder: text)
         if self[key]?.isEmpty ?? false { self[key] = nil }
+    }
+}
+
+/// Names in their order, so that which of two is the nearest does not depend on the history of the set.
+extension [String] {
+    private func place(of text: String) -> Int {
+        var (low, high) = (0, count)
+        while low < high {
+            let middle = (low + high) / 2
+            if self[middle] < text { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
+    fileprivate mutating func insert(inOrder text: String) { insert(text, at: place(of: text)) }
+
+    /// One of them, where there are several.
+    fileprivate mutating func remove(inOrder text: String) {
+        let place = place(of: text)
+        if place < count, self[place] == text { remove(at: place) }
     }
 }
 

@@ -106,9 +106,12 @@ import TrammelCore
             let fresh = ResourceSet(entries: set.listed().shuffled(using: &random), version: set.version)
             let whole = set.check().map(\.description)
             #expect(whole == fresh.check().map(\.description))
-            // Every fault that is new was told when it came about.
+            // Every fault that is new was told when it came about, but that nothing selects an endpoint any more.
             let told = Set(next.warnings.map(Self.fault))
-            #expect(told.isSuperset(of: Set(set.check().map(Self.fault)).subtracting(faults)), "step \(step)")
+            #expect(
+                told.isSuperset(
+                    of: Set(set.check().filter { $0.kind != "WorkloadEntry" }.map(Self.fault)).subtracting(faults)),
+                "step \(step)")
         }
     }
 
