@@ -141,10 +141,17 @@ extension ResourceSet {
     ) throws(ConfigErrors) -> AppliedBatch {
         var errors = errors
         var warnings = warnings
+        // Only what the batch holds, and what a change of its concerns, can be other than before.
+        var concerned = batch
+        for key in written + removed {
+            concerned.formUnion(index.concerned(by: entries[key], next.entries[key]))
+            concerned.formUnion(next.index.concerned(by: entries[key], next.entries[key]))
+        }
+        concerned.formUnion(removed)
         // An old fault elsewhere is no business of this batch, unless the batch brought it about.
-        let before = Set(self.check())
-        for var issue in next.check() {
-            guard !before.contains(issue) || issue.resource.map(batch.contains) ?? false else { continue }
+        let before = Set(self.check(concerned).map(\.fault))
+        for var issue in next.check(concerned) {
+            guard !before.contains(issue.fault) || issue.resource.map(batch.contains) ?? false else { continue }
             if options.strict, issue.code == .dangling { issue.severity = .error }
             if issue.severity == .error { errors.append(issue) } else { warnings.append(issue) }
         }
@@ -156,6 +163,16 @@ extension ResourceSet {
 }
 
 extension ConfigError {
+    /// What tells one fault from another. A proposal is none of it: the name that is nearest may be another one later.
+    fileprivate struct Fault: Hashable {
+        let code: Code
+        let resource: ResourceKey?
+        let field: String?
+        let message: String
+    }
+
+    fileprivate var fault: Fault { Fault(code: code, resource: resource, field: field, message: message) }
+
     /// The resource it is about, where it is one that can be stored.
     fileprivate var resource: ResourceKey? {
         guard let kind = kind.flatMap(ResourceKind.init), let namespace, let name else { return nil }

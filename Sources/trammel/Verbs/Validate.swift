@@ -8,8 +8,9 @@ struct ValidateCommand: ParsableCommand {
         commandName: "validate",
         abstract: "Says whether resources are valid, without an agent.",
         discussion: """
-            Every fault is told with its file, line and field. What only the agent knows, such as whether a service \
-            that a route names exists, `trammel apply --dry-run` tells.
+            Every fault is told with its file, line and field, and so is what two resources of the files contradict \
+            each other in. What only the agent knows, such as whether a service that no file declares exists, \
+            `trammel apply --dry-run` tells.
             """)
 
     @OptionGroup var files: FileOptions
@@ -29,13 +30,15 @@ struct ValidateCommand: ParsableCommand {
         options.skipUnimplemented = decoding.skipUnimplemented
         let documents = try Files.read(files.file)
         let batch: DecodedBatch
-        do {
+        let warnings: [ConfigError]
+        do throws(ConfigErrors) {
             batch = try ResourceDecoder.decode(documents.map { ($0.path, Array($0.text.utf8)) }, options: options)
+            warnings = try ResourceSet().applying(batch).warnings
         } catch let errors {
             StandardError.warn(errors.warnings.map(\.description))
             throw CommandFailure(errors)
         }
-        StandardError.warn(batch.warnings.map(\.description))
+        StandardError.warn(warnings.filter(Self.showsWithoutAgent).map(\.description))
         let found = batch.resources.map {
             ValidResource(
                 kind: $0.key.kind.rawValue, namespace: $0.key.namespace, name: $0.key.name,
@@ -46,6 +49,11 @@ struct ValidateCommand: ParsableCommand {
                 ? "valid, and nothing in it that Trammel knows"
                 : found.map { "\($0.kind) \($0.namespace)/\($0.name) is valid (\($0.source))\n" }.joined()
         }
+    }
+
+    /// A name that no file declares may be known to the agent, unless one of the files has nearly the same.
+    private static func showsWithoutAgent(_ warning: ConfigError) -> Bool {
+        warning.code != .dangling || warning.hint?.hasPrefix("did you mean") ?? false
     }
 
     private static let checkRegex: TrammelConfig.DecodingOptions.RegexChecker = { pattern, substitution in
