@@ -46,7 +46,7 @@ struct APIDescription: Sendable {
             operation.isConditional
             ? [
                 parameter(
-                    "If-Match", in: "header", .text(like: "^(\\*|\"[0-9]{1,19}\")$"),
+                    "If-Match", in: "header", .any(of: .one(of: ["*"]), .text(like: "^\"[0-9]{1,18}\"$")),
                     "Only while it is at this version, in double quotes; or * for any."),
                 parameter("If-None-Match", in: "header", .one(of: ["*"]), "Only where it does not exist."),
             ] : []
@@ -95,9 +95,12 @@ struct APIDescription: Sendable {
     ]
 
     private static func content(_ contents: [Operation.Content]) -> JSONValue {
-        .object(
-            Dictionary(contents.map { ($0.type, .object(["schema": $0.schema.json])) }, uniquingKeysWith: { a, _ in a })
-        )
+        let described = contents.map { content -> (String, JSONValue) in
+            var object = ["schema": content.schema.json]
+            if let example = content.example { object["example"] = example }
+            return (content.type, .object(object))
+        }
+        return .object(Dictionary(uniqueKeysWithValues: described))
     }
 
     private static func parameter(_ name: String, in place: String, _ schema: Schema, _ text: String) -> JSONValue {
@@ -107,18 +110,19 @@ struct APIDescription: Sendable {
     }
 
     private static func pathParameter(_ name: String) -> JSONValue {
-        let (schema, text): (Schema, String) =
+        let (schema, text, example): (Schema, String, JSONValue) =
             switch name {
             case "kind":
                 (
-                    .any(of: .one(of: KindNames.all), .text(atLeast: 1)),
-                    "A kind by any of its names: `VirtualService`, `virtualservices`, `vs`."
+                    .any(of: .one(of: KindNames.all), .name),
+                    "A kind by any of its names: `VirtualService`, `virtualservices`, `vs`.", "Service"
                 )
-            case "id": (.count, "As `GET /v1/connections` lists it.")
-            case "namespace": (.text(atLeast: 1), "The namespace.")
-            default: (.text(atLeast: 1), "The name.")
+            case "id": (.count, "As `GET /v1/connections` lists it.", .integer(17))
+            case "namespace": (.name, "The namespace.", "default")
+            default: (.name, "The name.", "reviews")
             }
         guard case .object(var object) = parameter(name, in: "path", schema, text) else { return .null }
+        object["example"] = example
         object["required"] = .bool(true)
         return .object(object)
     }

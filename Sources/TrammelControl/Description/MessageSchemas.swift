@@ -79,9 +79,9 @@ enum MessageSchemas {
         "AttachRequest": .object(
             .has("name", .text(like: "^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")), .may("namespace", label),
             .may("serviceAccount", label), .may("labels", .map(.string)),
-            .may("netns", .text(atLeast: 1), "A name under /run/netns, or an absolute path."),
+            .may("netns", .name, "A name under /run/netns, or an absolute path."),
             .may("pid", .integer(atLeast: 1, atMost: 2_147_483_647), "A process whose network namespace is meant."),
-            .may("failureMode", .one(of: AttachRequest.FailureMode.allCases.map(\.rawValue))),
+            .may("failureMode", .one(of: ["closed"]), "`open`: not built yet."),
             .may("captureMode", .one(of: AttachRequest.CaptureChoice.allCases.map(\.rawValue))),
             .may("excludeOutboundCIDRs", .list(.string)), .may("excludeOutboundPorts", ports),
             .may("excludeInboundPorts", ports), .may("includeOutboundCIDRs", .list(.string)),

@@ -26,6 +26,7 @@ struct Operation: Sendable {
     struct Content: Sendable {
         let type: String
         let schema: Schema
+        var example: JSONValue?
 
         static func json(_ schema: Schema) -> Content { Content(type: "application/json", schema: schema) }
         static func json(_ message: String) -> Content { .json(.message(message)) }
@@ -36,7 +37,18 @@ struct Operation: Sendable {
                 schema: Schema.string.described("Lines, each empty or a \(message) in JSON, until one side has enough.")
             )
         }
-        static let yaml = Content(type: "application/yaml", schema: .string.described("YAML, as files have it."))
+        static let yaml = Content(
+            type: "application/yaml", schema: .string.described("YAML, as files have it."),
+            example: .string(
+                """
+                apiVersion: v1
+                kind: Service
+                metadata: {name: reviews}
+                spec:
+                  selector: {app: reviews}
+                  ports: [{name: http, port: 9080}]
+
+                """))
     }
 
     /// One that answers 200 with `content`.

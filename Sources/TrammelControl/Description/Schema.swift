@@ -14,6 +14,9 @@ struct Schema: Sendable {
     static let port = integer(atLeast: 0, atMost: 65_535)
     /// RFC 3339.
     static let time = Schema(["type": "string", "format": "date-time"])
+    /// Of a target: anything but the byte that ends strings.
+    static let words = text(like: "^[^\\u0000]*$")
+    static let name = text(like: "^[^\\u0000]+$")
     /// Any JSON object.
     static let document = Schema(["type": "object"])
 
@@ -24,8 +27,6 @@ struct Schema: Sendable {
     }
 
     static func text(like pattern: String) -> Schema { Schema(["type": "string", "pattern": .string(pattern)]) }
-
-    static func text(atLeast length: Int64) -> Schema { Schema(["type": "string", "minLength": .integer(length)]) }
 
     static func one(of values: [String]) -> Schema {
         Schema(["type": "string", "enum": .array(values.map { .string($0) })])

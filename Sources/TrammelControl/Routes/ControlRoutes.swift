@@ -115,7 +115,7 @@ package enum ControlRoutes {
                 Operation(
                     "listConnections", "The live connections, by id.",
                     .json(MessageSchemas.list(of: "LiveConnection"))),
-                query: [.text("workload", "Only this one's, `namespace/name`.")]
+                query: [.text("workload", "Only this one's, `namespace/name`.", .words)]
             ) { call in
                 try await Reply(ItemList(service.connections(workload: call.query["workload"])))
             },
@@ -187,12 +187,12 @@ package enum ControlRoutes {
     }
 
     private static let tapQuery: [QueryParameter] = [
-        .text("workload", "The caller or the callee, `namespace/name` or a name in `default`.", .text(atLeast: 1)),
-        .text("source", "The caller.", .text(atLeast: 1)),
-        .text("destination", "The callee.", .text(atLeast: 1)),
-        .text("service", "The service's host, or its name.", .text(atLeast: 1)),
+        .text("workload", "The caller or the callee, `namespace/name` or a name in `default`.", .name),
+        .text("source", "The caller.", .name),
+        .text("destination", "The callee.", .name),
+        .text("service", "The service's host, or its name.", .name),
         .text("protocol", "What is spoken.", .one(of: ["http", "tcp"])),
-        .text("method", "The request's method.", .text(atLeast: 1)),
+        .text("method", "The request's method.", .name),
         .text("path", "What the request's path begins with.", .text(like: "^/")),
         .text(
             "status", "A code, a class of them, or errors: 4xx, 5xx and what was cut off.",

@@ -8,9 +8,9 @@ extension ControlRoutes {
     private static let warnUnknown = QueryParameter.flag("warnUnknown", "An unknown field is a warning.")
 
     private static let applyQuery: [QueryParameter] = [
-        .text("namespace", "Of documents that name none."), dryRun,
+        .text("namespace", "Of documents that name none.", .words), dryRun,
         .flag("prune", "Delete what came through the API, fits the selector and is not among the documents."),
-        .text("selector", "Labels, `key=value,…`, that limit prune."), strict, warnUnknown,
+        .text("selector", "Labels, `key=value,…`, that limit prune.", .words), strict, warnUnknown,
         .flag("skipUnimplemented", "Skip, with a warning, what is not built yet."),
     ]
 
@@ -20,8 +20,17 @@ extension ControlRoutes {
     ]
 
     /// A resource as a request's body has it.
-    private static let bareResource = Operation.Content.json(
-        .document.described("A resource: apiVersion, kind, metadata, spec."))
+    private static let bareResource: Operation.Content = {
+        var content = Operation.Content.json(.document.described("A resource: apiVersion, kind, metadata, spec."))
+        content.example = .object([
+            "apiVersion": "v1", "kind": "Service", "metadata": .object(["name": "reviews"]),
+            "spec": .object([
+                "selector": .object(["app": "reviews"]),
+                "ports": .array([.object(["name": "http", "port": .integer(9080)])]),
+            ]),
+        ])
+        return content
+    }()
 
     static func resources(_ service: any ControlService) -> [Route] {
         func list(_ path: String, _ id: String, _ summary: String) -> Route {
