@@ -128,7 +128,10 @@ let package = Package(
             ["TrammelControl", "TrammelControlAPI", "TrammelConfig", "TrammelCore", nioCore, nioPosix, logging]),
         tests(
             "TrammelAgentTests",
-            ["TrammelAgent", "TrammelCapture", "TrammelConfig", "TrammelControlAPI", "TrammelCore"]),
+            [
+                "TrammelAgent", "TrammelCapture", "TrammelConfig", "TrammelControl", "TrammelControlAPI", "TrammelCore",
+                logging,
+            ]),
         tests(
             "IntegrationTests",
             [

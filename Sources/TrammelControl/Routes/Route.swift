@@ -1,3 +1,4 @@
+import TrammelConfig
 import TrammelControlAPI
 import TrammelCore
 
@@ -6,10 +7,11 @@ struct Route: Sendable {
     let method: String
     let path: String
     let access: AccessLevel
-    /// The names that the query may have; any other is refused.
-    let query: [String]
+    /// What the query may have; anything else is refused.
+    let query: [QueryParameter]
     /// The most bytes that the body may have; nil for a route that takes none.
     let bodyLimit: Int?
+    let operation: Operation
     let handle: @Sendable (RouteCall) async throws -> Reply
 
     private let segments: [Segment]
@@ -20,7 +22,8 @@ struct Route: Sendable {
     }
 
     init(
-        _ method: String, _ path: String, _ access: AccessLevel, query: [String] = [], bodyLimit: Int? = nil,
+        _ method: String, _ path: String, _ access: AccessLevel, _ operation: Operation,
+        query: [QueryParameter] = [], bodyLimit: Int? = nil,
         _ handle: @escaping @Sendable (RouteCall) async throws -> Reply
     ) {
         self.method = method
@@ -28,6 +31,7 @@ struct Route: Sendable {
         self.access = access
         self.query = query
         self.bodyLimit = bodyLimit
+        self.operation = operation
         self.handle = handle
         segments = path.split(separator: "/").map {
             $0.hasPrefix("{") ? .parameter(String($0.dropFirst().dropLast())) : .literal(String($0))
@@ -58,6 +62,9 @@ struct RouteCall: Sendable {
     let query: [String: String]
     let contentType: String?
     let accept: String?
+    /// `If-Match` and `If-None-Match` (RFC 9110 section 13.1).
+    let ifMatch: String?
+    let ifNoneMatch: String?
     let body: [UInt8]
 
     /// A parameter that the route's path has.
@@ -74,6 +81,18 @@ struct RouteCall: Sendable {
                 .invalid, code: "bad-query", "\(name)=\(text) is neither true nor false",
                 hint: "write \(name)=true or leave it out")
         }
+    }
+
+    /// A duration of the query, as `5m` or `250ms`, in seconds; nil where it is not given.
+    func seconds(_ name: String, in range: ClosedRange<Double>) throws -> Double? {
+        guard let text = query[name] else { return nil }
+        if case .success(let nanoseconds) = DurationText.parse(text), range.contains(Double(nanoseconds) / 1e9) {
+            return Double(nanoseconds) / 1e9
+        }
+        throw TrammelError(
+            .invalid, code: "bad-query",
+            "\(name)=\(text) is not a duration from \(range.lowerBound)s to \(range.upperBound)s",
+            hint: "write a number and a unit: \(name)=5m, \(name)=90s")
     }
 
     /// The kind that the parameter `kind` names, by any of its names.
