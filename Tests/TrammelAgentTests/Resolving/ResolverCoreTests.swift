@@ -44,7 +44,7 @@ import TrammelWire
             return query.replied("10.0.0.1", ttl: 1)
         }
         world.want("a.example")
-        world.run(60)
+        world.run(100)
         let seen = ids.withLock { $0 }
         #expect(seen.count > 100)
         #expect(Set(seen).count > seen.count * 9 / 10)
@@ -67,19 +67,19 @@ import TrammelWire
     @Test(arguments: [(UInt32(0), 0.85...0.95), (1, 0.85...0.95), (30, 25.5...28.5), (86_400, 3060.0...3420)])
     func theTimeToLiveIsHonouredWithinItsBounds(ttl: UInt32, pause: ClosedRange<Double>) throws {
         var pauses: Set<UInt64> = []
-        for seed in 1...20 {
+        for seed in 1...6 {
             var world = ResolverWorld(seed: UInt64(seed)) { query, _, _ in query.replied("10.0.0.1", ttl: ttl) }
             world.want("a.example")
-            world.run(3500)
+            world.run(pause.upperBound * 3)
             let times = world.asked.filter { $0.type == .a }.map(\.time.nanoseconds)
             #expect(times.count > 1)
-            for (earlier, later) in zip(times, times.dropFirst()).prefix(50) {
+            for (earlier, later) in zip(times, times.dropFirst()) {
                 let taken = later - earlier
                 pauses.insert(taken)
                 #expect((pause.lowerBound...pause.upperBound + 0.002).contains(Double(taken) / 1e9))
             }
         }
-        #expect(pauses.count > 10, "names that began together are not to go on together")
+        #expect(pauses.count > 6, "names that began together are not to go on together")
     }
 
     @Test func theLastKnownGoodAddressesOutliveAnOutage() {
@@ -93,7 +93,7 @@ import TrammelWire
         world.run(10)
         #expect(isStale(world.known["a.example"]))
         #expect(why(world.known["a.example"]) == "10.0.0.2:53 does not answer")
-        world.run(86_400)
+        world.run(7200)
         #expect(world.addresses("a.example") == ["10.0.0.1", "fd00::1"])
         isUp.withLock { $0 = true }
         world.run(20)
@@ -201,7 +201,7 @@ import TrammelWire
     }
 
     @Test func whatIsTruncatedIsAskedForOverTCP() {
-        let all = (0..<3000).map { IPAddress(v4: 0x0A00_0000 + UInt32($0) + 1) }
+        let all = (0..<1000).map { IPAddress(v4: 0x0A00_0000 + UInt32($0) + 1) }
         var world = ResolverWorld { query, _, transport in
             if transport == .tcp { return query.replied(all.shuffled(), ttl: 1) }
             guard case .message(var message) = query.replied() else { return .silence }
@@ -214,7 +214,7 @@ import TrammelWire
             // The same ones, however the answer is shuffled.
             #expect(world.known["a.example"]?.addresses == Array(all.prefix(256)))
         }
-        #expect(world.core.surplus(of: "a.example") == 2744)
+        #expect(world.core.surplus(of: "a.example") == 744)
         #expect(Set(world.asked.map(\.transport)) == [.udp, .tcp])
     }
 
@@ -319,24 +319,24 @@ import TrammelWire
     }
 
     @Test func manyNamesAreNoBurst() {
-        let names = Set((0..<10_000).map { "n\($0).example" })
+        let names = Set((0..<2_500).map { "n\($0).example" })
         var world = ResolverWorld { query, _, _ in query.replied("10.0.0.1", ttl: 300) }
         world.want(names)
         world.run(1)
         #expect(world.mostUnderWay <= 64)
         #expect(world.asked.count <= 4001)
         world.run(10)
-        #expect(world.known.count == 10_000)
-        #expect(world.asked.count == 20_000)
+        #expect(world.known.count == 2_500)
+        #expect(world.asked.count { $0.type == .a } == 2_500)
     }
 
     @Test func deadNamesDoNotHoldUpOthers() {
-        let dead = Set((0..<2000).map { "dead\($0).example" })
+        let dead = Set((0..<500).map { "dead\($0).example" })
         var world = ResolverWorld { query, _, _ in
             query.asked.hasPrefix("dead") ? .silence : query.replied("10.0.0.1", ttl: 1)
         }
         world.want(dead)
-        world.run(600)
+        world.run(120)
         world.want(dead.union(["live.example"]))
         world.run(10)
         #expect(world.addresses("live.example") == ["10.0.0.1"])

@@ -62,13 +62,13 @@ import TrammelWire
         return .bytes(bytes)
     }
 
-    @Test(arguments: 0..<40) func nonsenseIsSurvived(seed: Int) {
+    @Test(arguments: 0..<10) func nonsenseIsSurvived(seed: Int) {
         var randomness = SplitMix(seed: UInt64(seed))
-        let names = Set((0..<100).map { "n\($0).example" })
+        let names = Set((0..<20).map { "n\($0).example" })
         var isSane = false
         var world = ResolverWorld(seed: UInt64(seed), servers: [ResolverWorld.first, ResolverWorld.second]) {
             query, _, transport in
-            isSane ? query.replied("10.0.0.1", ttl: 60) : Self.nonsense(query, transport, &randomness)
+            isSane ? query.replied("10.0.0.1", "fd00::1", ttl: 3600) : Self.nonsense(query, transport, &randomness)
         }
         world.want(names)
         for _ in 0..<30 {
@@ -86,7 +86,7 @@ import TrammelWire
         isSane = true
         // An hour later whatever was believed has expired.
         world.run(3700)
-        for name in names { #expect(world.addresses(name) == ["10.0.0.1"]) }
+        for name in names { #expect(world.addresses(name) == ["10.0.0.1", "fd00::1"]) }
     }
 
     /// Only what bears the number and the question is an answer; everything else leaves the question open.
