@@ -334,7 +334,7 @@ actor Mesh {
     ) -> (snapshot: RuntimeSnapshot, warnings: [CompileWarning]) {
         compiler.compile(
             resources: set.resources, workloads: attachments.values.map { $0.facts(ports[$0.id] ?? PortReadiness()) },
-            version: version, vips: vips.addresses(of:))
+            resolved: resolved, version: version, vips: vips.addresses(of:))
     }
 
     // MARK: Readiness
