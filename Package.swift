@@ -88,7 +88,9 @@ let package = Package(
             "TrammelAgent",
             [
                 "TrammelCore", "TrammelConfig", "TrammelPolicy", "TrammelCapture", "TrammelTelemetry", "TrammelProxy",
-                "TrammelControl", "TrammelControlAPI", "CTrammelLinux", nioCore, nioPosix, logging,
+                "TrammelControl", "TrammelControlAPI", "TrammelWire", "CTrammelLinux", nioCore, nioPosix, logging,
+                .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "HeapModule", package: "swift-collections"),
             ]),
         .executableTarget(name: "trammeld", dependencies: ["TrammelAgent", arguments], swiftSettings: swiftSettings),
         .executableTarget(
@@ -130,7 +132,7 @@ let package = Package(
             "TrammelAgentTests",
             [
                 "TrammelAgent", "TrammelCapture", "TrammelConfig", "TrammelControl", "TrammelControlAPI", "TrammelCore",
-                logging,
+                "TrammelPolicy", "TrammelTelemetry", "TrammelTestSupport", "TrammelWire", nioCore, nioPosix, logging,
             ]),
         tests(
             "IntegrationTests",

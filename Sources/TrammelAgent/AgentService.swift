@@ -52,7 +52,8 @@ struct AgentService: ControlService {
                 open: connections.count, total: connections.last?.id ?? 0,
                 unknownDestination: refusals[.destinationUnknown] ?? 0),
             warnings: drifted.map { "the rules of \($0.workload) have drifted; see `trammel rules \($0.workload)`" }
-                + [UnreadFiles.warning(in: settings.configDirectory)].compactMap { $0 })
+                + [UnreadFiles.warning(in: settings.configDirectory)].compactMap { $0 }
+                + ResolutionTrouble.warnings(await mesh.resolved, at: .now()))
     }
 
     /// Which modes are in use, and why; nil while nothing is attached.

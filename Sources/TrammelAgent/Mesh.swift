@@ -29,6 +29,10 @@ actor Mesh {
     let changes = ChangeQueue()
     /// What those who watch the resources read.
     let feed = ChangeFeed()
+    private var resolver: NameResolver?
+    /// What is known of the names in `wantedNames`.
+    private(set) var resolved: [String: ResolvedAddresses] = [:]
+    private var wantedNames = WantedNames()
     private let logger: Logger
 
     init(
@@ -43,7 +47,10 @@ actor Mesh {
         snapshot = .empty
     }
 
-    func serve(through dataPlane: DataPlane) { self.dataPlane = dataPlane }
+    func serve(through dataPlane: DataPlane, resolvingBy resolver: NameResolver) {
+        self.dataPlane = dataPlane
+        self.resolver = resolver
+    }
 
     // MARK: Workloads
 
@@ -293,6 +300,9 @@ actor Mesh {
     private func take(_ set: ResourceSet, _ vips: VIPAllocator) {
         self.set = set
         self.vips = vips
+        wantedNames = set.namesToResolve
+        resolved = resolved.filter { wantedNames.contains($0.key) }
+        resolver?.want(wantedNames)
         targets = TargetPorts(set.entries.values)
         for attachment in attachments.values {
             let known = ports[attachment.id]
@@ -302,6 +312,24 @@ actor Mesh {
             }
             ports[attachment.id] = look(at: attachment)
         }
+    }
+
+    // MARK: Names
+
+    /// Takes what has become known of names, and puts it in force where calls now lead elsewhere.
+    func resolved(_ names: [String: ResolvedAddresses]) async {
+        // Nothing in it throws.
+        try? await changes.run { await self.resolvedNow(names) }
+    }
+
+    private func resolvedNow(_ names: [String: ResolvedAddresses]) async {
+        var hasMoved = false
+        // What came too late for a name that is not wanted any more is passed over.
+        for (name, value) in names where wantedNames.contains(name) {
+            hasMoved = hasMoved || !value.leads(whereDoes: resolved[name])
+            resolved[name] = value
+        }
+        if hasMoved { await publish() }
     }
 
     // MARK: Snapshots
@@ -320,7 +348,7 @@ actor Mesh {
     ) -> (snapshot: RuntimeSnapshot, warnings: [CompileWarning]) {
         compiler.compile(
             resources: set.resources, workloads: attachments.values.map { $0.facts(ports[$0.id] ?? PortReadiness()) },
-            version: version, vips: vips.addresses(of:))
+            resolved: resolved, version: version, vips: vips.addresses(of:))
     }
 
     // MARK: Readiness
