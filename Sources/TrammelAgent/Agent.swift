@@ -54,8 +54,10 @@ package struct Agent: Sendable {
         let resolver = try await NameResolver.start(
             on: controlGroup.next(), servers: settings.resolvers, metrics: agentMetrics, logger: logger)
         await mesh.serve(through: dataPlane, resolvingBy: resolver)
+        for warning in store.warnings { logger.warning("\(warning)") }
         for trouble in try await mesh.restore() { logger.warning("\(trouble)") }
-        if let unread = UnreadFiles.warning(in: settings.configDirectory) { logger.warning("\(unread)") }
+        await mesh.lookAtDirectory()
+        await mesh.lookForWorkloads()
 
         let service = AgentService(
             mesh: mesh, dataPlane: dataPlane, labels: labels, agentMetrics: agentMetrics, settings: settings,
@@ -76,6 +78,8 @@ package struct Agent: Sendable {
             group.addTask { await ReadinessWatch(mesh: mesh, refused: refusedDials).run() }
             group.addTask { await NamespaceWatch(mesh: mesh).run() }
             group.addTask { await resolver.run { await mesh.resolved($0) } }
+            group.addTask { await AppearanceWatch(mesh: mesh).run() }
+            group.addTask { await DirectoryWatch(mesh: mesh, directory: settings.configDirectory).run() }
             group.addTask { await Signals.untilTermination() }
             // The first to end is a signal or a failure; either ends the others.
             do {

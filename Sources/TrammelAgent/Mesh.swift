@@ -13,7 +13,7 @@ import TrammelTelemetry
 /// Changes are made one after the other, each whole: an attach or an apply has taken effect when its call returns.
 actor Mesh {
     private(set) var set = ResourceSet()
-    private(set) var attachments: [WorkloadName: Attachment] = [:]
+    var attachments: [WorkloadName: Attachment] = [:]
     private(set) var snapshot: RuntimeSnapshot
     private(set) var vips: VIPAllocator
     private var nextWorkload: UInt32 = 1
@@ -21,11 +21,11 @@ actor Mesh {
     private let compiler = SnapshotCompiler()
     let capture: WorkloadCapture
     private let labels: LabelRegistry
-    private var dataPlane: DataPlane?
-    private let settings: AgentSettings
+    private(set) var dataPlane: DataPlane?
+    let settings: AgentSettings
     private var targets = TargetPorts()
-    private var ports: [WorkloadID: PortReadiness] = [:]
-    private let store: StateStore
+    var ports: [WorkloadID: PortReadiness] = [:]
+    let store: StateStore
     let changes = ChangeQueue()
     /// What those who watch the resources read.
     let feed = ChangeFeed()
@@ -33,7 +33,11 @@ actor Mesh {
     /// What is known of the names in `wantedNames`.
     private(set) var resolved: [String: ResolvedAddresses] = [:]
     private var wantedNames = WantedNames()
-    private let logger: Logger
+    let logger: Logger
+    /// Directory/ has what keeps it.
+    var directory = ConfigFiles()
+    /// Appearing/ has what keeps it.
+    var appearing = AppearingWorkloads()
 
     init(
         capture: WorkloadCapture, labels: LabelRegistry, store: StateStore, settings: AgentSettings, logger: Logger
@@ -59,10 +63,14 @@ actor Mesh {
     }
 
     func detach(_ name: WorkloadName) async throws {
-        try await changes.run { try await self.detachNow(name) }
+        try await changes.run {
+            try await self.refuseDeclared(name)
+            try await self.detachNow(name)
+        }
     }
 
-    private func attachNow(_ request: AttachRequest) async throws -> AttachResult {
+    /// - Parameter declared: the Workload resource that asks for it; nil where somebody does.
+    func attachNow(_ request: AttachRequest, declared: DeclaredWorkload? = nil) async throws -> AttachResult {
         let identity = request.identity
         let captureRequest = try request.captureRequest(mode: settings.captureMode.mode)
         let target = try NetworkNamespace(request.target).identity
@@ -91,19 +99,17 @@ actor Mesh {
         let workload = TrammelProxy.AttachedWorkload(
             source: Source(id: id, identity: identity), addresses: opened.facts.addresses,
             peer: labels.id(ofPeer: PeerLabels(identity)))
-        let attachment = Attachment(request: request, opened: opened, workload: workload, attachedAt: .now())
+        var attachment = Attachment(request: request, opened: opened, workload: workload, attachedAt: .now())
+        attachment.declared = declared
         do {
             try await dataPlane.attach(
                 workload, listeners: opened.listeners.map(CaptureListener.init), dns: names)
             // Before the rules: an agent that dies in between finds them again, instead of a pod shut off by rules that
             // nobody knows of.
-            try store.keep(
-                StateStore.Attachment(
-                    workload: identity.name,
-                    payload: AttachmentMemory(
-                        request: request, inode: opened.namespace.identity.inode,
-                        cookie: try capture.cookie(of: opened.namespace)
-                    ).payload()))
+            try keep(
+                AttachmentMemory(
+                    request: request, inode: opened.namespace.identity.inode,
+                    cookie: try capture.cookie(of: opened.namespace), declared: declared))
             try capture.install(opened)
         } catch {
             try? capture.uninstall(id)
@@ -147,7 +153,7 @@ actor Mesh {
         return AttachResult(outcome: .unchanged, workload: known.described(connections: 0))
     }
 
-    private func detachNow(_ name: WorkloadName) async throws {
+    func detachNow(_ name: WorkloadName) async throws {
         guard let attachment = attachments[name] else {
             throw TrammelError(
                 .notFound, code: "workload-unknown", "no workload \(name) is attached",
@@ -282,14 +288,16 @@ actor Mesh {
     }
 
     /// Durable first, then live: what a caller was told is there after a crash too.
+    /// - Parameter evenUnsaved: what is in files is durable without the store.
     /// - Returns: what the compiler had to say.
-    func commit(_ applied: AppliedBatch) async throws -> [CompileWarning] {
+    func commit(_ applied: AppliedBatch, evenUnsaved: Bool = false) async throws -> [CompileWarning] {
         guard applied.isChange else { return [] }
         var nextVIPs = vips
         let moved = try nextVIPs.allocate(for: applied.set, now: .now())
-        try store.commit(applied, vips: moved)
+        try store.commit(applied, vips: moved, evenUnsaved: evenUnsaved)
         let before = set
         take(applied.set, nextVIPs)
+        if applied.touches(.workload) { Task { await lookForWorkloads() } }
         feed.expect(applied.set.version)
         let warnings = await publish()
         // Last: what a watcher is told is live.
@@ -423,7 +431,7 @@ actor Mesh {
         }
         var request = memory.request
         if case .pid(let pid) = target { request.pid = pid }
-        _ = try await attachNow(request)
+        _ = try await attachNow(request, declared: memory.declared)
     }
 }
 

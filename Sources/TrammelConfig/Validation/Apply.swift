@@ -48,6 +48,8 @@ package struct AppliedBatch: Sendable {
 
     /// Whether anything differs for traffic or for messages.
     package var isChange: Bool { !written.isEmpty || !removed.isEmpty }
+
+    package func touches(_ kind: ResourceKind) -> Bool { (written + removed).contains { $0.kind == kind } }
 }
 
 extension ResourceSet {
@@ -67,14 +69,14 @@ extension ResourceSet {
             if let old, old.origin == .directory, options.origin == .api {
                 errors.append(
                     resource.issue(
-                        .conflict, "belongs to the configuration directory (\(old.resource.location))",
+                        .owned, "belongs to the configuration directory (\(old.resource.location))",
                         hint: "change it in that file, or remove it there first"))
                 continue
             }
             if let old, old.origin == .api, options.origin == .directory {
                 warnings.append(
                     resource.issue(
-                        .conflict, severity: .warning,
+                        .owned, severity: .warning,
                         "takes the place of the one applied through the API (\(old.resource.location))"))
             }
             let isSame = old.map { $0.resource.document.says(sameAs: resource.document) } ?? false
@@ -125,7 +127,7 @@ extension ResourceSet {
             if entry.origin == .directory {
                 errors.append(
                     entry.resource.issue(
-                        .conflict, "belongs to the configuration directory (\(entry.resource.location))",
+                        .owned, "belongs to the configuration directory (\(entry.resource.location))",
                         hint: "remove it from that file"))
                 continue
             }
