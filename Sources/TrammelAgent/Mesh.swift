@@ -261,8 +261,11 @@ actor Mesh {
         let compiled: [CompileWarning]
         if dryRun {
             var next = vips
-            _ = try next.allocate(for: applied.set, now: .now())
-            compiled = compile(applied.set, next, by: SnapshotCompiler()).warnings
+            next.take(try next.plan(written: applied.writtenResources, removed: applied.removed, now: .now()))
+            compiled = SnapshotCompiler().compile(
+                resources: applied.set.resources, workloads: facts, resolved: resolved, version: version,
+                vips: next.addresses(of:)
+            ).warnings
         } else {
             compiled = try await commit(applied)
         }
@@ -292,25 +295,34 @@ actor Mesh {
     /// - Returns: what the compiler had to say.
     func commit(_ applied: AppliedBatch, evenUnsaved: Bool = false) async throws -> [CompileWarning] {
         guard applied.isChange else { return [] }
-        var nextVIPs = vips
-        let moved = try nextVIPs.allocate(for: applied.set, now: .now())
-        try store.commit(applied, vips: moved, evenUnsaved: evenUnsaved)
+        let plan = try vips.plan(written: applied.writtenResources, removed: applied.removed, now: .now())
+        try store.commit(applied, vips: plan.changes, evenUnsaved: evenUnsaved)
+        vips.take(plan)
         let before = set
-        take(applied.set, nextVIPs)
+        take(applied)
         if applied.touches(.workload) { Task { await lookForWorkloads() } }
         feed.expect(applied.set.version)
-        let warnings = await publish()
+        let warnings = await publish(
+            ResourceChanges(written: applied.writtenResources, removed: applied.removed))
         // Last: what a watcher is told is live.
         feed.publish(applied, after: before)
         return warnings
     }
 
-    private func take(_ set: ResourceSet, _ vips: VIPAllocator) {
-        self.set = set
-        self.vips = vips
+    /// What follows from resources costs a walk over all of them, so it is looked at only where theirs have changed.
+    private func take(_ applied: AppliedBatch) {
+        set = applied.set
+        if applied.touches(.serviceEntry) || applied.touches(.workloadEntry) { wantNames() }
+        if applied.touches(.serviceEntry) || applied.touches(.service) { expectPorts() }
+    }
+
+    private func wantNames() {
         wantedNames = set.namesToResolve
         resolved = resolved.filter { wantedNames.contains($0.key) }
         resolver?.want(wantedNames)
+    }
+
+    private func expectPorts() {
         targets = TargetPorts(set.entries.values)
         for attachment in attachments.values {
             let known = ports[attachment.id]
@@ -343,21 +355,16 @@ actor Mesh {
     // MARK: Snapshots
 
     @discardableResult
-    private func publish() async -> [CompileWarning] {
+    private func publish(_ changes: ResourceChanges = ResourceChanges()) async -> [CompileWarning] {
         version += 1
-        let compiled = compile(set, vips, by: compiler)
+        let compiled = compiler.update(
+            changes, workloads: facts, resolved: resolved, version: version, vips: vips.addresses(of:))
         snapshot = compiled.snapshot
         await dataPlane?.publish(compiled.snapshot)
         return compiled.warnings
     }
 
-    private func compile(
-        _ set: ResourceSet, _ vips: VIPAllocator, by compiler: SnapshotCompiler
-    ) -> (snapshot: RuntimeSnapshot, warnings: [CompileWarning]) {
-        compiler.compile(
-            resources: set.resources, workloads: attachments.values.map { $0.facts(ports[$0.id] ?? PortReadiness()) },
-            resolved: resolved, version: version, vips: vips.addresses(of:))
-    }
+    private var facts: [WorkloadFacts] { attachments.values.map { $0.facts(ports[$0.id] ?? PortReadiness()) } }
 
     // MARK: Readiness
 
@@ -407,10 +414,15 @@ actor Mesh {
     private func restoreNow() async throws -> [String] {
         let restored = try store.restore(
             options: DecodingOptions(checkRegex: RegularExpression.problem))
-        take(restored.set, VIPAllocator(ranges: settings.vips, records: try store.vips()))
+        set = restored.set
+        vips = VIPAllocator(ranges: settings.vips, records: try store.vips())
+        let moved = try vips.allocate(for: set, now: .now())
+        if !moved.isEmpty { try store.commit(moved) }
+        wantNames()
+        expectPorts()
         feed.begin(at: restored.set.version)
         var troubles = restored.errors.map(\.description)
-        await publish()
+        await publish(ResourceChanges(written: set.resources))
         for kept in try store.attachments() {
             do {
                 try await restore(kept)

@@ -64,9 +64,8 @@ struct Admission: Sendable {
     private func attempt(_ accepted: Set<String>) throws(ConfigErrors) -> AppliedBatch {
         let (batch, options) = files.batch(accepting: accepted, over: set)
         let applied = try set.applying(batch, options)
-        var next = vips
         do throws(TrammelError) {
-            _ = try next.allocate(for: applied.set, now: now)
+            _ = try vips.plan(written: applied.writtenResources, removed: applied.removed, now: now)
         } catch {
             let place = accepted.sorted(by: ConfigFiles.order).first ?? "configuration directory"
             throw ConfigErrors(errors: [

@@ -49,6 +49,11 @@ package struct AppliedBatch: Sendable {
     /// Whether anything differs for traffic or for messages.
     package var isChange: Bool { !written.isEmpty || !removed.isEmpty }
 
+    /// `written`, as they are now, the oldest first.
+    package var writtenResources: [Resource] {
+        written.compactMap { set.entries[$0] }.sorted { $0.created < $1.created }.map(\.resource)
+    }
+
     package func touches(_ kind: ResourceKind) -> Bool { (written + removed).contains { $0.kind == kind } }
 }
 
