@@ -64,7 +64,8 @@ struct DocumentDecoder {
 
     private func decode(_ object: ObjectField, kind: ResourceKind, version: String) -> Outcome {
         let before = context.errors.count
-        _ = object.field.object(kind == .endpointSlice ? EndpointSliceDecoding.fields : Self.fields)
+        let fields = kind == .endpointSlice ? EndpointSliceDecoding.fields : Self.fields
+        let object = object.field.object(fields) ?? object
         let metadata = object.required("metadata", "metadata with a name").flatMap {
             MetadataDecoding.decode($0, kind: kind, options: context.options)
         }

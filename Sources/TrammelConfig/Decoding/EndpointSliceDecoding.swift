@@ -22,12 +22,14 @@ enum EndpointSliceDecoding {
         withdrawn: ["targetPort": "write port: it is the endpoints' own"])
 
     static func decode(_ object: ObjectField) -> EndpointSliceSpec? {
+        // All of it stands in the wrong place then.
+        if object["spec"] != nil { return nil }
         let service = decodeService(object)
         let family = decodeFamily(object)
         let ports = decodePorts(object)
         var endpoints: [EndpointSliceSpec.Endpoint] = []
         // A slice that was scaled to nothing keeps an empty list.
-        if let list = object["endpoints"], let items = list.list() {
+        if object["addressType"]?.node.string != "FQDN", let list = object["endpoints"], let items = list.list() {
             endpoints = items.compactMap { decode(endpoint: $0, family) }
         }
         guard let service, family != nil else { return nil }

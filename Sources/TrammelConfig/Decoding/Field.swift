@@ -68,17 +68,17 @@ struct Field {
             wrongType("a mapping")
             return nil
         }
-        for entry in entries { check(entry, fields) }
-        return ObjectField(field: self, entries: entries)
+        return ObjectField(field: self, entries: entries, meant: entries.compactMap { check($0, fields) })
     }
 
-    private func check(_ entry: ConfigNode.Entry, _ fields: FieldSet) {
+    /// - Returns: the field that was meant by one that has been refused, where that is clear.
+    private func check(_ entry: ConfigNode.Entry, _ fields: FieldSet) -> String? {
         let name = entry.key
-        if fields.known.contains(name) { return }
+        if fields.known.contains(name) { return nil }
         let place = FieldPath.name(path, name).text
         // A field left empty says nothing, whatever its name.
         if fields.later.contains(name) {
-            if entry.value.isNull { return }
+            if entry.value.isNull { return nil }
             context.error(
                 .unimplemented, at: entry.keyPosition, field: place, "\(name) is not implemented yet",
                 hint: context.kind.map { "remove it, or leave this \($0) out with --skip-unimplemented" })
@@ -87,16 +87,20 @@ struct Field {
         } else if let instead = fields.withdrawn[name] {
             context.error(
                 .unknownField, at: entry.keyPosition, field: place, "\(name) is not accepted here", hint: instead)
+            return fields.known.first { instead == "write \($0)" || instead.hasPrefix("write \($0),") }
         } else {
+            let near = NearestName.nearest(to: name, among: fields.suggestions)
             let hint =
-                NearestName.hint(for: name, among: fields.suggestions)
+                near.map { "did you mean \(quoted($0))?" }
                 ?? (fields.known.isEmpty ? nil : "known here: \(fields.known.joined(separator: ", "))")
             if context.options.warnUnknown {
                 context.warning(.unknownField, at: entry.keyPosition, field: place, "unknown field", hint: hint)
             } else {
                 context.error(.unknownField, at: entry.keyPosition, field: place, "unknown field", hint: hint)
+                return near
             }
         }
+        return nil
     }
 
     /// A mapping whose keys are the user's: labels, header names.
@@ -112,11 +116,23 @@ struct Field {
 
     func list() -> [Field]? {
         guard case .sequence(let items) = node.value else {
-            let hint: String? = if case .mapping = node.value { "begin each item with '- '" } else { nil }
-            wrongType("a list", hint: hint)
+            wrongType("a list", hint: hintForList)
             return nil
         }
         return items.enumerated().map { Field(node: $1, path: .index(path, $0), context: context) }
+    }
+
+    private var hintForList: String? {
+        switch node.value {
+        case .mapping: "begin each item with '- '"
+        case .scalar(let scalar) where scalar.type != .null && scalar.text.utf8.count <= 80:
+            "write [\(scalar.text.utf8.allSatisfy(Self.isPlain) ? scalar.text : quoted(scalar.text))]"
+        default: nil
+        }
+    }
+
+    private static func isPlain(_ byte: UInt8) -> Bool {
+        (0x30...0x39).contains(byte) || (0x61...0x7A).contains(byte | 0x20) || "._-/".utf8.contains(byte)
     }
 
     func strings() -> [String]? {
@@ -228,6 +244,8 @@ struct Field {
 struct ObjectField {
     let field: Field
     let entries: [ConfigNode.Entry]
+    /// Names of fields that others in it were meant for, which has been told.
+    var meant: [String] = []
 
     /// The field of that name; nil where it is absent or left empty, which means the same.
     subscript(name: String) -> Field? {
@@ -238,6 +256,7 @@ struct ObjectField {
     /// The field of that name, its absence being an error.
     func required(_ name: String, _ what: String) -> Field? {
         if let field = self[name] { return field }
+        if meant.contains(name) { return nil }
         // An empty `hosts:` is pointed at where it stands, an absent one where its mapping begins.
         let position = entries.first { $0.key == name }?.keyPosition ?? field.node.position
         field.context.error(

@@ -8,7 +8,7 @@ enum HTTPRouteDecoding {
     private static let destinationFields = FieldSet(
         ["destination", "weight", "headers"], withdrawn: HeaderDecoding.withdrawn)
     private static let delegateFields = FieldSet(
-        ["name", "namespace"], withdrawn: ["host": "write the name of a VirtualService, not a host"])
+        ["name", "namespace"], withdrawn: ["host": "write name, that of a VirtualService, not a host"])
     private static let rewriteFields = FieldSet(["uri", "authority", "uriRegexRewrite"])
     private static let regexRewriteFields = FieldSet(["match", "rewrite"])
 

@@ -145,7 +145,8 @@ enum ServiceEntryDecoding {
         let meaning = object["protocol"].flatMap { decode(protocol: $0) } ?? .undeclared
         if let target = object["targetPort"], target.port() != nil, resolution == ServiceEntrySpec.Resolution.none {
             target.error(
-                .unimplemented, "targetPort with resolution NONE is not implemented yet: a connection keeps its port",
+                .unimplemented,
+                "targetPort with resolution NONE (it is NONE where absent) is not implemented yet: a connection keeps its port",
                 hint: "remove it, or write resolution STATIC or DNS")
         }
         guard let name = object.required("name", "a name such as http or tcp-db"), let text = name.nonEmptyString()
@@ -178,7 +179,7 @@ enum ServiceEntryDecoding {
     private static func decode(selector field: Field) -> [String: String]? {
         guard let object = field.object(selectorFields) else { return nil }
         let labels = object["labels"].map(MetadataDecoding.decodeLabels) ?? [:]
-        if labels.isEmpty {
+        if labels.isEmpty, object.meant.isEmpty {
             field.warning(
                 .missing, "no labels: every workload of the namespace is an endpoint", hint: "write labels: {app: db}")
         }

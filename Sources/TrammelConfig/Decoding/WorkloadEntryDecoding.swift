@@ -18,13 +18,22 @@ enum WorkloadEntryDecoding {
         }
         guard let object = spec.object(fields) else { return nil }
         var ports: [String: UInt16] = [:]
+        if let list = object["ports"], case .sequence = list.node.value {
+            list.wrongType("a mapping", hint: "write ports: {NAME: 8080}, by the name of the service's port")
+            return nil
+        }
         for entry in object["ports"]?.map() ?? [] {
+            let isNumber = entry.key.utf8.allSatisfy { (0x30...0x39).contains($0) }
+            if isNumber, !entry.key.isEmpty {
+                spec.context.warning(
+                    .ignored, at: entry.keyPosition, field: entry.value.path.text,
+                    "found the number \(entry.key) for a name: it is for a service's port that is called so",
+                    hint: "write the name of the service's port")
+            }
             if !NameSyntax.isLabel(entry.key) {
-                let digits = entry.key.utf8.allSatisfy { (0x30...0x39).contains($0) }
                 spec.context.error(
                     .badValue, at: entry.keyPosition, field: entry.value.path.text,
-                    "found the port name \(quoted(entry.key)); expected lower-case letters, digits and '-', 63 at most",
-                    hint: digits ? "write the name of the service's port" : nil)
+                    "found the port name \(quoted(entry.key)); expected lower-case letters, digits and '-', 63 at most")
             }
             ports[entry.key] = entry.value.port()
         }

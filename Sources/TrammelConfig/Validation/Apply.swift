@@ -84,7 +84,7 @@ extension ResourceSet {
                         .owned, severity: .warning,
                         "takes the place of the one applied through the API (\(old.resource.location))"))
             }
-            let isSame = old.map { $0.resource.document.says(sameAs: resource.document) } ?? false
+            let isSame = old.map { $0.resource.says(sameAs: resource) } ?? false
             let outcome: ResourceChange.Outcome = old == nil ? .created : isSame ? .unchanged : .configured
             changes.append(ResourceChange(key: resource.key, outcome: outcome, location: resource.location))
             if !isSame || old?.resource.location != resource.location || old?.origin != options.origin {
@@ -188,6 +188,14 @@ extension ConfigError {
 }
 
 extension Resource {
+    /// Whether both were written alike, a namespace that is left out being the one that it got.
+    fileprivate func says(sameAs other: Resource) -> Bool {
+        func whole(_ resource: Resource) -> ConfigNode {
+            resource.document.settingMetadata([(key: "namespace", value: resource.key.namespace)])
+        }
+        return key == other.key && whole(self).says(sameAs: whole(other))
+    }
+
     /// An error or warning about the resource as a whole, or about a place in it.
     func issue(
         _ code: ConfigError.Code, severity: ConfigError.Severity = .error, field: String? = nil,

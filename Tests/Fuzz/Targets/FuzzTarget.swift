@@ -4,6 +4,14 @@ package struct FuzzTarget: Sendable, CustomStringConvertible {
     /// Also the name of its folder in Tests/Fuzz/Corpus.
     package let name: String
     package let run: @Sendable (UnsafeRawBufferPointer) -> Void
+    /// How many times as much a run costs as one of a parser of packets: `swift test` does so many fewer.
+    package let cost: Int
+
+    private init(name: String, cost: Int = 1, run: @escaping @Sendable (UnsafeRawBufferPointer) -> Void) {
+        self.name = name
+        self.cost = cost
+        self.run = run
+    }
 
     package var description: String { name }
 
@@ -11,6 +19,7 @@ package struct FuzzTarget: Sendable, CustomStringConvertible {
         FuzzTarget(name: "dns", run: fuzzDNS),
         FuzzTarget(name: "clienthello", run: fuzzClientHello),
         FuzzTarget(name: "http1", run: fuzzHTTP1),
+        FuzzTarget(name: "resources", cost: 20, run: fuzzResources),
     ]
 
     package static func named(_ name: String) -> FuzzTarget? {

@@ -97,7 +97,8 @@ import TrammelTestSupport
     @Test(.timeLimit(.minutes(5)), arguments: 0..<8)
     func mutatedFilesNeverTrap(part: UInt64) throws {
         var random = SplitMix(seed: part)
-        let seeds = [Self.seed] + WrongSyntax.all.map(\.text) + WrongRoutes.all.map(\.text)
+        let wrong = WrongSyntax.all + WrongRoutes.all + WrongEntries.all + WrongEndpoints.all + WrongStreams.all
+        let seeds = [Self.seed] + wrong.map(\.text) + SampleShapeTests.shapes.map(\.text)
         var decoded = 0
         for _ in 0..<400 {
             let seed = seeds[
@@ -181,6 +182,12 @@ import TrammelTestSupport
         arguments: [
             ([0x61, 0x0A, 0x62, 0xFF, 0x63], "f.yaml:2:2: found a byte that is not UTF-8; save the file as UTF-8"),
             ([0xFF, 0xFE, 0x61, 0x00], "f.yaml:1:1: found UTF-16 text; expected UTF-8; save the file as UTF-8"),
+            ([0xFE, 0xFF, 0x00, 0x61], "f.yaml:1:1: found UTF-16 text; expected UTF-8; save the file as UTF-8"),
+            // é in Latin-1.
+            (
+                [0x61, 0x3A, 0x20, 0x63, 0x61, 0x66, 0xE9, 0x0A],
+                "f.yaml:1:7: found a byte that is not UTF-8; save the file as UTF-8"
+            ),
             (
                 [0x61, 0x0A, 0x00],
                 "f.yaml:2:1: found the control character U+0000, which YAML does not allow; remove it"
@@ -203,6 +210,42 @@ import TrammelTestSupport
         #expect(error?.errors.count == 100)
         #expect(error?.truncated == true)
         #expect(error?.description.hasSuffix("and more: only the first 100 errors are listed") == true)
+    }
+
+    @Test func aKeyThatIsWrittenTwiceIsRefusedAtAnyDepth() {
+        let text = ResourceSetTests.service("a").replacing("{app: a}", with: "{app: a, app: b}")
+        let found = errors(text)
+        #expect(found.map(\.code) == [.duplicate])
+        #expect(found.first?.location.line == 3)
+    }
+
+    @Test func aTabForIndentationIsNamed() {
+        let found = errors("apiVersion: v1\nkind: Service\nmetadata:\n\tname: web\n")
+        #expect(found.map(\.code) == [.syntax])
+        #expect(found.first?.location.line == 4)
+        #expect(found.first?.description.contains("tab") == true)
+    }
+
+    /// The error is of the last, and nothing of the other 999 is applied.
+    @Test func ofAThousandDocumentsOneErrorInTheLastIsFound() throws {
+        let good = (0..<999).map { ResourceSetTests.service("a\($0)") }.joined()
+        let found = errors(good + ResourceSetTests.service("last", "  port: 1"))
+        #expect(
+            found.map(\.description) == [
+                "f.yaml:\(999 * 8 + 7):3: Service default/last: spec.port: unknown field; did you mean \"ports\"?"
+            ])
+        let broken = errors(good + "apiVersion: v1\nkind: [\n")
+        #expect(broken.map(\.code) == [.syntax])
+        #expect(broken.first.map { $0.location.line > 999 * 8 } == true)
+    }
+
+    /// A name of a megabyte is not repeated in full to whoever wrote it.
+    @Test(arguments: ["kind", "metadata", "spec"])
+    func aMegabyteWhereAWordBelongsIsCut(key: String) {
+        let word = String(repeating: "x", count: 1 << 20)
+        let found = errors("apiVersion: v1\nkind: Service\n\(key): \(word)\n")
+        #expect(!found.isEmpty)
+        #expect(found.allSatisfy { $0.description.utf8.count < 2000 })
     }
 
     @Test(.timeLimit(.minutes(2)))

@@ -16,7 +16,7 @@ import TrammelFuzzTargets
         for file in files {
             file.bytes.withUnsafeBytes { target.run($0) }
             // Every beginning of it too.
-            for length in 0..<min(file.bytes.count, 600) {
+            for length in stride(from: 0, to: min(file.bytes.count, 600), by: target.cost) {
                 Array(file.bytes.prefix(length)).withUnsafeBytes { target.run($0) }
             }
         }
@@ -31,7 +31,7 @@ import TrammelFuzzTargets
         let file = try FileHandle(forWritingTo: last)
         defer { try? FileManager.default.removeItem(at: last) }
         var fuzzer = MutationFuzzer(seeds: try Corpus.files(target).map(\.bytes), seed: 1)
-        for _ in 0..<Self.iterations {
+        for _ in 0..<Self.iterations / target.cost {
             let input = fuzzer.next()
             try file.truncate(atOffset: 0)
             try file.write(contentsOf: Data(input))

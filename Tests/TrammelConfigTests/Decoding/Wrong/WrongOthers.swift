@@ -179,8 +179,7 @@ enum WrongOthers {
 
             """,
             [
-                "f.yaml:5:47: Service default/web: spec.ports[0].prot: unknown field; did you mean \"port\"?",
-                "f.yaml:5:46: Service default/web: spec.ports[0].port: missing; expected a port from 1 to 65535",
+                "f.yaml:5:47: Service default/web: spec.ports[0].prot: unknown field; did you mean \"port\"?"
             ]),
     ]
 }
