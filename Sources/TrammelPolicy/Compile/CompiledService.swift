@@ -56,7 +56,10 @@ final class CompiledService {
                 ? addresses
                 : ports.flatMap { $0.cluster.endpoints }.flatMap(\.everyAddress).filter { seen.insert($0).inserted },
             isHeadless: isHeadless,
-            ports: shape.ports.compactMap { port in port.name.map { ($0, port.transport, port.port) } })
+            ports: shape.ports.compactMap { port in
+                // Whoever dials an endpoint by itself dials the endpoint's port.
+                port.name.map { ($0, port.transport, isHeadless ? port.targetPort : port.port) }
+            })
     }
 
     func port(_ number: UInt16) -> Port? { ports.first { $0.spec.port == number } }

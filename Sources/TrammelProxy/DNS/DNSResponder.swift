@@ -89,16 +89,19 @@ final class DNSResponder {
             case .answer(let answer):
                 metrics.count(answer.result, over: .udp)
                 send(query.response(answer, over: .udp))
-            case .forward:
-                forward(query, datagram, over: exchange)
+            case .forward(let insteadOfDenial):
+                forward(query, insteadOfDenial, datagram, over: exchange)
             }
         }
     }
 
-    private func forward(_ query: DNSQuery, _ datagram: CapturedDatagram, over exchange: any DatagramExchange) {
+    private func forward(
+        _ query: DNSQuery, _ insteadOfDenial: DNSAnswer?, _ datagram: CapturedDatagram,
+        over exchange: any DatagramExchange
+    ) {
         guard waiting < limits.waiting else { return metrics.count(.limit, over: .udp) }
         let asked = try? loop.sockets.withNetworkNamespace(of: workload.id) {
-            try ForwardedDatagram(query, datagram, over: exchange, for: self)
+            try ForwardedDatagram(query, insteadOfDenial, datagram, over: exchange, for: self)
         }
         guard let asked, let watch = try? readiness.watch(asked.descriptor, on: loop.eventLoop, asked) else {
             metrics.count(.unreachable, over: .udp)

@@ -13,12 +13,17 @@ final class DNSStreamHandler: ChannelInboundHandler, DeadlineOwner {
 
     /// Not touched any more once this is over, and it is over before the responder ends.
     private unowned let responder: DNSResponder
+    private struct Waiting {
+        let query: DNSQuery
+        let insteadOfDenial: DNSAnswer?
+    }
+
     private let resolver: OriginalDestination
     private var context: ChannelHandlerContext?
     private var input = DNSStream()
     private var upstream: ResolverStreamHandler?
     /// What the resolver has not answered yet, by id; a client may use one twice.
-    private var waiting: [UInt16: [DNSQuery]] = [:]
+    private var waiting: [UInt16: [Waiting]] = [:]
     /// The ids that this resolver's connection was asked under: a zone transfer has more than one message.
     private var asked: Set<UInt16> = []
     private var hasInputEnded = false
@@ -105,19 +110,20 @@ final class DNSStreamHandler: ChannelInboundHandler, DeadlineOwner {
             case .answer(let answer):
                 responder.metrics.count(answer.result, over: .tcp)
                 write(query.response(answer, over: .tcp))
-            case .forward:
-                forward(query, message)
+            case .forward(let insteadOfDenial):
+                forward(Waiting(query: query, insteadOfDenial: insteadOfDenial), message)
             }
         }
     }
 
-    private func forward(_ query: DNSQuery, _ message: UnsafeRawBufferPointer) {
+    private func forward(_ asking: Waiting, _ message: UnsafeRawBufferPointer) {
+        let query = asking.query
         guard responder.waiting < responder.limits.waiting else {
             responder.metrics.count(.limit, over: .tcp)
             return write(query.response(.failure(.serverFailure), over: .tcp))
         }
         responder.streamsWait(1)
-        waiting[query.header.id, default: []].append(query)
+        waiting[query.header.id, default: []].append(asking)
         let upstream = upstream ?? dial()
         asked.insert(query.header.id)
         upstream.write(message)
@@ -150,7 +156,7 @@ final class DNSStreamHandler: ChannelInboundHandler, DeadlineOwner {
     /// Each question is answered by "failure", upon which a client turns to its next resolver at once.
     private func resolverRefused() {
         upstream = nil
-        for query in waiting.values.joined() { write(query.response(.failure(.serverFailure), over: .tcp)) }
+        for asking in waiting.values.joined() { write(asking.query.response(.failure(.serverFailure), over: .tcp)) }
         forget(.unreachable)
         context?.flush()
         if hasInputEnded { end(.cancelled) } else { holdBack() }
@@ -162,10 +168,13 @@ final class DNSStreamHandler: ChannelInboundHandler, DeadlineOwner {
         touch()
         guard let header = DNSHeader(message), header.flags.isResponse, asked.contains(header.id) else { return }
         if var queries = waiting[header.id] {
-            queries.removeFirst()
+            let asking = queries.removeFirst()
             waiting[header.id] = queries.isEmpty ? nil : queries
             responder.streamsWait(-1)
             responder.metrics.count(.forwarded, over: .tcp)
+            if let instead = asking.insteadOfDenial, header.deniesTheName {
+                return write(asking.query.response(instead, over: .tcp))
+            }
         }
         write(Array(message))
     }

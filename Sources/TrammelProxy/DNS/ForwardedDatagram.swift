@@ -4,6 +4,7 @@ import TrammelWire
 /// A query that waits for the resolver it was meant for, on a socket, a port and under an id of its own.
 final class ForwardedDatagram: ReadinessOwner, DeadlineOwner {
     private let query: DNSQuery
+    private let insteadOfDenial: DNSAnswer?
     private let forwarding: DNSForwarding
     private let client: ClientAddress
     private let resolver: OriginalDestination
@@ -15,10 +16,11 @@ final class ForwardedDatagram: ReadinessOwner, DeadlineOwner {
 
     /// Asks. Inside the workload's network namespace.
     init?(
-        _ query: DNSQuery, _ datagram: CapturedDatagram, over exchange: any DatagramExchange,
-        for responder: DNSResponder
+        _ query: DNSQuery, _ insteadOfDenial: DNSAnswer?, _ datagram: CapturedDatagram,
+        over exchange: any DatagramExchange, for responder: DNSResponder
     ) throws {
         self.query = query
+        self.insteadOfDenial = insteadOfDenial
         self.exchange = exchange
         self.responder = responder
         client = datagram.client
@@ -43,6 +45,9 @@ final class ForwardedDatagram: ReadinessOwner, DeadlineOwner {
                 return responder.ended(self, .unreachable)
             case .message(var bytes):
                 guard case .matches = bytes.withUnsafeBytes({ forwarding.judge($0) }) else { continue }
+                if let insteadOfDenial, bytes.withUnsafeBytes({ DNSHeader($0)?.deniesTheName ?? false }) {
+                    bytes = query.response(insteadOfDenial, over: .udp)
+                }
                 _ = bytes.withUnsafeMutableBytes { DNSHeader.setID(forwarding.clientID, in: $0) }
                 send(bytes)
                 return responder.ended(self, .forwarded)

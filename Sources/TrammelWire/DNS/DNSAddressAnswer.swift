@@ -37,7 +37,6 @@ extension DNSMessage {
     package func addresses(
         of name: DNSName, _ type: DNSType, visited: inout [DNSName], limit: Int
     ) -> DNSAddressAnswer {
-        guard responseCode == .noError || responseCode == .nameError else { return .failure(.code(responseCode)) }
         var aliases: [DNSName: (target: DNSName, ttl: UInt32)] = [:]
         for record in answers where record.class == .internet {
             if case .cname(let target) = record.data, aliases[record.name] == nil {
@@ -53,6 +52,8 @@ extension DNSMessage {
             current = alias.target
             ttl = min(ttl, alias.ttl)
         }
+        // After the aliases: servers that see a circle show it and say SERVFAIL.
+        guard responseCode == .noError || responseCode == .nameError else { return .failure(.code(responseCode)) }
         let denial = denialTTL.map { min($0, ttl) }
         if responseCode == .nameError { return .nameError(ttl: denial) }
         var found: [IPAddress] = []

@@ -33,6 +33,9 @@ package struct DNSHeader: Hashable, Sendable {
         self.additionals = additionals
     }
 
+    /// Whether it says that there is no such name (NXDOMAIN).
+    package var deniesTheName: Bool { flags.isResponse && flags.lowResponseCode == 3 }
+
     /// Puts another id into a message whose other bytes stay as they are. False when it is no message.
     @discardableResult
     package static func setID(_ id: UInt16, in message: UnsafeMutableRawBufferPointer) -> Bool {

@@ -87,6 +87,11 @@ import TrammelWire
     @Test func aHeadlessServiceIsItsEndpointsEachFirstInTurn() throws {
         let all: Set = ["10.1.0.1", "10.1.0.2", "10.1.0.3"]
         var first: Set<String> = []
+        guard case .answer(.records(let records, _)) = decide(try DNSFixture.query("pool")) else {
+            Issue.record("no records")
+            return
+        }
+        #expect(records.allSatisfy { $0.ttl == DNSDecision.endpointTimeToLive })
         for id: UInt16 in [0, 1, 2, .max] {
             let found = try #require(addresses(decide(try DNSFixture.query("pool", id: id))))
             #expect(found.count == 3 && Set(found) == all)

@@ -10,8 +10,11 @@ enum DNSFixture {
     private static let somewhere = SourceLocation(file: "mesh.yaml", line: 1)
 
     /// `reviews` of both families, `four` of IPv4 only, `pool` headless with three endpoints, `empty` headless with
-    /// none, all in `default`; `ledger` in `bank`.
-    static let snapshot: RuntimeSnapshot = {
+    /// none, all in `default`; `ledger` in `bank`. Of the world `api.example.com`, `*.wild.example`, on demand `*`, and
+    /// `none.example.com`, whose addresses are nobody's but the resolver's.
+    static let snapshot = snapshot(withStar: false)
+
+    static func snapshot(withStar: Bool) -> RuntimeSnapshot {
         func service(_ name: String, in namespace: String = "default", _ clusterIP: ServiceSpec.ClusterIP) -> Resource {
             Resource(
                 key: ResourceKey(kind: .service, namespace: namespace, name: name), location: somewhere,
@@ -22,6 +25,22 @@ enum DNSFixture {
                             .init(name: "http", port: 9080, targetPort: 9080, appProtocol: .http, location: somewhere)
                         ], clusterIP: clusterIP)))
         }
+        func entry(
+            _ host: String, _ addresses: [CIDR] = [], _ resolution: ServiceEntrySpec.Resolution = .dns
+        ) -> Resource {
+            Resource(
+                key: ResourceKey(
+                    kind: .serviceEntry, namespace: "default",
+                    name: host.replacing("*", with: "any").replacing(".", with: "-")),
+                location: somewhere,
+                spec: .serviceEntry(
+                    ServiceEntrySpec(
+                        hosts: [host], addresses: addresses,
+                        ports: [
+                            .init(name: "https", port: 443, targetPort: 443, appProtocol: .https, location: somewhere)
+                        ], resolution: resolution)))
+        }
+        func block(_ address: String) -> [CIDR] { [CIDR(address)].compactMap { $0 } }
         let workloads = (1...3).map { number in
             WorkloadFacts(
                 id: WorkloadID(rawValue: UInt32(number)),
@@ -34,11 +53,20 @@ enum DNSFixture {
                 service("reviews", .allocate), service("four", .addresses(addresses("240.240.0.4"))),
                 service("pool", .headless), service("empty", .headless),
                 service("ledger", in: "bank", .addresses(addresses("240.240.0.5"))),
-            ],
+                entry("api.example.com"), entry("*.wild.example", block("240.240.0.7"), .static),
+                entry("none.example.com", [], .none),
+            ] + (withStar ? [entry("*", block("240.240.0.8"), .static)] : []),
             workloads: workloads,
-            version: 1, vips: { $0.name == "reviews" ? addresses("240.240.0.1", "2001:2::1") : [] }
+            version: 1,
+            vips: { owner in
+                switch owner.name {
+                case "reviews": addresses("240.240.0.1", "2001:2::1")
+                case "api.example.com": addresses("240.240.0.6", "2001:2::6")
+                default: []
+                }
+            }
         ).snapshot
-    }()
+    }
 
     static func addresses(_ texts: String...) -> [IPAddress] { texts.compactMap { IPAddress($0) } }
 
