@@ -304,8 +304,7 @@ actor Mesh {
         targets = TargetPorts(set.entries.values)
         for attachment in attachments.values {
             let known = ports[attachment.id]
-            if known?.notListening.isEmpty ?? false, known?.expected == targets.ports(of: attachment.workload.identity)
-            {
+            if known?.notListening.isEmpty ?? false, known?.expected == targets.ports(of: attachment) {
                 continue
             }
             ports[attachment.id] = look(at: attachment)
@@ -315,7 +314,7 @@ actor Mesh {
     // MARK: Snapshots
 
     @discardableResult
-    private func publish() async -> [CompileWarning] {
+    func publish() async -> [CompileWarning] {
         version += 1
         let compiled = compile(set, vips, by: compiler)
         snapshot = compiled.snapshot
@@ -359,8 +358,8 @@ actor Mesh {
     }
 
     /// Where the kernel does not tell, what was known stays so.
-    private func look(at attachment: Attachment) -> PortReadiness {
-        let expected = targets.ports(of: attachment.workload.identity)
+    func look(at attachment: Attachment) -> PortReadiness {
+        let expected = targets.ports(of: attachment)
         guard !expected.isEmpty, let listening = try? capture.listeningSockets(of: attachment.id) else {
             return expected.isEmpty ? PortReadiness() : ports[attachment.id] ?? PortReadiness(expected: expected)
         }
