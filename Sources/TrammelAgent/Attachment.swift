@@ -32,7 +32,8 @@ struct Attachment: Sendable {
     func facts(_ ports: PortReadiness) -> WorkloadFacts {
         WorkloadFacts(
             id: id, identity: workload.identity, addresses: opened.facts.addresses, notListening: ports.notListening,
-            listeningElsewhere: ports.elsewhere, listeningInOtherFamily: ports.otherFamily)
+            listeningElsewhere: ports.elsewhere, listeningInOtherFamily: ports.otherFamily,
+            ports: declared?.ports ?? [:])
     }
 
     private var target: String {

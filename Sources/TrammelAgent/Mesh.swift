@@ -326,8 +326,7 @@ actor Mesh {
         targets = TargetPorts(set.entries.values)
         for attachment in attachments.values {
             let known = ports[attachment.id]
-            if known?.notListening.isEmpty ?? false, known?.expected == targets.ports(of: attachment.workload.identity)
-            {
+            if known?.notListening.isEmpty ?? false, known?.expected == targets.ports(of: attachment) {
                 continue
             }
             ports[attachment.id] = look(at: attachment)
@@ -355,7 +354,7 @@ actor Mesh {
     // MARK: Snapshots
 
     @discardableResult
-    private func publish(_ changes: ResourceChanges = ResourceChanges()) async -> [CompileWarning] {
+    func publish(_ changes: ResourceChanges = ResourceChanges()) async -> [CompileWarning] {
         version += 1
         let compiled = compiler.update(
             changes, workloads: facts, resolved: resolved, version: version, vips: vips.addresses(of:))
@@ -394,8 +393,8 @@ actor Mesh {
     }
 
     /// Where the kernel does not tell, what was known stays so.
-    private func look(at attachment: Attachment) -> PortReadiness {
-        let expected = targets.ports(of: attachment.workload.identity)
+    func look(at attachment: Attachment) -> PortReadiness {
+        let expected = targets.ports(of: attachment)
         guard !expected.isEmpty, let listening = try? capture.listeningSockets(of: attachment.id) else {
             return expected.isEmpty ? PortReadiness() : ports[attachment.id] ?? PortReadiness(expected: expected)
         }

@@ -12,7 +12,7 @@ struct TargetPorts: Sendable {
 
     private struct Selection {
         let labels: [String: String]
-        let ports: [UInt16]
+        let ports: [ServiceSpec.Port]
     }
 
     /// By one label of the selector, the first by name.
@@ -29,18 +29,19 @@ struct TargetPorts: Sendable {
             }
             guard let first = selector.min(by: { $0.key < $1.key }) else { continue }
             let label = Label(namespace: entry.resource.key.namespace, name: first.key, value: first.value)
-            let targets = ports.filter { $0.transport == .tcp }.map(\.targetPort)
+            let targets = ports.filter { $0.transport == .tcp }
             selections[label, default: []].append(Selection(labels: selector, ports: targets))
         }
     }
 
-    func ports(of workload: WorkloadIdentity) -> Set<UInt16> {
+    /// - Parameter named: the ports of the workload that have names.
+    func ports(of workload: WorkloadIdentity, named: [String: UInt16] = [:]) -> Set<UInt16> {
         var ports: Set<UInt16> = []
         for (name, value) in workload.labels {
             let label = Label(namespace: workload.name.namespace, name: name, value: value)
             for selection in selections[label] ?? []
             where selection.labels.allSatisfy({ workload.labels[$0.key] == $0.value }) {
-                ports.formUnion(selection.ports)
+                ports.formUnion(selection.ports.map { $0.targetPortName.flatMap { named[$0] } ?? $0.targetPort })
             }
         }
         return ports

@@ -16,3 +16,9 @@ struct DeclaredWorkload: Codable, Hashable, Sendable {
 
     var resource: ResourceKey { ResourceKey(kind: .workload, namespace: namespace, name: name) }
 }
+
+extension TargetPorts {
+    func ports(of attachment: Attachment) -> Set<UInt16> {
+        ports(of: attachment.workload.identity, named: attachment.declared?.ports ?? [:])
+    }
+}

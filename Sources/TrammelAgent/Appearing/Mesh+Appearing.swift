@@ -25,7 +25,7 @@ extension Mesh {
         await letGoOfUndeclared(wanted)
         for (candidate, identity) in wanted {
             if let known = attachments[candidate.name], known.opened.namespace.identity == identity {
-                if known.declared != candidate.declared { attachments[candidate.name]?.declared = candidate.declared }
+                if known.declared != candidate.declared { await redeclare(known, candidate) }
                 continue
             }
             if let reason = appearing.refusal(of: candidate, identity, at: now) {
@@ -103,9 +103,7 @@ extension Mesh {
             guard let declared = attachment.declared else { continue }
             let identity = attachment.opened.namespace.identity
             let asked = wanted.first { $0.1 == identity }
-            if let (candidate, _) = asked, candidate.name == attachment.name, candidate.request == attachment.request,
-                candidate.resource == declared.resource
-            {
+            if let (candidate, _) = asked, candidate.name == attachment.name, candidate.request == attachment.request {
                 continue
             }
             if asked != nil {
@@ -125,6 +123,23 @@ extension Mesh {
             } catch {
                 logger.warning("\(attachment.name) cannot be detached: \(error)")
             }
+        }
+    }
+
+    /// Only what has a name has changed, or whose it is.
+    private func redeclare(_ attachment: Attachment, _ candidate: WorkloadCandidate) async {
+        var changed = attachment
+        changed.declared = candidate.declared
+        attachments[attachment.name] = changed
+        ports[attachment.id] = look(at: changed)
+        await publish()
+        do {
+            try keep(
+                AttachmentMemory(
+                    request: attachment.request, inode: attachment.opened.namespace.identity.inode,
+                    cookie: try capture.cookie(of: attachment.opened.namespace), declared: candidate.declared))
+        } catch {
+            logger.warning("\(attachment.name) is changed, and the store has it as it was: \(error)")
         }
     }
 

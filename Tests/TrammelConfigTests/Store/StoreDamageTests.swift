@@ -27,7 +27,8 @@ final class DamagedStore {
         for attachment in attachments { try store.keep(attachment) }
         // Closed, so that everything is in the one file.
         _ = consume store
-        resources = try StateStore(directory: directory.path).restore().set.entries
+        let restored = try StateStore(directory: directory.path).restore().set.listed()
+        resources = Dictionary(restored.map { ($0.resource.key, $0) }, uniquingKeysWith: { $1 })
         bytes = try Self.read(directory.path + "/state.db")
     }
 
