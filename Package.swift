@@ -109,7 +109,8 @@ let package = Package(
         tests("TrammelPolicyTests", ["TrammelPolicy", "TrammelTestSupport"]),
         // The parsers' fuzz targets: run by `swift test` for a bounded time, and by libFuzzer (Tests/Fuzz/run).
         .target(
-            name: "TrammelFuzzTargets", dependencies: ["TrammelCore", "TrammelWire"], path: "Tests/Fuzz/Targets",
+            name: "TrammelFuzzTargets", dependencies: ["TrammelCore", "TrammelWire", "TrammelControlAPI"],
+            path: "Tests/Fuzz/Targets",
             swiftSettings: swiftSettings),
         tests("TrammelWireTests", ["TrammelWire", "TrammelFuzzTargets"]),
         // What rulesets must be, word for word: for the tests of the texts, and for those of the kernel that takes them.

@@ -11,6 +11,7 @@ package struct FuzzTarget: Sendable, CustomStringConvertible {
         FuzzTarget(name: "dns", run: fuzzDNS),
         FuzzTarget(name: "clienthello", run: fuzzClientHello),
         FuzzTarget(name: "http1", run: fuzzHTTP1),
+        FuzzTarget(name: "api", run: fuzzAPI),
     ]
 
     package static func named(_ name: String) -> FuzzTarget? {
