@@ -109,7 +109,8 @@ let package = Package(
         tests("TrammelPolicyTests", ["TrammelPolicy", "TrammelTestSupport"]),
         // The parsers' fuzz targets: run by `swift test` for a bounded time, and by libFuzzer (Tests/Fuzz/run).
         .target(
-            name: "TrammelFuzzTargets", dependencies: ["TrammelCore", "TrammelConfig", "TrammelWire"],
+            name: "TrammelFuzzTargets",
+            dependencies: ["TrammelCore", "TrammelConfig", "TrammelControlAPI", "TrammelWire"],
             path: "Tests/Fuzz/Targets",
             swiftSettings: swiftSettings),
         tests("TrammelWireTests", ["TrammelWire", "TrammelFuzzTargets"]),

@@ -42,14 +42,13 @@ struct APIDescription: Sendable {
             "responses": .object(responses(route)),
             "x-access": route.access == .change ? "trammel" : "trammel-view",
         ]
-        let fields =
-            operation.isConditional
-            ? [
-                parameter(
-                    "If-Match", in: "header", .any(of: .one(of: ["*"]), .text(like: "^\"[0-9]{1,18}\"$")),
-                    "Only while it is at this version, in double quotes; or * for any."),
-                parameter("If-None-Match", in: "header", .one(of: ["*"]), "Only where it does not exist."),
-            ] : []
+        let fields = operation.conditions.map { name in
+            name == "If-Match"
+                ? parameter(
+                    name, in: "header", .any(of: .one(of: ["*"]), .text(like: "^\"[0-9]{1,18}\"$")),
+                    "Only while it is at this version, in double quotes; or * for any.")
+                : parameter(name, in: "header", .one(of: ["*"]), "Only where it does not exist.")
+        }
         let parameters = route.query.map { parameter($0.name, in: "query", $0.schema, $0.text) } + fields
         if !parameters.isEmpty { object["parameters"] = .array(parameters) }
         if !operation.body.isEmpty {

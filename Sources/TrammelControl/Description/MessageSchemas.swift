@@ -84,8 +84,7 @@ enum MessageSchemas {
             .may("failureMode", .one(of: ["closed"]), "`open`: not built yet."),
             .may("captureMode", .one(of: AttachRequest.CaptureChoice.allCases.map(\.rawValue))),
             .may("excludeOutboundCIDRs", .list(.string)), .may("excludeOutboundPorts", ports),
-            .may("excludeInboundPorts", ports), .may("includeOutboundCIDRs", .list(.string)),
-            .may("includeOutboundPorts", ports), .may("includeInboundPorts", ports), .may("killExisting", .boolean),
+            .may("excludeInboundPorts", ports), .may("killExisting", .boolean),
             .may("force", .boolean)
         ).withOne(of: ["netns", "pid"]),
         "AttachResult": .object(

@@ -10,8 +10,8 @@ struct Operation: Sendable {
     var body: [Content] = []
     /// The statuses with which it may refuse, beyond those that any route may refuse with.
     var refusals: [Int] = []
-    /// Whether `If-Match` and `If-None-Match` are heeded.
-    var isConditional = false
+    /// Which of `If-Match` and `If-None-Match` are heeded.
+    var conditions: [String] = []
 
     struct Answer: Sendable {
         let status: Int
@@ -77,13 +77,12 @@ struct Operation: Sendable {
         return copy
     }
 
-    /// Heeds conditions.
-    /// - Parameter isTagged: whether its answers name the version.
-    func conditional(isTagged: Bool = true) -> Operation {
+    /// Heeds `If-Match`; and where it can create, `If-None-Match`, and its answers name the version.
+    func conditional(creating: Bool) -> Operation {
         var copy = self
-        copy.isConditional = true
+        copy.conditions = creating ? ["If-Match", "If-None-Match"] : ["If-Match"]
         copy.refusals.append(412)
-        for index in copy.answers.indices { copy.answers[index].hasEntityTag = isTagged }
+        for index in copy.answers.indices { copy.answers[index].hasEntityTag = creating }
         return copy
     }
 

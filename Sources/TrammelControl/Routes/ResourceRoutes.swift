@@ -62,7 +62,7 @@ extension ControlRoutes {
                 "PUT", "/v1/resources/{kind}/{namespace}/{name}", .change,
                 Operation("putResource", "Creates or replaces one resource.", .json("ResourceResult"))
                     .answering(201, "Created.", .json("ResourceResult")).taking(bareResource, .yaml)
-                    .refusing(409, 415, 501, 507).conditional(), query: [dryRun, strict, warnUnknown],
+                    .refusing(409, 415, 501, 507).conditional(creating: true), query: [dryRun, strict, warnUnknown],
                 bodyLimit: Route.applyBody
             ) { call in
                 let result = try await service.put(putRequest(call))
@@ -73,7 +73,7 @@ extension ControlRoutes {
             Route(
                 "DELETE", "/v1/resources/{kind}/{namespace}/{name}", .change,
                 Operation("deleteResource", "Deletes one resource.", .json("ResourceResult")).refusing(409, 507)
-                    .conditional(isTagged: false)
+                    .conditional(creating: false)
             ) { call in
                 try await Reply(
                     service.deleteResource(

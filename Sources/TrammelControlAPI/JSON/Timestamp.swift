@@ -36,7 +36,9 @@ package struct Timestamp: Hashable, Sendable {
 
 extension Timestamp: CustomStringConvertible {
     package var description: String {
-        var seconds = time_t(milliseconds / 1000)
+        // Rounded down, also before 1970.
+        let thousandths = (milliseconds % 1000 + 1000) % 1000
+        var seconds = time_t((milliseconds - thousandths) / 1000)
         var parts = tm()
         gmtime_r(&seconds, &parts)
         func digits(_ number: some BinaryInteger, _ count: Int) -> String {
@@ -45,7 +47,7 @@ extension Timestamp: CustomStringConvertible {
         }
         let date = "\(digits(parts.tm_year + 1900, 4))-\(digits(parts.tm_mon + 1, 2))-\(digits(parts.tm_mday, 2))"
         let time = "\(digits(parts.tm_hour, 2)):\(digits(parts.tm_min, 2)):\(digits(parts.tm_sec, 2))"
-        return "\(date)T\(time).\(digits(milliseconds % 1000, 3))Z"
+        return "\(date)T\(time).\(digits(thousandths, 3))Z"
     }
 }
 

@@ -20,6 +20,7 @@ package struct FuzzTarget: Sendable, CustomStringConvertible {
         FuzzTarget(name: "clienthello", run: fuzzClientHello),
         FuzzTarget(name: "http1", run: fuzzHTTP1),
         FuzzTarget(name: "resources", cost: 20, run: fuzzResources),
+        FuzzTarget(name: "api", run: fuzzAPI),
     ]
 
     package static func named(_ name: String) -> FuzzTarget? {
