@@ -93,6 +93,7 @@ extension HTTP1ServerHandler {
         record.responseCode = response.status
         record.detail = .viaUpstream
         record.upstreamResponseBegun = now
+        captureResponse(response, bytes)
         let dataOnly = head.isHTTP10 && response.framing == .chunked
         answerEndsAtClose = dataOnly || response.framing == .untilClose
         if answerEndsAtClose || !hasRequestEnded || loop.isDraining { keepsAlive = false }

@@ -173,6 +173,15 @@ final class LoopContext {
         return id
     }
 
+    /// Numbers that stand for nothing any more are not to be counted under.
+    func forget(_ retired: RetiredLabels) {
+        for (slot, peer) in peers.enumerated() {
+            if let peer, retired.contains(peer) { peers[slot] = nil }
+        }
+        lastService = nil
+        telemetry.forget(retired)
+    }
+
     func serviceID(of service: ServiceIdentity?) -> ServiceID {
         guard let service else { return passthroughService }
         if let lastService, lastService.identity === service { return lastService.id }
