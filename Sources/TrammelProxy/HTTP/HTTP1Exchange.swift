@@ -125,6 +125,11 @@ extension HTTP1ServerHandler {
         context.write(wrapOutboundOut(slice), promise: nil)
     }
 
+    /// So many of the bytes that were passed on are no data of the answer.
+    func upstreamFraming(_ count: UInt64) {
+        record.flow.bytesSent &-= count
+    }
+
     func upstreamReadComplete() {
         guard let context else { return }
         writePending(context)
