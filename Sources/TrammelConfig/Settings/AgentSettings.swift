@@ -68,6 +68,11 @@ package struct AgentSettings: Sendable, Equatable {
         package struct Member: Sendable, Equatable {
             package let key: String
             package let value: Value
+
+            package init(key: String, value: Value) {
+                self.key = key
+                self.value = value
+            }
         }
 
         package indirect enum Value: Sendable, Equatable {

@@ -158,7 +158,8 @@ import TrammelCore
 
     @Test func aLogsLayoutIsTakenAsItIsWritten() throws {
         func format(_ text: String) throws -> AgentSettings.AccessLog {
-            try AgentSettings.decode("accessLog: " + text, file: "t.yaml").accessLog
+            let settings: AgentSettings = try AgentSettings.decode("accessLog: \(text)", file: "t.yaml")
+            return settings.accessLog
         }
         typealias Member = AgentSettings.AccessLog.Member
         #expect(try format("{format: text}").format == .text)
