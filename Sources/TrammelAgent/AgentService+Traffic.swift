@@ -38,7 +38,9 @@ extension TrafficEdge {
 
 extension PeerLabels {
     /// `namespace/name`; `unknown` for nobody that is known.
-    fileprivate var shown: String { workload == "unknown" && namespace == "unknown" ? "unknown" : "\(namespace)/\(workload)" }
+    fileprivate var shown: String {
+        workload == "unknown" && namespace == "unknown" ? "unknown" : "\(namespace)/\(workload)"
+    }
 }
 
 extension TapPredicate {

@@ -9,10 +9,12 @@ final class TapRemoval: Sendable {
     func hold(_ tap: Tap) { self.tap.withLock { $0 = tap } }
 
     func cancel(from dataPlane: DataPlane) {
-        guard let tap = tap.withLock({ tap in
-            defer { tap = nil }
-            return tap
-        }) else { return }
+        guard
+            let tap = tap.withLock({ tap in
+                defer { tap = nil }
+                return tap
+            })
+        else { return }
         Task { await dataPlane.remove(tap) }
     }
 }
