@@ -175,9 +175,8 @@ final class LoopContext {
 
     /// Numbers that stand for nothing any more are not to be counted under.
     func forget(_ retired: RetiredLabels) {
-        for (slot, peer) in peers.enumerated() {
-            if let peer, retired.contains(peer) { peers[slot] = nil }
-        }
+        // No endpoint has the serial 0.
+        for (slot, peer) in peers.enumerated() where retired.contains(peer.id) { peers[slot] = (0, .unknown) }
         lastService = nil
         telemetry.forget(retired)
     }
