@@ -32,7 +32,12 @@ package struct Agent: Sendable {
         let cgroup = try AgentCgroup.enter(name: lock.cgroupName)
         let agentMetrics = AgentMetrics()
         let labels = LabelRegistry()
-        let accessLog = try settings.accessLog.destination.map { try AccessLogSink($0, metrics: agentMetrics) }
+        // From here on they do not end the process.
+        let reopenings = Signals.each(of: [SIGHUP, SIGUSR1])
+        let format = try settings.accessLog.layout(node: settings.node ?? Node.name)
+        let accessLog = try settings.accessLog.destination.map { [logger] destination in
+            try AccessLogSink(destination, metrics: agentMetrics) { logger.warning("\($0)") }
+        }
 
         var ports = CapturePorts()
         ports.outbound = settings.ports.outbound
@@ -49,7 +54,7 @@ package struct Agent: Sendable {
         let dataPlane = DataPlane(
             group: dataGroup, settings: ProxySettings(settings), snapshot: await mesh.snapshot,
             sockets: capture.sockets, destinations: KernelOriginalDestination(ports: ports),
-            telemetry: Telemetry(labels: labels, accessLog: accessLog), dns: DNSMetrics(agentMetrics),
+            telemetry: Telemetry(labels: labels, accessLog: accessLog, format: format), dns: DNSMetrics(agentMetrics),
             onConnectRefused: { refusedDials.note($0) })
         let resolver = try await NameResolver.start(
             on: controlGroup.next(), servers: settings.resolvers, metrics: agentMetrics, logger: logger)
@@ -59,9 +64,12 @@ package struct Agent: Sendable {
         await mesh.lookAtDirectory()
         await mesh.lookForWorkloads()
 
+        let traffic = TrafficWatch(
+            mesh: mesh, dataPlane: dataPlane, labels: labels, loops: settings.dataLoops ?? System.coreCount,
+            keepDetached: settings.metrics.keepDetached)
         let service = AgentService(
             mesh: mesh, dataPlane: dataPlane, labels: labels, agentMetrics: agentMetrics, settings: settings,
-            loops: settings.dataLoops ?? System.coreCount, logLevel: logLevel)
+            loops: settings.dataLoops ?? System.coreCount, logLevel: logLevel, traffic: traffic)
         let server = ControlServer(
             service: service, socket: settings.socket, eventLoopGroup: controlGroup, logger: logger)
         let scrape = MetricsServer(
@@ -80,6 +88,10 @@ package struct Agent: Sendable {
             group.addTask { await resolver.run { await mesh.resolved($0) } }
             group.addTask { await AppearanceWatch(mesh: mesh).run() }
             group.addTask { await DirectoryWatch(mesh: mesh, directory: settings.configDirectory).run() }
+            group.addTask { await traffic.run() }
+            group.addTask {
+                for await _ in reopenings { accessLog?.reopen() }
+            }
             group.addTask { await Signals.untilTermination() }
             // The first to end is a signal or a failure; either ends the others.
             do {

@@ -16,12 +16,13 @@ struct AgentService: ControlService {
     let settings: AgentSettings
     let loops: Int
     let logLevelSwitch: LogLevelSwitch
+    let traffic: TrafficWatch
     private let numbers: AgentNumbers
     private let startedAt = WallTime.now()
 
     init(
         mesh: Mesh, dataPlane: DataPlane, labels: LabelRegistry, agentMetrics: AgentMetrics,
-        settings: AgentSettings, loops: Int, logLevel: LogLevelSwitch
+        settings: AgentSettings, loops: Int, logLevel: LogLevelSwitch, traffic: TrafficWatch
     ) {
         self.mesh = mesh
         self.dataPlane = dataPlane
@@ -30,6 +31,7 @@ struct AgentService: ControlService {
         self.settings = settings
         self.loops = loops
         logLevelSwitch = logLevel
+        self.traffic = traffic
         numbers = AgentNumbers(agentMetrics)
     }
 
@@ -185,8 +187,9 @@ struct AgentService: ControlService {
     func metrics(accept: String?) async throws -> MetricsExposition {
         let format = ExpositionFormat(accept: accept)
         await numbers.read(mesh, dataPlane)
-        let snapshot = MetricsSnapshot(await dataPlane.metrics())
-        let exposition = Exposition(snapshot, registry: labels, agent: agentMetrics)
+        let snapshot = MetricsSnapshot(await dataPlane.metrics(), registry: labels)
+        let exposition = Exposition(
+            snapshot, registry: labels, agent: agentMetrics, cluster: settings.metrics.cluster)
         return MetricsExposition(contentType: format.contentType, body: exposition.text(format))
     }
 }

@@ -1,13 +1,18 @@
 @preconcurrency import Dispatch
 import Glibc
 
-/// The signals that end the agent.
+/// The signals that end the agent, and those that do not.
 enum Signals {
     /// Returns at the first SIGTERM or SIGINT, or when the task is cancelled.
     static func untilTermination() async {
-        let signals = AsyncStream<Void> { continuation in
+        for await _ in each(of: [SIGTERM, SIGINT]) { return }
+    }
+
+    /// One element for each arrival of one of `numbers`, which from now on do not end the process.
+    static func each(of numbers: [CInt]) -> AsyncStream<Void> {
+        AsyncStream<Void> { continuation in
             let queue = DispatchQueue(label: "signals")
-            let sources = [SIGTERM, SIGINT].map { number in
+            let sources = numbers.map { number in
                 // The default action would end the process before the source is told.
                 signal(number, SIG_IGN)
                 let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
@@ -17,6 +22,5 @@ enum Signals {
             }
             continuation.onTermination = { _ in for source in sources { source.cancel() } }
         }
-        for await _ in signals { return }
     }
 }

@@ -91,6 +91,20 @@ package final class DataPlane: Sendable {
         await loops.onEach { $0.telemetry.snapshot() }
     }
 
+    /// What the graph is made of, by loop; nil for a loop that has counted nothing since what `seen` says of it.
+    package func edgeTotals(since seen: [UInt64?]) async -> [LoopEdgeTotals?] {
+        await loops.onEach { $0.telemetry.edgeTotals(since: $0.index < seen.count ? seen[$0.index] : nil) }
+    }
+
+    /// Lets go of the counters and names of labels that are no longer there.
+    package func forget(_ retired: RetiredLabels) async {
+        _ = await loops.onEach { $0.forget(retired) }
+    }
+
+    /// From now on whatever ends is offered to `tap`, until it is removed.
+    package func add(_ tap: Tap) async { _ = await loops.onEach { $0.telemetry.add(tap) } }
+    package func remove(_ tap: Tap) async { _ = await loops.onEach { $0.telemetry.remove(tap) } }
+
     /// How often a connection was refused at accept, by reason.
     package func refusals() async -> [AcceptRefusal: UInt64] {
         await loops.onEach { $0.counters.refusedConnections }
@@ -101,6 +115,9 @@ package final class DataPlane: Sendable {
     package func violations() async -> [HTTP1Violation: UInt64] {
         await loops.onEach { $0.counters.refusedRequests }.reduce(into: [:]) { $0.merge($1, uniquingKeysWith: +) }
     }
+
+    /// The services' names for traffic that no service stands for.
+    package static let outsideTheMesh = [OutsideTheMesh.passthrough, OutsideTheMesh.blackHole]
 
     package func openConnections() async -> (outbound: Int, inbound: Int) {
         await loops.onEach { loop in
@@ -175,11 +192,13 @@ package struct Telemetry: Sendable {
     package let labels: LabelRegistry
     /// Nil when there is no access log.
     package let accessLog: AccessLogSink?
+    package let format: AccessLogFormat
 
-    package init(labels: LabelRegistry, accessLog: AccessLogSink?) {
+    package init(labels: LabelRegistry, accessLog: AccessLogSink?, format: AccessLogFormat = .json) {
         self.labels = labels
         self.accessLog = accessLog
+        self.format = format
     }
 
-    func makeLoopTelemetry() -> LoopTelemetry { LoopTelemetry(registry: labels, sink: accessLog) }
+    func makeLoopTelemetry() -> LoopTelemetry { LoopTelemetry(registry: labels, sink: accessLog, format: format) }
 }

@@ -1,12 +1,21 @@
 package import TrammelCore
 
-/// What one event loop writes its records to: its own part of the access log and of the metrics.
+/// What one event loop writes its records to: its own part of the access log and of the metrics, and whoever listens to
+/// what ends here.
 ///
 /// Not Sendable: it lives and dies with its loop. Every record ends here, and `close` is the only way to end one, so that
 /// each is logged and counted exactly once. Closing a request costs a few hundred nanoseconds and allocates nothing.
 package final class LoopTelemetry {
     private var metrics: LoopMetrics
     private var log: AccessLogBuffer?
+    /// Nil while nobody listens, which is all that it costs then.
+    private var taps: LoopTaps?
+    private let registry: LabelRegistry
+    /// Which header fields the log's format names; nil where it names none.
+    package let requestCapture: HeaderCapture?
+    package let responseCapture: HeaderCapture?
+    /// From which number on captured fields are the response's.
+    package let firstResponseCapture: Int
 
     /// - Parameters:
     ///   - registry: the agent's one registry of labels.
@@ -17,6 +26,14 @@ package final class LoopTelemetry {
         clocks: @escaping @Sendable () -> (MonotonicTime, WallTime) = { (.now(), .now()) }
     ) {
         metrics = LoopMetrics(limits: limits)
+        self.registry = registry
+        requestCapture = sink == nil ? nil : format.requestCapture
+        responseCapture = sink == nil ? nil : format.responseCapture
+        if case .plan(let plan) = format {
+            firstResponseCapture = plan.requestFields.count
+        } else {
+            firstResponseCapture = 0
+        }
         if let sink {
             log = AccessLogBuffer(sink: sink, format: format, registry: registry, clocks: clocks)
         } else {
@@ -34,6 +51,7 @@ package final class LoopTelemetry {
             requestBytes: record.flow.bytesReceived &+ UInt64(record.requestHeadBytes),
             responseBytes: record.flow.bytesSent &+ UInt64(record.responseHeadBytes))
         log?.append(record)
+        if let taps { taps.offer(record) }
         return true
     }
 
@@ -59,6 +77,7 @@ package final class LoopTelemetry {
         let outcome = Outcome(code: 0, flags: record.flow.flags, grpcStatus: nil)
         metrics.countConnection(EdgeKey(record.flow, .tcp), outcome, sent: sent, received: received, closed: 1)
         log?.append(record)
+        if let taps { taps.offer(record) }
         return true
     }
 
@@ -67,4 +86,26 @@ package final class LoopTelemetry {
 
     /// The counters so far, to be added to the other loops'.
     package func snapshot() -> LoopMetricsSnapshot { metrics.snapshot() }
+
+    /// What the graph is made of: the counters so far by edge. Nil when nothing was counted since `last`.
+    package func edgeTotals(since last: UInt64?) -> LoopEdgeTotals? {
+        metrics.changes == last ? nil : metrics.edgeTotals()
+    }
+
+    /// Lets go of the counters of labels that are no longer there.
+    package func forget(_ retired: RetiredLabels) {
+        metrics.remove { retired.concerns($0) }
+        log?.relearnNames()
+    }
+
+    // MARK: Taps
+
+    package func add(_ tap: Tap) {
+        if taps == nil { taps = LoopTaps(registry: registry) }
+        taps?.add(tap)
+    }
+
+    package func remove(_ tap: Tap) {
+        if taps?.remove(tap) == true { taps = nil }
+    }
 }

@@ -30,7 +30,7 @@ struct SettingsOption: ParsableArguments {
                 .notFound, code: "settings", "cannot read \(path): \(String(cString: strerror(errno)))",
                 hint: "give the path of a settings file, or none for the defaults")
         }
-        return try AgentSettings.decode(bytes, file: path)
+        return try AgentSettings.decode(bytes, file: path, checkLog: AgentSettings.AccessLog.problem)
     }
 }
 

@@ -19,6 +19,18 @@ import TrammelTestSupport
         #expect(try DocumentedTable(headed: "detail").words == details.map(\.description))
     }
 
+    @Test func everyCommand() throws {
+        let shown = LogCommands.all.filter { _, meaning in
+            switch meaning {
+            case .nothing, .refused: false
+            default: true
+            }
+        }
+        #expect(try DocumentedTable(headed: "command").words.sorted() == shown.keys.sorted())
+        let ours = try #require(try DocumentedTable(headed: "command").rows.first { $0[0] == "`TRAMMEL`" })
+        #expect(Set(DocumentedTable.words(in: ours[1])) == Set(LogCommands.ours.keys))
+    }
+
     @Test func everyKeyOfALine() throws {
         let line = try withTemporaryFolder { folder in
             let path = folder + "/access.log"

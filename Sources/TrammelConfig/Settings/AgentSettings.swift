@@ -52,11 +52,35 @@ package struct AgentSettings: Sendable, Equatable {
         /// `none` is no log.
         package var path: String?
         package var format = Format.json
+        /// Of the JSON object only these keys, in this order; nil for all.
+        package var fields: [String]?
 
         package enum Format: Sendable, Equatable {
             case json
+            /// Istio's default line of text.
+            case text
             /// Envoy's command operators: `%START_TIME% %RESPONSE_CODE%`.
             case pattern(String)
+            /// A JSON object whose values are made of such operators: Envoy's `json_format`.
+            case object([Member])
+        }
+
+        package struct Member: Sendable, Equatable {
+            package let key: String
+            package let value: Value
+
+            package init(key: String, value: Value) {
+                self.key = key
+                self.value = value
+            }
+        }
+
+        package indirect enum Value: Sendable, Equatable {
+            case pattern(String)
+            /// A number, boolean or null, as JSON has it.
+            case json(String)
+            case object([Member])
+            case list([Value])
         }
 
         package init() {}
@@ -65,6 +89,10 @@ package struct AgentSettings: Sendable, Equatable {
     package struct Metrics: Sendable, Equatable {
         /// The address that Prometheus scrapes; its port is `ports.metrics`.
         package var address = IPAddress.loopbackV4
+        /// What the labels `source_cluster` and `destination_cluster` say of workloads that are known: Istio's own default.
+        package var cluster = "Kubernetes"
+        /// Nanoseconds that the series of a workload are kept after its detach, 1 s…7 days.
+        package var keepDetached: UInt64 = 900_000_000_000
 
         package init() {}
     }

@@ -2,8 +2,11 @@ import TrammelCore
 
 extension AgentSettings {
     /// Reads `trammeld.yaml`. An empty file is all defaults.
+    /// - Parameter checkLog: what is wrong with a piece of the access log's layout; whoever writes the log knows.
     /// - Throws: `ConfigErrors` with every error in it; an unknown key is one, with the nearest known.
-    package static func decode(_ bytes: some Collection<UInt8>, file: String) throws(ConfigErrors) -> AgentSettings {
+    package static func decode(
+        _ bytes: some Collection<UInt8>, file: String, checkLog: LogLayoutCheck = { _ in nil }
+    ) throws(ConfigErrors) -> AgentSettings {
         let context = DecodingContext(options: DecodingOptions(), file: file)
         var settings = AgentSettings()
         var syntax: [ConfigError] = []
@@ -11,7 +14,7 @@ extension AgentSettings {
             switch outcome {
             case .failure(let error): syntax.append(error)
             case .success(let document) where index == 0:
-                settings.read(Field(node: document.root, path: .root, context: context))
+                settings.read(Field(node: document.root, path: .root, context: context), checkLog)
             case .success(let document):
                 context.error(.syntax, at: document.root.position, "found a second document; expected one")
             }
@@ -31,7 +34,7 @@ extension AgentSettings {
         "resolvers",
     ])
 
-    private mutating func read(_ root: Field) {
+    private mutating func read(_ root: Field, _ checkLog: LogLayoutCheck) {
         guard let object = root.object(Self.fields) else { return }
         if let field = object["node"], let name = field.string() {
             node = name
@@ -52,7 +55,7 @@ extension AgentSettings {
         }
         if let choice: CaptureModeChoice = object["captureMode"]?.choice() { captureMode = choice }
         if let field = object["ports"] { ports.read(field) }
-        if let field = object["accessLog"] { accessLog.read(field) }
+        if let field = object["accessLog"] { accessLog.read(field, checkLog) }
         if let field = object["metrics"] { metrics.read(field) }
         if let field = object["limits"] { limits.read(field) }
         if let field = object["vips"] { vips.read(field) }
@@ -93,35 +96,15 @@ extension AgentSettings.Ports {
     }
 }
 
-extension AgentSettings.AccessLog {
-    private static let fields = FieldSet(["path", "format"])
+extension AgentSettings.Metrics {
+    private static let fields = FieldSet(["address", "cluster", "keepDetached"])
 
     fileprivate mutating func read(_ field: Field) {
         guard let object = field.object(Self.fields) else { return }
-        if let field = object["path"] {
-            if let text = field.node.string, text == "-" || text == "none" {
-                path = text
-            } else {
-                path = field.absolutePath()
-            }
-        }
-        if let field = object["format"], let text = field.string() {
-            if text == "json" {
-                format = .json
-            } else if text.contains("%") {
-                field.error(.unimplemented, "a log by %COMMAND%s is not implemented yet", hint: "write json")
-            } else {
-                field.error(.badValue, "found \(field.found); expected json")
-            }
-        }
-    }
-}
-
-extension AgentSettings.Metrics {
-    private static let fields = FieldSet(["address"])
-
-    fileprivate mutating func read(_ field: Field) {
-        guard let field = field.object(Self.fields)?["address"], let text = field.string() else { return }
+        if let name = object["cluster"]?.nonEmptyString("a cluster's name") { cluster = name }
+        let second: UInt64 = 1_000_000_000
+        if let value = object["keepDetached"]?.duration(second...604_800 * second) { keepDetached = value }
+        guard let field = object["address"], let text = field.string() else { return }
         guard let parsed = IPAddress(text) else {
             let hint = IPEndpoint(text) == nil ? nil : "write the port as ports.metrics"
             field.error(.badValue, "found \(field.found); expected an IP address", hint: hint)
@@ -167,7 +150,7 @@ extension Field {
         oneOf(Choice.allCases.map(\.rawValue)).flatMap(Choice.init(rawValue:))
     }
 
-    fileprivate func absolutePath() -> String? {
+    func absolutePath() -> String? {
         guard let text = nonEmptyString("a path") else { return nil }
         guard text.hasPrefix("/"), text.utf8.count < 4096, !text.utf8.contains(0) else {
             error(.badValue, "found \(found); expected a path that begins with /")

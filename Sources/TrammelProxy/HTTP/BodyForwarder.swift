@@ -14,6 +14,8 @@ struct BodyForwarder {
     /// The next hop is told the length by closing, so only the data of a chunked body goes on.
     private let dataOnly: Bool
     private let limits: HTTP1Limits
+    /// Bytes that went on and are no data: chunk sizes, line ends, trailers.
+    private var framing: UInt64 = 0
 
     enum Progress: Equatable {
         /// Everything was taken and more is to come.
@@ -39,6 +41,12 @@ struct BodyForwarder {
         return false
     }
 
+    /// How much of what went on since the last call was not data.
+    mutating func takeFraming() -> UInt64 {
+        defer { framing = 0 }
+        return framing
+    }
+
     /// Takes what belongs to the body off the front of `inbox`, calling `emit` with each slice that goes on.
     mutating func take(from inbox: inout ByteBuffer, _ emit: (ByteBuffer) -> Void) -> Progress {
         switch state {
@@ -61,10 +69,11 @@ struct BodyForwarder {
     }
 
     /// Runs that follow each other and go on together make one slice.
-    private func takeChunked(
+    private mutating func takeChunked(
         _ decoder: inout ChunkedDecoder, _ inbox: inout ByteBuffer, _ emit: (ByteBuffer) -> Void
     ) -> Progress {
         var pending = 0
+        var pendingFraming = 0
         while true {
             let run = inbox.withUnsafeReadableBytes { decoder.next($0, from: pending, limits: limits) }
             switch run {
@@ -72,19 +81,20 @@ struct BodyForwarder {
                 pending += count
             case .framing(let count):
                 if dataOnly {
-                    flush(&pending, &inbox, emit)
+                    flush(&pending, &pendingFraming, &inbox, emit)
                     inbox.moveReaderIndex(forwardBy: count)
                 } else {
                     pending += count
+                    pendingFraming += count
                 }
             case .dropped(let count):
-                flush(&pending, &inbox, emit)
+                flush(&pending, &pendingFraming, &inbox, emit)
                 inbox.moveReaderIndex(forwardBy: count)
             case .needMore:
-                flush(&pending, &inbox, emit)
+                flush(&pending, &pendingFraming, &inbox, emit)
                 return .more
             case .end:
-                flush(&pending, &inbox, emit)
+                flush(&pending, &pendingFraming, &inbox, emit)
                 return .done
             case .invalid(let violation):
                 return .invalid(violation)
@@ -92,7 +102,11 @@ struct BodyForwarder {
         }
     }
 
-    private func flush(_ pending: inout Int, _ inbox: inout ByteBuffer, _ emit: (ByteBuffer) -> Void) {
+    private mutating func flush(
+        _ pending: inout Int, _ pendingFraming: inout Int, _ inbox: inout ByteBuffer, _ emit: (ByteBuffer) -> Void
+    ) {
+        framing &+= UInt64(pendingFraming)
+        pendingFraming = 0
         if pending > 0, let slice = inbox.readSlice(length: pending) { emit(slice) }
         pending = 0
     }

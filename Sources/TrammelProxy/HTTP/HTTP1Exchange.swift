@@ -93,6 +93,7 @@ extension HTTP1ServerHandler {
         record.responseCode = response.status
         record.detail = .viaUpstream
         record.upstreamResponseBegun = now
+        captureResponse(response, bytes)
         let dataOnly = head.isHTTP10 && response.framing == .chunked
         answerEndsAtClose = dataOnly || response.framing == .untilClose
         if answerEndsAtClose || !hasRequestEnded || loop.isDraining { keepsAlive = false }
@@ -122,6 +123,11 @@ extension HTTP1ServerHandler {
             writePending(context)
         }
         context.write(wrapOutboundOut(slice), promise: nil)
+    }
+
+    /// So many of the bytes that were passed on are no data of the answer.
+    func upstreamFraming(_ count: UInt64) {
+        record.flow.bytesSent &-= count
     }
 
     func upstreamReadComplete() {

@@ -295,7 +295,7 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
             received &+= slice.readableBytes
             upstream.write(slice)
         }
-        record.flow.bytesReceived &+= UInt64(received)
+        record.flow.bytesReceived &+= UInt64(received) &- requestBody.takeFraming()
         switch progress {
         case .more:
             // The client has ended in the middle of its request.

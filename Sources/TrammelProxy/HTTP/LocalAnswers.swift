@@ -117,6 +117,7 @@ extension HTTP1ServerHandler {
         hasResponseBegun = true
         record.responseHeadBytes = UInt32(truncatingIfNeeded: responseOut.readableBytes)
         isResponsePending = false
+        captureOwnResponse()
         if let context { context.writeAndFlush(wrapOutboundOut(responseOut), promise: nil) }
         finish(reason, now: now)
     }

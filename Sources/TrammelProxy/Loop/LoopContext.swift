@@ -173,6 +173,14 @@ final class LoopContext {
         return id
     }
 
+    /// Numbers that stand for nothing any more are not to be counted under.
+    func forget(_ retired: RetiredLabels) {
+        // No endpoint has the serial 0.
+        for (slot, peer) in peers.enumerated() where retired.contains(peer.id) { peers[slot] = (0, .unknown) }
+        lastService = nil
+        telemetry.forget(retired)
+    }
+
     func serviceID(of service: ServiceIdentity?) -> ServiceID {
         guard let service else { return passthroughService }
         if let lastService, lastService.identity === service { return lastService.id }

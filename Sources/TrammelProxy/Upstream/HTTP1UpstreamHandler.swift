@@ -244,7 +244,10 @@ final class HTTP1UpstreamHandler: ChannelInboundHandler, DeadlineOwner {
     /// - Returns: whether the response is over and the next thing can be looked at.
     private func readBody(_ bytes: inout ByteBuffer) -> Bool {
         guard let exchange else { return false }
-        switch body.take(from: &bytes, { exchange.upstreamBody($0) }) {
+        let progress = body.take(from: &bytes) { exchange.upstreamBody($0) }
+        let framing = body.takeFraming()
+        if framing > 0 { exchange.upstreamFraming(framing) }
+        switch progress {
         case .more:
             return false
         case .invalid(let violation):

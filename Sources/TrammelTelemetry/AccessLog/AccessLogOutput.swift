@@ -22,6 +22,8 @@ struct AccessLogOutput: ~Copyable {
     private var inode: ino_t = 0
     /// A pipe, terminal or socket: its reader may stall, so it is written in pieces that cannot block.
     private var mayBlock = false
+    /// The last write ended within a line, as when a disk is full: the next one begins with a line feed.
+    private var isWithinLine = false
     private var lastCheck = MonotonicTime(nanoseconds: 0)
 
     /// - Throws: `TrammelError` when the file cannot be opened.
@@ -46,8 +48,18 @@ struct AccessLogOutput: ~Copyable {
         if case .file = destination { _ = close(descriptor) }
     }
 
+    /// Never waits: for a FIFO whose reader is not there yet, least of all. A FIFO is opened for both ways, so that what
+    /// is in it outlives a reader that is started again, and nobody is told that the pipe is broken.
     private static func open(_ path: String) -> CInt {
-        openFile(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0o640)
+        let common = O_CLOEXEC | O_NOCTTY | O_NONBLOCK
+        let descriptor = openFile(path, O_WRONLY | O_APPEND | O_CREAT | common, 0o640)
+        if descriptor < 0 { return errno == ENXIO ? openFile(path, O_RDWR | common, 0) : descriptor }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFIFO else { return descriptor }
+        let both = openFile(path, O_RDWR | common, 0)
+        guard both >= 0 else { return descriptor }
+        _ = close(descriptor)
+        return both
     }
 
     private mutating func learnIdentity() {
@@ -59,28 +71,57 @@ struct AccessLogOutput: ~Copyable {
     }
 
     /// Opens the path anew when it no longer leads to the open file, as after a rotation. Looks at most once a second.
-    mutating func followRotation(now: MonotonicTime) {
-        guard case .file(let path) = destination, now.nanoseconds(since: lastCheck) >= 1_000_000_000 else { return }
+    /// - Returns: what `reopen` does, or nil when nothing had to be done.
+    mutating func followRotation(now: MonotonicTime) -> Reopening? {
+        guard case .file(let path) = destination, now.nanoseconds(since: lastCheck) >= 1_000_000_000 else { return nil }
         lastCheck = now
         var status = stat()
-        if stat(path, &status) == 0, status.st_dev == device, status.st_ino == inode { return }
-        reopen()
+        if stat(path, &status) == 0, status.st_dev == device, status.st_ino == inode { return nil }
+        return reopen()
     }
 
-    /// Opens the path anew. When that fails the open file is kept, so that nothing is lost.
-    mutating func reopen() {
-        guard case .file(let path) = destination else { return }
+    enum Reopening: Equatable {
+        case done
+        /// The open file is kept, so that nothing is lost.
+        case failed(errno: CInt)
+    }
+
+    /// Opens the path anew.
+    mutating func reopen() -> Reopening {
+        guard case .file(let path) = destination else { return .done }
         let newer = Self.open(path)
-        guard newer >= 0 else { return }
+        guard newer >= 0 else { return .failed(errno: errno) }
         _ = close(descriptor)
         descriptor = newer
+        isWithinLine = false
         learnIdentity()
+        return .done
+    }
+
+    /// What people know it by.
+    var name: String {
+        switch destination {
+        case .standardOutput: "standard output"
+        case .file(let path): path
+        }
     }
 
     /// Writes everything, in whole lines where the other end may stall.
     /// - Parameter giveUp: asked about five times a second while the other end takes nothing.
-    /// - Returns: how many bytes at the end could not be written.
-    func write(_ bytes: UnsafeRawBufferPointer, giveUp: () -> Bool) -> Int {
+    /// - Returns: how many bytes at the end could not be written, for which errno is the reason.
+    mutating func write(_ bytes: UnsafeRawBufferPointer, giveUp: () -> Bool) -> Int {
+        if isWithinLine {
+            var lineFeed = UInt8(ascii: "\n")
+            guard writeBytes(descriptor, &lineFeed, 1) == 1 else { return bytes.count }
+            isWithinLine = false
+        }
+        let unwritten = writeAll(bytes, giveUp: giveUp)
+        let written = bytes.count - unwritten
+        if unwritten > 0, written > 0 { isWithinLine = bytes[written - 1] != UInt8(ascii: "\n") }
+        return unwritten
+    }
+
+    private func writeAll(_ bytes: UnsafeRawBufferPointer, giveUp: () -> Bool) -> Int {
         var rest = bytes
         while let base = rest.baseAddress, rest.count > 0 {
             var length = rest.count

@@ -31,14 +31,19 @@ package final class AccessLogSink: Sendable {
     }
 
     /// Opens the log and starts the writer thread.
-    /// - Parameter queueLimit: how many bytes of memory may wait to be written.
+    /// - Parameters:
+    ///   - queueLimit: how many bytes of memory may wait to be written.
+    ///   - onTrouble: told in a sentence, once, when the log cannot be written or opened anew, and when it can again. Called
+    ///     on the writer's thread.
     /// - Throws: `TrammelError` when the file cannot be opened or the thread not be started.
     package init(
-        _ destination: AccessLogDestination, queueLimit: Int = AccessLogSink.defaultQueueLimit, metrics: AgentMetrics
+        _ destination: AccessLogDestination, queueLimit: Int = AccessLogSink.defaultQueueLimit, metrics: AgentMetrics,
+        onTrouble: @escaping @Sendable (String) -> Void = { _ in }
     ) throws {
         queue = ChunkQueue(limit: queueLimit)
         counters = Counters(metrics)
-        let writer = Writer(output: try AccessLogOutput(destination), queue: queue, counters: counters)
+        let writer = Writer(
+            output: try AccessLogOutput(destination), queue: queue, counters: counters, onTrouble: onTrouble)
         var thread = pthread_t()
         let box = Unmanaged.passRetained(writer)
         let failure = pthread_create(
@@ -83,11 +88,19 @@ package final class AccessLogSink: Sendable {
         private var output: AccessLogOutput
         private let queue: ChunkQueue
         private let counters: Counters
+        private let onTrouble: @Sendable (String) -> Void
+        /// What is amiss has been told.
+        private var cannotWrite = false
+        private var cannotOpen = false
 
-        init(output: consuming AccessLogOutput, queue: ChunkQueue, counters: Counters) {
+        init(
+            output: consuming AccessLogOutput, queue: ChunkQueue, counters: Counters,
+            onTrouble: @escaping @Sendable (String) -> Void
+        ) {
             self.output = output
             self.queue = queue
             self.counters = counters
+            self.onTrouble = onTrouble
         }
 
         func run() {
@@ -96,11 +109,11 @@ package final class AccessLogSink: Sendable {
             while true {
                 switch queue.next() {
                 case .write(let batch):
-                    output.followRotation(now: .now())
+                    if let reopening = output.followRotation(now: .now()) { tell(reopening) }
                     for chunk in batch { write(chunk) }
                     queue.done(batch)
                 case .reopen:
-                    output.reopen()
+                    tell(output.reopen())
                     queue.done([])
                 case .stop:
                     return
@@ -116,12 +129,48 @@ package final class AccessLogSink: Sendable {
         }
 
         private func write(_ chunk: LogChunk) {
-            let contents = chunk.contents
-            let unwritten = output.write(contents) { queue.isStopping }
-            let tail = UnsafeRawBufferPointer(rebasing: contents[(contents.count - unwritten)...])
-            let lost = tail.count { $0 == UInt8(ascii: "\n") }
+            var rest = chunk.contents
+            var failure: CInt = 0
+            while true {
+                errno = 0
+                let unwritten = output.write(rest) { queue.wantsTheWriter }
+                failure = errno
+                rest = UnsafeRawBufferPointer(rebasing: rest[(rest.count - unwritten)...])
+                // One that reads nothing may have been replaced: the log is opened anew before anything is given up.
+                guard unwritten > 0, queue.takeReopenAsked() else { break }
+                tell(output.reopen())
+            }
+            let lost = rest.count { $0 == UInt8(ascii: "\n") }
             counters.written.add(UInt64(chunk.lines - lost))
             if lost > 0 { counters.writeFailed.add(UInt64(lost)) }
+            tell(lost: lost, failure)
+        }
+
+        private func tell(_ reopening: AccessLogOutput.Reopening) {
+            switch reopening {
+            case .done:
+                if cannotOpen { onTrouble("the access log \(output.name) could be opened anew") }
+                cannotOpen = false
+            case .failed(let failure):
+                if !cannotOpen {
+                    onTrouble(
+                        "the access log \(output.name) cannot be opened anew: \(String(cString: strerror(failure))); "
+                            + "lines go on into the file that is open")
+                }
+                cannotOpen = true
+            }
+        }
+
+        private func tell(lost: Int, _ failure: CInt) {
+            if lost > 0, !cannotWrite, !queue.isStopping {
+                onTrouble(
+                    "the access log \(output.name) cannot be written: \(String(cString: strerror(failure))); lines are "
+                        + "lost and counted in trammel_access_log_dropped_total")
+                cannotWrite = true
+            } else if lost == 0, cannotWrite {
+                onTrouble("the access log \(output.name) can be written again")
+                cannotWrite = false
+            }
         }
     }
 }

@@ -135,6 +135,17 @@ final class ChunkQueue: @unchecked Sendable {
 
     var isStopping: Bool { locked { stopAsked } }
 
+    /// The writer's side: something else than the write under way is wanted of it.
+    var wantsTheWriter: Bool { locked { stopAsked || reopenAsked } }
+
+    /// The writer's side, in the middle of a batch.
+    func takeReopenAsked() -> Bool {
+        locked {
+            defer { reopenAsked = false }
+            return reopenAsked
+        }
+    }
+
     /// Waits until all that was queued has been written; false when `seconds` passed first.
     func waitUntilWritten(seconds: Double) -> Bool {
         var deadline = timespec()

@@ -9,8 +9,13 @@ extension TextWriter {
     /// `\u00xx` in its place could not be told from the Latin-1 character of that number.
     mutating func jsonString(_ source: UnsafeRawBufferPointer) {
         byte(UInt8(ascii: "\""))
-        if let base = source.baseAddress { jsonContents(base, count: source.count) }
+        jsonContents(source)
         byte(UInt8(ascii: "\""))
+    }
+
+    /// The same without its quotes.
+    mutating func jsonContents(_ source: UnsafeRawBufferPointer) {
+        if let base = source.baseAddress { jsonContents(base, count: source.count) }
     }
 
     private mutating func jsonContents(_ base: UnsafeRawPointer, count: Int) {

@@ -33,6 +33,8 @@ package struct RecordText: ~Copyable, @unchecked Sendable {
     /// All bytes kept, an upper bound for what the formatter will read.
     private(set) var count = 0
     private var pieces = [9 of Piece](repeating: Piece())
+    /// Header fields that the log's format names, by number; empty where it names none.
+    private var captured: [Piece] = []
 
     package init() {}
 
@@ -42,6 +44,7 @@ package struct RecordText: ~Copyable, @unchecked Sendable {
     package mutating func removeAll() {
         count = 0
         pieces = [9 of Piece](repeating: Piece())
+        for index in captured.indices { captured[index] = Piece() }
         if capacity > Self.keptCapacity {
             bytes?.deallocate()
             bytes = nil
@@ -51,14 +54,39 @@ package struct RecordText: ~Copyable, @unchecked Sendable {
 
     /// Copies `text`. A field that is set again shows the newer text; the older bytes stay until `removeAll`.
     package mutating func set(_ field: TextField, _ text: UnsafeRawBufferPointer) {
+        pieces[field.rawValue] = keep(text)
+    }
+
+    @inline(__always)
+    private mutating func keep(_ text: UnsafeRawBufferPointer) -> Piece {
         let length = min(text.count, Self.limit)
         if capacity &- count < length { grow(by: length) }
-        pieces[field.rawValue] = Piece(
-            offset: UInt32(truncatingIfNeeded: count), length: UInt32(truncatingIfNeeded: length))
+        let piece = Piece(offset: UInt32(truncatingIfNeeded: count), length: UInt32(truncatingIfNeeded: length))
         if let source = text.baseAddress, let bytes {
             (bytes + count).copyMemory(from: source, byteCount: length)
             count &+= length
         }
+        return piece
+    }
+
+    /// Copies the value of a header field that the log's format names. Of several fields of one name the first is kept,
+    /// as Envoy shows it.
+    package mutating func capture(_ number: Int, _ text: UnsafeRawBufferPointer) {
+        while captured.count <= number { captured.append(Piece()) }
+        if captured[number].length == Piece.absent { captured[number] = keep(text) }
+    }
+
+    /// Forgets captured fields from this number on: those of an answer that was not the last.
+    package mutating func forgetCaptured(from number: Int) {
+        for index in captured.indices.dropFirst(number) { captured[index] = Piece() }
+    }
+
+    /// Calls `body` with the bytes of the captured field, or with nil where there was none.
+    func withCaptured<R>(_ number: Int, _ body: (UnsafeRawBufferPointer?) -> R) -> R {
+        guard number < captured.count, captured[number].length != Piece.absent else { return body(nil) }
+        let piece = captured[number]
+        guard let bytes else { return body(UnsafeRawBufferPointer(start: nil, count: 0)) }
+        return body(UnsafeRawBufferPointer(start: bytes + Int(piece.offset), count: Int(piece.length)))
     }
 
     package mutating func set(_ field: TextField, _ text: [UInt8]) {

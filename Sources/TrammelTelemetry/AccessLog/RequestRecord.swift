@@ -22,6 +22,10 @@ package struct RequestRecord: ~Copyable, Sendable {
     /// `x-envoy-upstream-service-time` is the time between them.
     package var upstreamRequestSent: MonotonicTime?
     package var upstreamResponseBegun: MonotonicTime?
+    /// What is sent upstream is not the path that the client sent.
+    package var isPathRewritten = false
+    /// How often an upstream was tried.
+    package var attempts: UInt8 = 0
     package private(set) var isOpen = false
 
     package init() {}
@@ -42,6 +46,8 @@ package struct RequestRecord: ~Copyable, Sendable {
         responseHeadBytes = 0
         upstreamRequestSent = nil
         upstreamResponseBegun = nil
+        isPathRewritten = false
+        attempts = 0
         isOpen = true
     }
 

@@ -55,8 +55,20 @@ package struct ResponseFlags: OptionSet, Hashable, Sendable {
         "NC", "OM", "DF",
     ]
 
+    /// Envoy's `%RESPONSE_FLAGS_LONG%` for each bit, lowest first.
+    static let longNames: [StaticString] = [
+        "NoHealthyUpstream", "UpstreamRequestTimeout", "LocalReset", "UpstreamRemoteReset",
+        "UpstreamConnectionFailure", "UpstreamConnectionTermination", "UpstreamOverflow", "NoRouteFound",
+        "DelayInjected", "FaultInjected", "RateLimited", "UnauthorizedExternalService",
+        "DownstreamConnectionTermination", "UpstreamRetryLimitExceeded", "StreamIdleTimeout",
+        "DownstreamProtocolError", "DurationTimeout", "UpstreamProtocolError", "NoClusterFound",
+        "OverloadManagerTerminated",
+        "DnsResolutionFailed",
+    ]
+
     /// The longest text of all flags together, in bytes.
     static let maximumTextLength = codes.reduce(0) { $0 + $1.utf8CodeUnitCount + 1 }
+    static let maximumLongTextLength = longNames.reduce(0) { $0 + $1.utf8CodeUnitCount + 1 }
 }
 
 extension ResponseFlags: CustomStringConvertible {

@@ -115,6 +115,11 @@ struct TextWriter: ~Copyable {
         decimal(endpoint.port)
     }
 
+    /// `1.2.3.4` or `::1`: at most 45 bytes.
+    mutating func address(_ address: IPAddress) {
+        if address.family == .v4 { dottedQuad(address.low) } else { v6(address) }
+    }
+
     private mutating func dottedQuad(_ number: UInt64) {
         octet(number >> 24)
         byte(UInt8(ascii: "."))

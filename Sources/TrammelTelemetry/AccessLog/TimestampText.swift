@@ -23,13 +23,7 @@ struct TimestampText: ~Copyable, Sendable {
     /// Appends `time` in quotes.
     /// - Parameter now: a time close to the present, which tells when to read the clocks again.
     mutating func write(_ time: MonotonicTime, now: MonotonicTime, to out: inout TextWriter) {
-        if now.nanoseconds(since: anchor.monotonic) >= 1_000_000_000 {
-            let (monotonic, wall) = clocks()
-            anchor = (monotonic, wall)
-        }
-        let difference = Int64(bitPattern: time.nanoseconds &- anchor.monotonic.nanoseconds)
-        let wall = max(0, anchor.wall.nanoseconds &+ difference)
-        let (newSecond, nanosecond) = wall.quotientAndRemainder(dividingBy: 1_000_000_000)
+        let (newSecond, nanosecond) = wall(of: time, now: now).quotientAndRemainder(dividingBy: 1_000_000_000)
         if newSecond != second {
             second = newSecond
             writePrefix()
@@ -38,6 +32,17 @@ struct TimestampText: ~Copyable, Sendable {
         prefix.span.withUnsafeBytes { out.bytes(UnsafeRawBufferPointer(rebasing: $0[..<20])) }
         out.decimal(UInt32(truncatingIfNeeded: nanosecond / 1_000_000), width: 3)
         out.text("Z\"")
+    }
+
+    /// Nanoseconds since 1970, not negative.
+    @inline(__always)
+    mutating func wall(of time: MonotonicTime, now: MonotonicTime) -> Int64 {
+        if now.nanoseconds(since: anchor.monotonic) >= 1_000_000_000 {
+            let (monotonic, wall) = clocks()
+            anchor = (monotonic, wall)
+        }
+        let difference = Int64(bitPattern: time.nanoseconds &- anchor.monotonic.nanoseconds)
+        return max(0, anchor.wall.nanoseconds &+ difference)
     }
 
     private mutating func writePrefix() {

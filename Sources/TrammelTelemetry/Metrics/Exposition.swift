@@ -3,18 +3,24 @@ package struct Exposition {
     private let snapshot: MetricsSnapshot
     private let registry: LabelRegistry
     private let agent: AgentMetrics
+    private let cluster: String
 
-    package init(_ snapshot: MetricsSnapshot, registry: LabelRegistry, agent: AgentMetrics) {
+    /// - Parameter cluster: what Istio's labels `source_cluster` and `destination_cluster` say; `Kubernetes` is what Istio
+    ///   itself says unless it is told otherwise.
+    package init(
+        _ snapshot: MetricsSnapshot, registry: LabelRegistry, agent: AgentMetrics, cluster: String = "Kubernetes"
+    ) {
         self.snapshot = snapshot
         self.registry = registry
         self.agent = agent
+        self.cluster = cluster
     }
 
     /// Calls `emit` with one piece after the other, each about 64 KiB.
     package func write(_ format: ExpositionFormat, emit: ([UInt8]) -> Void) {
         withoutActuallyEscaping(emit) { emit in
             var out = ExpositionWriter(format, emit: emit)
-            IstioMetrics(snapshot, registry: registry).write(to: &out)
+            IstioMetrics(snapshot, cluster: cluster).write(to: &out)
             for family in agent.all() { write(family, to: &out) }
             let name = "trammel_metrics_overflow_total"
             out.family(

@@ -6,15 +6,14 @@ struct IstioMetrics {
     }
 
     private let snapshot: MetricsSnapshot
-    private let peers: [PeerLabels]
-    private let services: [ServiceLabels]
+    private let cluster: String
     private var requests: [Series] = []
     private var connections: [Series] = []
 
-    init(_ snapshot: MetricsSnapshot, registry: LabelRegistry) {
+    /// - Parameter cluster: the mesh's, which every workload that is known belongs to.
+    init(_ snapshot: MetricsSnapshot, cluster: String) {
         self.snapshot = snapshot
-        peers = registry.allPeers()
-        services = registry.allServices()
+        self.cluster = cluster
         for entry in snapshot.entries {
             let series = Series(entry: entry, labels: ExpositionWriter.labelText(labels(of: entry.key)))
             if entry.key.edge.requestProtocol == .tcp { connections.append(series) } else { requests.append(series) }
@@ -76,8 +75,7 @@ struct IstioMetrics {
         let edge = key.edge
         let source = peer(edge.source)
         let destination = peer(edge.destination)
-        let serviceNumber = Int(edge.service.rawValue)
-        let service = serviceNumber < services.count ? services[serviceNumber] : .unknown
+        let service = snapshot.services[edge.service.rawValue] ?? .unknown
         var labels = [
             (name: "reporter", value: edge.reporter == .destination ? "destination" : "source"),
             ("source_workload", source.workload),
@@ -87,6 +85,7 @@ struct IstioMetrics {
             ("source_version", source.version),
             ("source_canonical_service", source.canonicalService),
             ("source_canonical_revision", source.canonicalRevision),
+            ("source_cluster", cluster(of: edge.source)),
             ("destination_workload", destination.workload),
             ("destination_workload_namespace", destination.namespace),
             ("destination_principal", destination.principal),
@@ -97,6 +96,7 @@ struct IstioMetrics {
             ("destination_service_namespace", service.namespace),
             ("destination_canonical_service", destination.canonicalService),
             ("destination_canonical_revision", destination.canonicalRevision),
+            ("destination_cluster", cluster(of: edge.destination)),
             ("request_protocol", "\(edge.requestProtocol)"),
         ]
         let isOther = key.outcome == .other
@@ -112,8 +112,15 @@ struct IstioMetrics {
     }
 
     private func peer(_ id: PeerID) -> PeerLabels {
-        let number = Int(id.rawValue)
-        return number < peers.count ? peers[number] : .unknown
+        snapshot.peers[id.rawValue] ?? .unknown
+    }
+
+    private func cluster(of peer: PeerID) -> String {
+        switch peer {
+        case .unknown: "unknown"
+        case .other: "_other"
+        default: cluster
+        }
     }
 
     private func security(_ security: ConnectionSecurity) -> String {

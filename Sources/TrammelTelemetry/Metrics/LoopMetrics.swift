@@ -12,7 +12,7 @@ package struct MetricLimits: Sendable {
 ///
 /// Edges (who calls whom) and, below each, cells (with which outcome). A request on an edge that was used lately, ending
 /// like the one before it, costs two comparisons and a handful of additions; no lock, no string, no allocation. Cells are
-/// never removed, so that a counter never goes back, and their number is bounded: too many edges share one edge named
+/// removed with the labels that they bear and never else, so that a counter never goes back, and their number is bounded: too many edges share one edge named
 /// `_other`, too many outcomes of one edge share one outcome named `_other`.
 struct LoopMetrics: ~Copyable {
     /// How the counters of a cell lie behind each other.
@@ -59,6 +59,8 @@ struct LoopMetrics: ~Copyable {
     private var recent = [Int32](repeating: -1, count: 256)
     /// What was counted under `_other`.
     private var overflowed: UInt64 = 0
+    /// Grows with everything that is counted.
+    private(set) var changes: UInt64 = 0
 
     init(limits: MetricLimits = MetricLimits()) {
         self.limits = limits
@@ -68,6 +70,7 @@ struct LoopMetrics: ~Copyable {
         _ edge: EdgeKey, _ outcome: Outcome, nanoseconds: UInt64, requestBytes: UInt64, responseBytes: UInt64
     ) {
         let base = offset(edge, outcome)
+        changes &+= 1
         counters.withUnsafeMutableBufferPointer { all in
             let cell = UnsafeMutableBufferPointer(rebasing: all[base..<base + Layout.httpWords])
             cell[Layout.duration + Histogram.bucket(nanoseconds: nanoseconds)] &+= 1
@@ -84,6 +87,7 @@ struct LoopMetrics: ~Copyable {
         closed: UInt64 = 0
     ) {
         let base = offset(edge, outcome)
+        changes &+= 1
         counters[base + Layout.tcpSent] &+= sent
         counters[base + Layout.tcpReceived] &+= received
         counters[base + Layout.tcpOpened] &+= opened
@@ -146,6 +150,44 @@ struct LoopMetrics: ~Copyable {
         edges[index].firstCell = Int32(truncatingIfNeeded: cells.count - 1)
         edges[index].cells += 1
         return Int(offset)
+    }
+
+    /// Lets go of edges and their counters.
+    mutating func remove(where isGone: (EdgeKey) -> Bool) {
+        guard edges.contains(where: { isGone($0.key) }) else { return }
+        let old = (cells: cells, counters: counters)
+        edges.removeAll()
+        cells.removeAll()
+        counters.removeAll()
+        numbers.removeAll()
+        for slot in recent.indices { recent[slot] = -1 }
+        changes &+= 1
+        for cell in old.cells where !isGone(cell.edge) {
+            let edge = numbers[cell.edge].map(Int.init) ?? append(cell.edge)
+            let words = Layout.words(cell.edge.requestProtocol)
+            let first = Int(cell.offset)
+            cells.append(
+                Cell(
+                    edge: cell.edge, outcome: cell.outcome, offset: Int32(truncatingIfNeeded: counters.count),
+                    next: edges[edge].firstCell))
+            counters.append(contentsOf: old.counters[first..<first + words])
+            edges[edge].firstCell = Int32(truncatingIfNeeded: cells.count - 1)
+            edges[edge].cells += 1
+        }
+    }
+
+    /// The counters by edge, whatever the outcomes were.
+    func edgeTotals() -> LoopEdgeTotals {
+        var totals: [EdgeKey: EdgeTotals] = [:]
+        totals.reserveCapacity(edges.count)
+        for cell in cells {
+            counters.withUnsafeBufferPointer { all in
+                let first = Int(cell.offset)
+                let words = UnsafeBufferPointer(rebasing: all[first..<first + Layout.words(cell.edge.requestProtocol)])
+                totals[cell.edge, default: EdgeTotals()].add(cell, words)
+            }
+        }
+        return LoopEdgeTotals(totals: totals, changes: changes)
     }
 
     /// A copy to add up elsewhere; the loop's own counters stay where they are.

@@ -19,15 +19,28 @@ package struct MetricsSnapshot: Sendable {
     /// Requests and connections counted under `_other` for want of room.
     package private(set) var overflowed: UInt64 = 0
 
-    package init() {}
+    /// The labels behind the numbers, at one moment: what was retired by then is left out, on every loop alike.
+    let peers: [UInt32: PeerLabels]
+    let services: [UInt32: ServiceLabels]
 
-    package init(_ loops: some Sequence<LoopMetricsSnapshot>) {
+    private let showsAll: Bool
+
+    /// - Parameter registry: nil shows every number, without a name.
+    package init(_ loops: some Sequence<LoopMetricsSnapshot>, registry: LabelRegistry?) {
+        (peers, services) = registry?.all() ?? ([:], [:])
+        showsAll = registry == nil
         for loop in loops { add(loop) }
     }
 
-    package mutating func add(_ loop: LoopMetricsSnapshot) {
+    private func isShown(_ edge: EdgeKey) -> Bool {
+        showsAll
+            || peers[edge.source.rawValue] != nil && peers[edge.destination.rawValue] != nil
+                && services[edge.service.rawValue] != nil
+    }
+
+    private mutating func add(_ loop: LoopMetricsSnapshot) {
         overflowed &+= loop.overflowed
-        for cell in loop.cells {
+        for cell in loop.cells where isShown(cell.edge) {
             switch cell.edge.reporter {
             case .both:
                 add(cell, of: loop, as: .source)

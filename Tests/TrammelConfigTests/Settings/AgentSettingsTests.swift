@@ -33,7 +33,7 @@ import TrammelCore
             captureMode: tproxy
             ports: {outbound: 1, inbound: 2, hbone: 3, dns: 4, metrics: 5}
             accessLog: {path: "-", format: json}
-            metrics: {address: "::1"}
+            metrics: {address: "::1", cluster: east, keepDetached: 1m}
             limits:
               maxHeadBytes: 2048
               maxHeaderCount: 50
@@ -61,6 +61,8 @@ import TrammelCore
         expected.ports.metrics = 5
         expected.accessLog.path = "-"
         expected.metrics.address = .loopbackV6
+        expected.metrics.cluster = "east"
+        expected.metrics.keepDetached = 60_000_000_000
         expected.limits.maxHeadBytes = 2048
         expected.limits.maxHeaderCount = 50
         expected.limits.headTimeout = 5_000_000_000
@@ -110,12 +112,21 @@ import TrammelCore
         ("vips: {ipv4: 240.240.0.0/30}", "t.yaml:1:14: vips.ipv4: found the length /30; expected /8 to /28"),
         ("- a", "t.yaml:1:1: found a list; expected a mapping"),
         (
-            "accessLog: {format: text}",
-            "t.yaml:1:21: accessLog.format: found \"text\"; expected json"
+            "accessLog: {format: jsn}",
+            "t.yaml:1:21: accessLog.format: found \"jsn\"; expected json, text, a line with %COMMAND%s, or an object of "
+                + "them; did you mean \"json\"?"
         ),
         (
-            "accessLog: {format: '%START_TIME%'}",
-            "t.yaml:1:21: accessLog.format: a log by %COMMAND%s is not implemented yet; write json"
+            "accessLog: {format: '{\"a\": \"%DURATION%\"}'}",
+            "t.yaml:1:21: accessLog.format: found JSON as text; expected an object; leave out the quotes around the braces"
+        ),
+        (
+            "accessLog: {format: text, fields: [path]}",
+            "t.yaml:1:35: accessLog.fields: fields choose among the keys of format json; leave out format, or fields"
+        ),
+        (
+            "metrics: {keepDetached: 0.5s}",
+            "t.yaml:1:25: metrics.keepDetached: found \"0.5s\"; expected a duration from 1s to 168h"
         ),
         (
             "captureBackend: iptables",
@@ -142,6 +153,59 @@ import TrammelCore
             try AgentSettings.decode("dataLoops: x\nlogLevel: loud\nnothing: 1\n", file: "t.yaml")
         } throws: { error in
             (error as? ConfigErrors)?.errors.count == 3
+        }
+    }
+
+    @Test func aLogsLayoutIsTakenAsItIsWritten() throws {
+        func format(_ text: String) throws -> AgentSettings.AccessLog {
+            let settings: AgentSettings = try AgentSettings.decode("accessLog: \(text)", file: "t.yaml")
+            return settings.accessLog
+        }
+        typealias Member = AgentSettings.AccessLog.Member
+        #expect(try format("{format: text}").format == .text)
+        #expect(try format("{format: '%DURATION%'}").format == .pattern("%DURATION%"))
+        #expect(try format("{fields: [path, duration]}").fields == ["path", "duration"])
+        #expect(
+            try format("{format: {z: '%DURATION%', a: {b: [1, true, null, x]}}}").format
+                == .object([
+                    Member(key: "z", value: .pattern("%DURATION%")),
+                    Member(
+                        key: "a",
+                        value: .object([
+                            Member(
+                                key: "b", value: .list([.json("1"), .json("true"), .json("null"), .pattern("x")]))
+                        ])),
+                ]))
+    }
+
+    /// Whoever writes the log says what is wrong with a layout; the place, and the nearest name, come from here.
+    @Test func whatIsWrongWithALayoutHasAPlace() {
+        let check: LogLayoutCheck = { piece in
+            switch piece {
+            case .pattern(let text) where text.contains("DURATON"):
+                LogLayoutProblem(
+                    message: "no such thing", hint: "none", unknown: "DURATON", known: ["DURATION", "START_TIME"])
+            case .fields(let names) where names.contains("paht"):
+                LogLayoutProblem(message: "no such key", hint: "a hint", unknown: "zzzzzz", known: ["path"])
+            default: nil
+            }
+        }
+        for (text, message) in [
+            (
+                "accessLog: {format: '%DURATON%'}",
+                "t.yaml:1:21: accessLog.format: no such thing; did you mean \"DURATION\"?"
+            ),
+            (
+                "accessLog:\n  format:\n    a: '%START_TIME%'\n    b: {c: ['%DURATON%']}",
+                "t.yaml:4:13: accessLog.format.b.c[0]: no such thing; did you mean \"DURATION\"?"
+            ),
+            ("accessLog: {fields: [paht]}", "t.yaml:1:21: accessLog.fields: no such key; a hint"),
+        ] {
+            #expect {
+                try AgentSettings.decode(Array(text.utf8), file: "t.yaml", checkLog: check)
+            } throws: { error in
+                (error as? ConfigErrors)?.description == message
+            }
         }
     }
 }

@@ -94,6 +94,9 @@ struct BodyForwarderTests {
             #expect(told.progress == .done)
             #expect(told.emitted == (dataOnly ? data : canonical))
             #expect(told.left == next)
+            // What the log counts is the data.
+            #expect(forwarder.takeFraming() == UInt64(dataOnly ? 0 : canonical.count - data.count))
+            #expect(forwarder.takeFraming() == 0)
         }
     }
 

@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 import Testing
 import TrammelCore
 
@@ -73,26 +74,26 @@ import TrammelCore
             func write(_ text: String) {
                 #expect(Array(text.utf8).withUnsafeBytes { output.write($0) { true } } == 0)
             }
-            output.followRotation(now: .milliseconds(5_000))
+            _ = output.followRotation(now: .milliseconds(5_000))
             write("old\n")
             try FileManager.default.moveItem(atPath: path, toPath: path + ".1")
-            output.followRotation(now: .milliseconds(5_999))
+            _ = output.followRotation(now: .milliseconds(5_999))
             write("still old: looked less than a second ago\n")
-            output.followRotation(now: .milliseconds(6_000))
+            _ = output.followRotation(now: .milliseconds(6_000))
             write("new\n")
             #expect(lines(path + ".1").count == 2)
             #expect(lines(path) == ["new"])
             // Moved, and another made in its place before anybody looked.
             try FileManager.default.moveItem(atPath: path, toPath: path + ".2")
             #expect(FileManager.default.createFile(atPath: path, contents: nil))
-            output.followRotation(now: .milliseconds(7_000))
+            _ = output.followRotation(now: .milliseconds(7_000))
             write("newest\n")
             #expect(lines(path + ".2") == ["new"])
             #expect(lines(path) == ["newest"])
             // The folder is gone: what is open stays open.
             try FileManager.default.moveItem(atPath: folder, toPath: folder + ".away")
             defer { try? FileManager.default.moveItem(atPath: folder + ".away", toPath: folder) }
-            output.followRotation(now: .milliseconds(8_000))
+            _ = output.followRotation(now: .milliseconds(8_000))
             write("kept\n")
             #expect(lines(folder + ".away/log") == ["newest", "kept"])
         }
@@ -152,6 +153,82 @@ import TrammelCore
             #expect(counter(metrics, "trammel_access_log_dropped_total", "write_failed") > 0)
             _ = sink.exchange(chunk("late"))
             #expect(counter(metrics, "trammel_access_log_dropped_total", "queue_full") == 1)
+        }
+    }
+
+    @Test func aFIFOWithoutAReaderKeepsNobodyWaiting() throws {
+        try withTemporaryFolder { folder in
+            let path = folder + "/pipe"
+            #expect(mkfifo(path, 0o600) == 0)
+            let sink = try AccessLogSink(.file(path), metrics: AgentMetrics())
+            _ = sink.exchange(chunk("early"))
+            #expect(sink.waitUntilWritten(seconds: 10))
+            // Readers come and go; what nobody has read yet waits for the next.
+            for text in ["early", "later"] {
+                let reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+                defer { close(reader) }
+                var block = [UInt8](repeating: 0, count: 100)
+                let count = read(reader, &block, block.count)
+                #expect(String(decoding: block.prefix(max(0, count)), as: UTF8.self) == text + "\n")
+                _ = sink.exchange(chunk("later"))
+                #expect(sink.waitUntilWritten(seconds: 10))
+            }
+            #expect(sink.close(seconds: 10))
+        }
+    }
+
+    @Test func aStalledFIFOIsLeftWhenTheLogIsOpenedAnew() throws {
+        try withTemporaryFolder { folder in
+            let path = folder + "/log"
+            #expect(mkfifo(path, 0o600) == 0)
+            let sink = try AccessLogSink(.file(path), metrics: AgentMetrics())
+            for _ in 0..<4 { _ = sink.exchange(chunk("stuck", lines: 60, length: 1000)) }
+            #expect(!sink.waitUntilWritten(seconds: 0.05))
+            try FileManager.default.moveItem(atPath: path, toPath: path + ".pipe")
+            sink.reopen()
+            #expect(sink.waitUntilWritten(seconds: 10))
+            #expect(lines(path).count >= 4 * 60 - 70)
+            #expect(sink.close(seconds: 10))
+        }
+    }
+
+    @Test func whatIsAmissIsToldOnceAndWhenItIsOver() throws {
+        try withTemporaryFolder { folder in
+            let told = Mutex<[String]>([])
+            let path = folder + "/log"
+            let metrics = AgentMetrics()
+            let sink = try AccessLogSink(.file(path), metrics: metrics) { line in told.withLock { $0.append(line) } }
+            func write(_ text: String) {
+                _ = sink.exchange(chunk(text))
+                #expect(sink.waitUntilWritten(seconds: 10))
+            }
+            func reopen() {
+                sink.reopen()
+                #expect(sink.waitUntilWritten(seconds: 10))
+            }
+            // A folder in the file's place: lines go on into the file that was moved away.
+            try FileManager.default.moveItem(atPath: path, toPath: path + ".1")
+            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+            for _ in 0..<3 { reopen() }
+            write("kept")
+            #expect(lines(path + ".1") == ["kept"])
+            #expect(told.withLock { $0.count } == 1)
+            #expect(told.withLock { $0.last?.contains("Is a directory") } == true)
+            try FileManager.default.removeItem(atPath: path)
+            // Every write to this one says that the disk is full.
+            try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: "/dev/full")
+            reopen()
+            #expect(told.withLock { $0.count } == 2)
+            for _ in 0..<3 { write("lost") }
+            #expect(told.withLock { $0.count } == 3)
+            #expect(told.withLock { $0.last?.contains("No space left") } == true)
+            #expect(counter(metrics, "trammel_access_log_dropped_total", "write_failed") == 3)
+            try FileManager.default.removeItem(atPath: path)
+            reopen()
+            write("again")
+            #expect(lines(path) == ["again"])
+            #expect(told.withLock { $0.count } == 4)
+            #expect(sink.close(seconds: 10))
         }
     }
 

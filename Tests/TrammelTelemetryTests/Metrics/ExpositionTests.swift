@@ -41,7 +41,8 @@ import TrammelCore
         agent.gauge("trammel_connections_open", help: "Open \\ \"now\".\nTwo lines.").set(-2)
         agent.gauge("trammel_memory_usage_ratio", help: "A sampled one.") { 0.25 }
         agent.counter("trammel_loops_total", help: "A sampled counter.") { 7 }
-        return Exposition(MetricsSnapshot([loop.snapshot()]), registry: names.registry, agent: agent)
+        return Exposition(
+            MetricsSnapshot([loop.snapshot()], registry: names.registry), registry: names.registry, agent: agent)
     }
 
     private func lines(_ format: ExpositionFormat) -> [String] {
@@ -52,12 +53,12 @@ import TrammelCore
     private static let edge = #"""
         source_workload="productpage",source_workload_namespace="default",
         source_principal="spiffe://cluster.local/ns/default/sa/productpage",source_app="productpage",
-        source_version="v1",source_canonical_service="productpage",source_canonical_revision="v1",
+        source_version="v1",source_canonical_service="productpage",source_canonical_revision="v1",source_cluster="Kubernetes",
         destination_workload="reviews",destination_workload_namespace="default",
         destination_principal="spiffe://cluster.local/ns/default/sa/reviews",destination_app="reviews",
         destination_version="v2",destination_service="reviews.default.svc.cluster.local",
         destination_service_name="reviews",destination_service_namespace="default",
-        destination_canonical_service="reviews",destination_canonical_revision="v2",
+        destination_canonical_service="reviews",destination_canonical_revision="v2",destination_cluster="Kubernetes",
         """#.replacingOccurrences(of: "\n", with: "")
 
     @Test func aRequestHasIstiosLabels() {
@@ -158,7 +159,7 @@ import TrammelCore
             loop.close(&record, .completed, at: .milliseconds(1))
         }
         let exposition = Exposition(
-            MetricsSnapshot([loop.snapshot()]), registry: registry, agent: AgentMetrics())
+            MetricsSnapshot([loop.snapshot()], registry: registry), registry: registry, agent: AgentMetrics())
         var pieces: [[UInt8]] = []
         exposition.write(.classic) { pieces.append($0) }
         #expect(pieces.count > 5)

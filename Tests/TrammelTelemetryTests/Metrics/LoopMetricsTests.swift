@@ -62,7 +62,7 @@ import TrammelCore
         count(&first, edge(2, 3, .source), ok, times: 2)
         count(&second, edge(2, 3, .both), ok)
         count(&second, edge(2, 3, .both), Outcome(code: 503, flags: .noHealthyUpstream, grpcStatus: nil))
-        let all = requests(MetricsSnapshot([first.snapshot(), second.snapshot()]))
+        let all = requests(MetricsSnapshot([first.snapshot(), second.snapshot()], registry: nil))
         typealias Key = MetricsSnapshot.Key
         #expect(all[Key(edge: edge(2).seen(by: .source), outcome: ok)] == 6)
         #expect(all[Key(edge: edge(2).seen(by: .destination), outcome: ok)] == 4)
@@ -84,7 +84,7 @@ import TrammelCore
             count(&metrics, edge, outcome)
             expected[MetricsSnapshot.Key(edge: edge.seen(by: edge.reporter), outcome: outcome), default: 0] += 1
         }
-        let counted = requests(MetricsSnapshot([metrics.snapshot()]))
+        let counted = requests(MetricsSnapshot([metrics.snapshot()], registry: nil))
         let differing = expected.count { counted[$0.key] != $0.value }
         #expect(counted.count == expected.count && differing == 0)
         #expect(metrics.snapshot().overflowed == 0)
@@ -96,7 +96,7 @@ import TrammelCore
         var metrics = LoopMetrics(limits: limits)
         for source in 0..<50 { count(&metrics, edge(UInt32(10 + source)), ok) }
         for source in 0..<50 { count(&metrics, edge(UInt32(10 + source), 3, .destination), ok) }
-        let snapshot = MetricsSnapshot([metrics.snapshot()])
+        let snapshot = MetricsSnapshot([metrics.snapshot()], registry: nil)
         let all = requests(snapshot)
         #expect(all.values.reduce(0, +) == 100)
         #expect(all.count == 5 + 2)
@@ -111,7 +111,7 @@ import TrammelCore
         var metrics = LoopMetrics(limits: limits)
         for code in 200..<300 { count(&metrics, edge(2), Outcome(code: UInt16(code), flags: [], grpcStatus: nil)) }
         count(&metrics, edge(9), Outcome(code: 299, flags: [], grpcStatus: nil))
-        let all = requests(MetricsSnapshot([metrics.snapshot()]))
+        let all = requests(MetricsSnapshot([metrics.snapshot()], registry: nil))
         #expect(all.count == 4 + 1 + 1)
         #expect(all[MetricsSnapshot.Key(edge: edge(2), outcome: .other)] == nil)
         #expect(all[MetricsSnapshot.Key(edge: edge(2).seen(by: .source), outcome: .other)] == 96)
@@ -131,7 +131,7 @@ import TrammelCore
         let snapshot = metrics.snapshot()
         // At most one more for each edge, and the shared edge.
         #expect(snapshot.cells.count <= 30 + 20 + 1)
-        #expect(requests(MetricsSnapshot([snapshot])).values.reduce(0, +) == 5_000)
+        #expect(requests(MetricsSnapshot([snapshot], registry: nil)).values.reduce(0, +) == 5_000)
     }
 
     @Test func aLongConnectionIsCountedWhileItLives() {
@@ -140,7 +140,7 @@ import TrammelCore
         var record = ConnectionRecord()
         record.flow = names.flow(.source)
         func now() -> (sent: UInt64, received: UInt64, opened: UInt64, closed: UInt64) {
-            let snapshot = MetricsSnapshot([loop.snapshot()])
+            let snapshot = MetricsSnapshot([loop.snapshot()], registry: nil)
             func sum(_ index: Int) -> UInt64 { snapshot.entries.reduce(0) { $0 + snapshot.counter($1, index) } }
             typealias Layout = LoopMetrics.Layout
             return (sum(Layout.tcpSent), sum(Layout.tcpReceived), sum(Layout.tcpOpened), sum(Layout.tcpClosed))
