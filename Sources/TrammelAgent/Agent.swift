@@ -15,10 +15,13 @@ import TrammelWire
 package struct Agent: Sendable {
     private let settings: AgentSettings
     private let logger: Logger
+    private let logLevel: LogLevelSwitch
 
-    package init(settings: AgentSettings, logger: Logger) {
+    /// - Parameter logLevel: what `logger` goes by, so that it can be changed while the agent runs.
+    package init(settings: AgentSettings, logger: Logger, logLevel: LogLevelSwitch) {
         self.settings = settings
         self.logger = logger
+        self.logLevel = logLevel
     }
 
     /// Runs until SIGTERM or SIGINT. Rules stay as they are: only detach and cleanup take them away.
@@ -54,7 +57,7 @@ package struct Agent: Sendable {
 
         let service = AgentService(
             mesh: mesh, dataPlane: dataPlane, labels: labels, agentMetrics: agentMetrics, settings: settings,
-            loops: settings.dataLoops ?? System.coreCount)
+            loops: settings.dataLoops ?? System.coreCount, logLevel: logLevel)
         let server = ControlServer(
             service: service, socket: settings.socket, eventLoopGroup: controlGroup, logger: logger)
         let scrape = MetricsServer(

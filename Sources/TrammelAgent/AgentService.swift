@@ -15,12 +15,13 @@ struct AgentService: ControlService {
     let agentMetrics: AgentMetrics
     let settings: AgentSettings
     let loops: Int
+    let logLevelSwitch: LogLevelSwitch
     private let numbers: AgentNumbers
     private let startedAt = WallTime.now()
 
     init(
         mesh: Mesh, dataPlane: DataPlane, labels: LabelRegistry, agentMetrics: AgentMetrics,
-        settings: AgentSettings, loops: Int
+        settings: AgentSettings, loops: Int, logLevel: LogLevelSwitch
     ) {
         self.mesh = mesh
         self.dataPlane = dataPlane
@@ -28,6 +29,7 @@ struct AgentService: ControlService {
         self.agentMetrics = agentMetrics
         self.settings = settings
         self.loops = loops
+        logLevelSwitch = logLevel
         numbers = AgentNumbers(agentMetrics)
     }
 
@@ -70,7 +72,7 @@ struct AgentService: ControlService {
         try await counted(request.dryRun) { try await mesh.apply(request) }
     }
 
-    private func counted<R>(_ isDryRun: Bool = false, _ change: () async throws -> R) async throws -> R {
+    func counted<R>(_ isDryRun: Bool = false, _ change: () async throws -> R) async throws -> R {
         do {
             let result = try await change()
             if !isDryRun { numbers.applied(true) }
@@ -79,32 +81,6 @@ struct AgentService: ControlService {
             if !isDryRun { numbers.applied(false) }
             throw error
         }
-    }
-
-    func resources(_ query: ResourceQuery) async throws -> [StoredResource] {
-        let found = await mesh.set.listed { key in
-            (query.kind == nil || query.kind == key.kind.rawValue)
-                && (query.namespace == nil || query.namespace == key.namespace)
-                && (query.name == nil || query.name == key.name)
-        }
-        if found.isEmpty, let name = query.name {
-            throw TrammelError(
-                .notFound, code: "resource-unknown",
-                "there is no \(query.kind ?? "resource") \(query.namespace ?? "default")/\(name)",
-                hint: "`trammel get` lists what there is")
-        }
-        return found.map { entry in
-            StoredResource(
-                origin: entry.origin == .api ? .api : .directory, source: SourceReference(entry.resource.location),
-                document: JSONValue(entry.resource.rendered(version: entry.version)))
-        }
-    }
-
-    func deleteResource(kind: String, namespace: String, name: String) async throws -> ResourceResult {
-        guard let known = ResourceKind(rawValue: kind) else {
-            throw TrammelError(.notFound, code: "kind-unknown", "there is no kind \(kind)")
-        }
-        return try await counted { try await mesh.delete(ResourceKey(kind: known, namespace: namespace, name: name)) }
     }
 
     // MARK: Workloads

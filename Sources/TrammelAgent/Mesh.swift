@@ -26,7 +26,9 @@ actor Mesh {
     private var targets = TargetPorts()
     private var ports: [WorkloadID: PortReadiness] = [:]
     private let store: StateStore
-    private let changes = ChangeQueue()
+    let changes = ChangeQueue()
+    /// What those who watch the resources read.
+    let feed = ChangeFeed()
     private let logger: Logger
 
     init(
@@ -235,8 +237,16 @@ actor Mesh {
             how.pruneSelector = parsed
         }
         let applied = try set.applying(batch, how)
+        let warnings = try await settle(applied, dryRun: request.dryRun)
+        return ApplyResult(
+            results: applied.changes.map(ResourceResult.init), warnings: warnings, dryRun: request.dryRun)
+    }
+
+    /// Makes a change that has been judged, or finds out whether it could be made.
+    /// - Returns: what there is to warn of.
+    func settle(_ applied: AppliedBatch, dryRun: Bool) async throws -> [String] {
         let compiled: [CompileWarning]
-        if request.dryRun {
+        if dryRun {
             var next = vips
             _ = try next.allocate(for: applied.set, now: .now())
             compiled = compile(applied.set, next, by: SnapshotCompiler()).warnings
@@ -246,20 +256,19 @@ actor Mesh {
         let changed = Set(applied.changes.map(\.key))
         // What contradicts or names nothing has been said already, by those who check the resources.
         let idle = compiled.filter { $0.code == .withoutEffect && changed.contains($0.resource) }
-        return ApplyResult(
-            results: applied.changes.map(ResourceResult.init),
-            warnings: applied.warnings.map(\.description) + idle.map(\.description), dryRun: request.dryRun)
+        return applied.warnings.map(\.description) + idle.map(\.description)
     }
 
-    func delete(_ key: ResourceKey) async throws -> ResourceResult {
-        try await changes.run { try await self.deleteNow(key) }
+    func delete(_ key: ResourceKey, _ condition: WriteCondition) async throws -> ResourceResult {
+        try await changes.run { try await self.deleteNow(key, condition) }
     }
 
-    private func deleteNow(_ key: ResourceKey) async throws -> ResourceResult {
-        guard set[key] != nil else {
+    private func deleteNow(_ key: ResourceKey, _ condition: WriteCondition) async throws -> ResourceResult {
+        guard let entry = set.entries[key] else {
             throw TrammelError(
                 .notFound, code: "resource-unknown", "there is no \(key)", hint: "`trammel get` lists what there is")
         }
+        try condition.check(key, entry)
         let applied = try set.deleting([key])
         _ = try await commit(applied)
         return ResourceResult(kind: key.kind.rawValue, namespace: key.namespace, name: key.name, outcome: .deleted)
@@ -267,13 +276,18 @@ actor Mesh {
 
     /// Durable first, then live: what a caller was told is there after a crash too.
     /// - Returns: what the compiler had to say.
-    private func commit(_ applied: AppliedBatch) async throws -> [CompileWarning] {
+    func commit(_ applied: AppliedBatch) async throws -> [CompileWarning] {
         guard applied.isChange else { return [] }
         var nextVIPs = vips
         let moved = try nextVIPs.allocate(for: applied.set, now: .now())
         try store.commit(applied, vips: moved)
+        let before = set
         take(applied.set, nextVIPs)
-        return await publish()
+        feed.expect(applied.set.version)
+        let warnings = await publish()
+        // Last: what a watcher is told is live.
+        feed.publish(applied, after: before)
+        return warnings
     }
 
     private func take(_ set: ResourceSet, _ vips: VIPAllocator) {
@@ -363,6 +377,7 @@ actor Mesh {
         let restored = try store.restore(
             options: DecodingOptions(checkRegex: RegularExpression.problem))
         take(restored.set, VIPAllocator(ranges: settings.vips, records: try store.vips()))
+        feed.begin(at: restored.set.version)
         var troubles = restored.errors.map(\.description)
         await publish()
         for kept in try store.attachments() {

@@ -12,10 +12,17 @@ package protocol ControlService: Sendable {
 
     /// Either every document is valid and live when this returns, or nothing has changed.
     func apply(_ request: ApplyRequest) async throws -> ApplyResult
-    /// In the order of kind, namespace and name. A query for one resource by name throws `notFound` without it.
-    func resources(_ query: ResourceQuery) async throws -> [StoredResource]
-    /// - Throws: `notFound`, or `conflict` where the directory owns it.
-    func deleteResource(kind: String, namespace: String, name: String) async throws -> ResourceResult
+    /// In the order of kind, namespace and name, with the version of the set that they were read from. A query for one
+    /// resource by name throws `notFound` without it.
+    func resources(_ query: ResourceQuery) async throws -> ItemList<StoredResource>
+    /// What is there and then every change of it; or, from a version on, every change since.
+    /// - Throws: a `Problem` of status 410 where the changes since `version` are not known any more, or not yet.
+    func watch(_ query: ResourceQuery, from version: UInt64?) async throws -> any EventSource<WatchEvent>
+    /// One resource, as a whole, under the conditions that its writer names.
+    /// - Throws: `conflict` where the directory owns it or it is not at the version that the writer has seen.
+    func put(_ request: PutRequest) async throws -> ResourceResult
+    /// - Throws: `notFound`, or `conflict` where the directory owns it or it is not as `condition` wants it.
+    func deleteResource(_ resource: ResourceName, _ condition: WriteCondition) async throws -> ResourceResult
 
     func workloads() async throws -> [AttachedWorkload]
     /// The request has passed `AttachRequest.check()`.
@@ -30,6 +37,16 @@ package protocol ControlService: Sendable {
 
     func explain(_ request: ExplainRequest) async throws -> Explanation
     func rules() async throws -> [InstalledRules]
+
+    /// - Parameter window: seconds, 1 to 3,600.
+    func graph(window: Double) async throws -> TrafficGraph
+    /// What ends from now on and fits the filter, which has been checked.
+    func tap(_ filter: TapFilter) async throws -> any EventSource<TapEvent>
+
+    func logLevel() async -> LogLevel
+    /// - Parameter level: one of `LogLevel.names`.
+    func setLogLevel(_ level: LogLevel) async throws -> LogLevel
+
     /// - Parameter accept: the request's `Accept`, which chooses between Prometheus' text format and OpenMetrics.
     func metrics(accept: String?) async throws -> MetricsExposition
 }

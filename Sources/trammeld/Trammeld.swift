@@ -46,9 +46,9 @@ struct Run: AsyncParsableCommand {
         do {
             let settings = try settings.read()
             if checkConfig { return print("the settings are valid") }
-            var logger = Logger(label: "trammeld", factory: StreamLogHandler.standardError(label:))
-            logger.logLevel = Logger.Level(rawValue: settings.logLevel.rawValue) ?? .info
-            try await Agent(settings: settings, logger: logger).run()
+            let logLevel = LogLevelSwitch(Logger.Level(rawValue: settings.logLevel.rawValue) ?? .info)
+            let logger = logLevel.logger("trammeld", to: StreamLogHandler.standardError(label:))
+            try await Agent(settings: settings, logger: logger, logLevel: logLevel).run()
         } catch let error where !(error is ExitCode) {
             throw Failure.told(error)
         }

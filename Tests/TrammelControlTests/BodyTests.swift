@@ -37,19 +37,40 @@ struct BodyTests {
         }
     }
 
-    @Test("a PUT takes the resource that its path names, and no other")
+    @Test("a PUT takes one resource in YAML or JSON, on the condition that its sender names")
     func put() async throws {
-        let body = #"{"kind":"Service","metadata":{"name":"a","namespace":"shop"}}"#
+        let json = #"{"kind":"Service","metadata":{"name":"a","namespace":"shop"}}"#
+        let path = "/v1/resources/svc/shop/a"
+        let name = ResourceName(kind: "Service", namespace: "shop", name: "a")
+        let document = ApplyRequest.Document(path: "api", text: json)
         try await RunningServer.with { server async throws in
-            #expect(try await Curl.ask("PUT", "/v1/resources/svc/shop/a", on: server, body: body).status == 200)
+            let answer = try await Curl.ask(
+                "PUT", path + "?dryRun=true&strict&warnUnknown=1", on: server, body: json,
+                more: ["-H", "if-match: \"17\""])
+            #expect(answer.status == 200)
+            #expect(answer.trace.lowercased().contains("< etag: \"18\""))
             #expect(
-                server.agent.requests == [.apply(ApplyRequest(documents: [.init(path: "api", text: body)]))])
-            for path in ["/v1/resources/svc/shop/b", "/v1/resources/svc/default/a", "/v1/resources/vs/shop/a"] {
-                #expect(
-                    try await Curl.ask("PUT", path, on: server, body: body).problem().code == "other-resource",
-                    "\(path)")
+                server.agent.requests == [
+                    .put(
+                        PutRequest(
+                            resource: name, document: document, condition: .version(17), dryRun: true, strict: true,
+                            warnUnknown: true))
+                ])
+            let created = try await Curl.ask(
+                "PUT", path, on: server, body: json, type: "text/yaml", more: ["-H", "if-none-match: *"])
+            #expect(created.status == 201)
+            #expect(
+                server.agent.requests.last == .put(PutRequest(resource: name, document: document, condition: .absent)))
+            for field in ["if-match: 17", "if-match: \"a\"", "if-match: W/\"17\"", "if-none-match: \"17\""] {
+                let refused = try await Curl.ask("PUT", path, on: server, body: json, more: ["-H", field])
+                #expect(try refused.problem().code == "bad-condition", "\(field)")
             }
-            #expect(server.agent.requests.count == 1)
+            #expect(
+                try await Curl.ask("PUT", path, on: server, body: json, type: "text/html").problem().status == 415)
+            #expect(
+                try await Curl.ask("DELETE", path, on: server, more: ["-H", "if-match: *"]).status == 200)
+            #expect(server.agent.requests.last == .delete(name, .present))
+            #expect(server.agent.requests.count == 3)
         }
     }
 

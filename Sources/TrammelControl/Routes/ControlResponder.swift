@@ -26,11 +26,13 @@ struct ControlResponder: HTTPResponder {
     let access: AccessPolicy?
     /// How long a client may take over a request's body.
     let bodyDeadline: TimeAmount
+    let streams: OpenStreams
     /// Where it is written who changed what, and what the agent failed at.
     let logger: Logger
 
     func respond(to request: Request, context: ControlContext) async throws -> Response {
         var reply: Reply
+        var streamed: ResponseBody?
         var bodyWasRead = false
         do {
             let (route, target, parameters) = try find(request, peer: context.peer)
@@ -38,8 +40,12 @@ struct ControlResponder: HTTPResponder {
             bodyWasRead = true
             let call = RouteCall(
                 parameters: parameters, query: target.query, contentType: request.headers[.contentType],
-                accept: request.headers[.accept], body: body)
+                accept: request.headers[.accept], ifMatch: request.headers[.ifMatch],
+                ifNoneMatch: request.headers[.ifNoneMatch], body: body)
             reply = try await route.handle(call)
+            // A peer that the kernel does not name shares the budget of nobody.
+            let user = context.peer?.uid ?? UInt32.max
+            streamed = try reply.stream.map { try streams.body(of: $0, for: user, on: context.channel) }
         } catch let error as MethodNotAllowed {
             reply = Reply(error.problem)
             reply.allow = error.allowed
@@ -55,8 +61,8 @@ struct ControlResponder: HTTPResponder {
         }
         var response = Response(
             status: .init(code: reply.status), headers: reply.fields,
-            body: ResponseBody(byteBuffer: ByteBuffer(bytes: reply.body)))
-        response.headers[.contentLength] = String(reply.body.count)
+            body: streamed ?? ResponseBody(byteBuffer: ByteBuffer(bytes: reply.body)))
+        if streamed == nil { response.headers[.contentLength] = String(reply.body.count) }
         if !bodyWasRead {
             // What is left of the body is not waited for: the client has a moment to read the answer.
             response.headers[.connection] = "close"

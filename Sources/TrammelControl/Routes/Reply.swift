@@ -11,6 +11,10 @@ struct Reply: Sendable {
     var body: [UInt8]
     /// The methods that a 405 allows.
     var allow: String?
+    /// The version of the resource that was written, as `ETag`.
+    var entityTag: String?
+    /// What is written instead of `body`, for as long as somebody reads it.
+    private(set) var stream: LineStream?
 
     init(status: Int = 200, contentType: String, body: [UInt8]) {
         self.status = status
@@ -25,6 +29,12 @@ struct Reply: Sendable {
             body: ControlJSON.encode(message) + [UInt8(ascii: "\n")])
     }
 
+    /// The events of a source, a line of JSON each.
+    init<Source: EventSource>(streaming source: Source) where Source.Event: Encodable {
+        self.init(contentType: LineStream.mediaType, body: [])
+        stream = LineStream(source)
+    }
+
     init(_ problem: Problem) {
         let body = (try? ControlJSON.encode(problem)) ?? []
         self.init(status: problem.status, contentType: Problem.mediaType, body: body + [UInt8(ascii: "\n")])
@@ -35,6 +45,7 @@ struct Reply: Sendable {
         fields[.contentType] = contentType
         fields[.cacheControl] = "no-store"
         if let allow { fields[.allow] = allow }
+        if let entityTag { fields[.eTag] = entityTag }
         return fields
     }
 }

@@ -9,12 +9,13 @@ extension ControlRoutes {
 
     static func resources(_ service: any ControlService) -> [Route] {
         func list(_ path: String) -> Route {
-            Route("GET", path, .view, query: ["watch"]) { call in
-                if try call.flag("watch") == true { throw notBuilt("the watch of resources") }
+            Route("GET", path, .view, query: ["watch", "resourceVersion"]) { call in
                 let query = ResourceQuery(
                     kind: try call.parameters["kind"].map { _ in try call.kind() },
                     namespace: call.parameters["namespace"], name: call.parameters["name"])
-                return try await Reply(ItemList(service.resources(query)))
+                let version = try resourceVersion(call)
+                guard try call.flag("watch") == true else { return try await Reply(service.resources(query)) }
+                return try await Reply(streaming: service.watch(query, from: version))
             }
         }
         return [
@@ -29,14 +30,37 @@ extension ControlRoutes {
                 "PUT", "/v1/resources/{kind}/{namespace}/{name}", .change, query: ["dryRun", "strict", "warnUnknown"],
                 bodyLimit: Route.applyBody
             ) { call in
-                try await Reply(service.apply(putRequest(call)))
+                let result = try await service.put(putRequest(call))
+                var reply = try Reply(result, status: result.outcome == .created ? 201 : 200)
+                reply.entityTag = result.resourceVersion.map { "\"\($0)\"" }
+                return reply
             },
             Route("DELETE", "/v1/resources/{kind}/{namespace}/{name}", .change) { call in
                 try await Reply(
                     service.deleteResource(
-                        kind: call.kind(), namespace: call.parameter("namespace"), name: call.parameter("name")))
+                        resourceName(call), WriteCondition(ifMatch: call.ifMatch, ifNoneMatch: call.ifNoneMatch)))
             },
         ]
+    }
+
+    private static func resourceName(_ call: RouteCall) throws -> ResourceName {
+        try ResourceName(kind: call.kind(), namespace: call.parameter("namespace"), name: call.parameter("name"))
+    }
+
+    /// Where a watch is to go on from.
+    private static func resourceVersion(_ call: RouteCall) throws -> UInt64? {
+        guard let text = call.query["resourceVersion"] else { return nil }
+        guard try call.flag("watch") == true else {
+            throw TrammelError(
+                .invalid, code: "bad-query", "resourceVersion says where a watch goes on from, and this is none",
+                hint: "add watch=true, or leave resourceVersion out")
+        }
+        guard let version = UInt64(text), String(version) == text else {
+            throw TrammelError(
+                .invalid, code: "bad-query", "resourceVersion=\(text) is not a version",
+                hint: "take it from a list's resourceVersion or from the last event of an earlier watch")
+        }
+        return version
     }
 
     /// An apply's body is the API's message, or the bare text of resources in YAML or JSON.
@@ -52,11 +76,7 @@ extension ControlRoutes {
                 : ApplyRequest(documents: [bareDocument(call)])
         case nil, "application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml":
             request = try ApplyRequest(documents: [bareDocument(call)])
-        case let type?:
-            throw Problem(
-                status: 415, code: "media-type", title: "Unsupported media type",
-                detail: "an apply of \(type) is not understood",
-                hint: "send YAML or JSON, with curl: -H 'content-type: application/yaml' --data-binary @FILE")
+        case let type?: throw unsupported(type, "an apply")
         }
         request.namespace = call.query["namespace"] ?? request.namespace
         request.dryRun = try call.flag("dryRun") ?? request.dryRun
@@ -68,30 +88,24 @@ extension ControlRoutes {
         return request
     }
 
-    /// One resource in JSON, which has to be the one that the path names.
-    private static func putRequest(_ call: RouteCall) throws -> ApplyRequest {
-        guard mediaType(call) == "application/json" else {
-            throw Problem(
-                status: 415, code: "media-type", title: "Unsupported media type",
-                detail: "a PUT takes one resource in JSON",
-                hint: "send content-type: application/json, or YAML to POST /v1/apply")
+    /// One resource, which has to be the one that the path names; the service sees to that.
+    private static func putRequest(_ call: RouteCall) throws -> PutRequest {
+        switch mediaType(call) {
+        case nil, "application/json", "application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml": break
+        case let type?: throw unsupported(type, "a resource")
         }
-        let document = try ControlJSON.decode(JSONValue.self, from: call.body)
-        let metadata = document["metadata"]
-        let expected = try [call.kind(), call.parameter("namespace"), call.parameter("name")]
-        let found = [
-            document["kind"]?.stringValue ?? "", metadata?["namespace"]?.stringValue ?? "default",
-            metadata?["name"]?.stringValue ?? "",
-        ]
-        guard found == expected else {
-            throw TrammelError(
-                .invalid, code: "other-resource",
-                "the body is \(found.joined(separator: "/")), the path names \(expected.joined(separator: "/"))",
-                hint: "make kind, metadata.namespace and metadata.name agree with the path")
-        }
-        return ApplyRequest(
-            documents: [try bareDocument(call)], dryRun: try call.flag("dryRun") ?? false,
-            strict: try call.flag("strict") ?? false, warnUnknown: try call.flag("warnUnknown") ?? false)
+        return PutRequest(
+            resource: try resourceName(call), document: try bareDocument(call),
+            condition: try WriteCondition(ifMatch: call.ifMatch, ifNoneMatch: call.ifNoneMatch),
+            dryRun: try call.flag("dryRun") ?? false, strict: try call.flag("strict") ?? false,
+            warnUnknown: try call.flag("warnUnknown") ?? false)
+    }
+
+    private static func unsupported(_ type: String, _ what: String) -> Problem {
+        Problem(
+            status: 415, code: "media-type", title: "Unsupported media type",
+            detail: "\(what) as \(type) is not understood",
+            hint: "send YAML or JSON, with curl: -H 'content-type: application/yaml' --data-binary @FILE")
     }
 
     private static func bareDocument(_ call: RouteCall) throws -> ApplyRequest.Document {

@@ -1,3 +1,4 @@
+import TrammelConfig
 import TrammelControlAPI
 import TrammelCore
 
@@ -58,6 +59,9 @@ struct RouteCall: Sendable {
     let query: [String: String]
     let contentType: String?
     let accept: String?
+    /// `If-Match` and `If-None-Match` (RFC 9110 section 13.1).
+    let ifMatch: String?
+    let ifNoneMatch: String?
     let body: [UInt8]
 
     /// A parameter that the route's path has.
@@ -74,6 +78,18 @@ struct RouteCall: Sendable {
                 .invalid, code: "bad-query", "\(name)=\(text) is neither true nor false",
                 hint: "write \(name)=true or leave it out")
         }
+    }
+
+    /// A duration of the query, as `5m` or `250ms`, in seconds; nil where it is not given.
+    func seconds(_ name: String, in range: ClosedRange<Double>) throws -> Double? {
+        guard let text = query[name] else { return nil }
+        if case .success(let nanoseconds) = DurationText.parse(text), range.contains(Double(nanoseconds) / 1e9) {
+            return Double(nanoseconds) / 1e9
+        }
+        throw TrammelError(
+            .invalid, code: "bad-query",
+            "\(name)=\(text) is not a duration from \(range.lowerBound)s to \(range.upperBound)s",
+            hint: "write a number and a unit: \(name)=5m, \(name)=90s")
     }
 
     /// The kind that the parameter `kind` names, by any of its names.

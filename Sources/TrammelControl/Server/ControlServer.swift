@@ -15,7 +15,11 @@ package struct ControlLimits: Sendable {
     /// How long a client may take over a request's body.
     package var bodyDeadline: TimeAmount = .seconds(60)
     /// How long a piece of an answer may take to be read.
-    package var writeTimeout: TimeAmount = .seconds(60)
+    package var writeTimeout: TimeAmount = .seconds(30)
+    /// How many streamed answers (watches, taps) may be read at once.
+    package var streams = ConnectionLimits(root: 64, others: 64, perUser: 32)
+    /// After how long a silence a stream says that it lives.
+    package var keepAlive: TimeAmount = .seconds(15)
 
     package init() {}
 }
@@ -49,9 +53,10 @@ package struct ControlServer: Sendable {
         try file.prepare()
         let opened = Mutex<Result<SocketFile.Identity, any Error>?>(nil)
         defer { if case .success(let identity)? = opened.withLock({ $0 }) { file.remove(identity) } }
+        let streams = OpenStreams(limits: limits.streams, keepAlive: limits.keepAlive)
         let responder = ControlResponder(
             routes: ControlRoutes.all(of: service), access: access, bodyDeadline: limits.bodyDeadline,
-            logger: logger)
+            streams: streams, logger: logger)
         let limits = limits
         let application = Application(
             responder: responder, server: HTTPServerBuilder { PeerChannel(limits: limits, responder: $0) },
@@ -66,7 +71,7 @@ package struct ControlServer: Sendable {
                 }
             },
             eventLoopGroupProvider: .shared(group), logger: quiet(logger))
-        try await serve(application, at: file.path)
+        try await serve(application, at: file.path) { streams.end() }
         if case .failure(let error)? = opened.withLock({ $0 }) { throw error }
     }
 }
@@ -96,7 +101,7 @@ package struct MetricsServer: Sendable {
         let application = Application(
             responder: ControlResponder(
                 routes: ControlRoutes.metricsOnly(of: service), access: nil, bodyDeadline: limits.bodyDeadline,
-                logger: logger),
+                streams: OpenStreams(limits: limits.streams, keepAlive: limits.keepAlive), logger: logger),
             server: HTTPServerBuilder { [limits] in PeerChannel(limits: limits, responder: $0) },
             configuration: ApplicationConfiguration(
                 address: .hostname(address.address.description, port: Int(address.port))),
@@ -110,7 +115,10 @@ package struct MetricsServer: Sendable {
 
 /// Runs until the task is cancelled, which is the way to stop and no failure: requests under way are then finished
 /// first, for as long as a few seconds.
-private func serve(_ application: some ApplicationProtocol, at place: String) async throws {
+/// - Parameter onStopping: ends what would not end by itself.
+private func serve(
+    _ application: some ApplicationProtocol, at place: String, onStopping: @escaping @Sendable () -> Void = {}
+) async throws {
     var configuration = ServiceGroupConfiguration(services: [application], logger: application.logger)
     configuration.maximumGracefulShutdownDuration = .seconds(5)
     let group = ServiceGroup(configuration: configuration)
@@ -120,6 +128,7 @@ private func serve(_ application: some ApplicationProtocol, at place: String) as
         try await withTaskCancellationHandler {
             try await running.value
         } onCancel: {
+            onStopping()
             Task { await group.triggerGracefulShutdown() }
         }
     } catch is CancellationError {

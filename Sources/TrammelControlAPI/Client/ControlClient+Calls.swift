@@ -21,13 +21,43 @@ extension ControlClient {
     }
 
     package func resources(_ query: ResourceQuery) async throws -> [StoredResource] {
-        var call = Call("GET", "v1", "resources")
-        call.path += [query.kind, query.namespace, query.name].prefix { $0 != nil }.compactMap(\.self)
-        return try await send(call, as: ItemList<StoredResource>.self).items
+        try await list(query).items
     }
 
-    package func deleteResource(kind: String, namespace: String, name: String) async throws -> ResourceResult {
-        try await send(Call("DELETE", "v1", "resources", kind, namespace, name), as: ResourceResult.self)
+    /// As `resources`, with the version that a watch can go on from.
+    package func list(_ query: ResourceQuery) async throws -> ItemList<StoredResource> {
+        try await send(Call(listing: query), as: ItemList<StoredResource>.self)
+    }
+
+    /// What is there as `ADDED`, a `BOOKMARK`, then every change; from a version on, every change since. Ends when the
+    /// agent does; an event of type `ERROR` ends it too.
+    /// - Throws: a `Problem` of status 410 where the changes since `version` are not known any more: list again.
+    package func watch(_ query: ResourceQuery, from version: String? = nil) async throws -> ControlStream<WatchEvent> {
+        var call = Call(listing: query)
+        call.query = [(name: "watch", value: "true")]
+        if let version { call.query.append((name: "resourceVersion", value: version)) }
+        return try await stream(call, as: WatchEvent.self)
+    }
+
+    package func put(_ request: PutRequest) async throws -> ResourceResult {
+        let resource = request.resource
+        var call = Call(
+            "PUT", "v1", "resources", resource.kind, resource.namespace, resource.name,
+            body: Array(request.document.text.utf8), timeout: 120)
+        // JSON is YAML too.
+        call.contentType = "application/yaml"
+        call.condition = request.condition
+        call.query = [("dryRun", request.dryRun), ("strict", request.strict), ("warnUnknown", request.warnUnknown)]
+            .filter(\.1).map { (name: $0.0, value: "true") }
+        return try await send(call, as: ResourceResult.self)
+    }
+
+    package func deleteResource(
+        kind: String, namespace: String, name: String, _ condition: WriteCondition = .always
+    ) async throws -> ResourceResult {
+        var call = Call("DELETE", "v1", "resources", kind, namespace, name)
+        call.condition = condition
+        return try await send(call, as: ResourceResult.self)
     }
 
     package func workloads() async throws -> [AttachedWorkload] {
@@ -67,5 +97,32 @@ extension ControlClient {
 
     package func rules() async throws -> [InstalledRules] {
         try await send(Call("GET", "v1", "rules"), as: ItemList<InstalledRules>.self).items
+    }
+
+    /// - Parameter window: a duration as `5m`; nil for the agent's default.
+    package func graph(window: String? = nil) async throws -> TrafficGraph {
+        let query = window.map { [(name: "window", value: $0)] } ?? []
+        return try await send(Call("GET", "v1", "graph", query: query), as: TrafficGraph.self)
+    }
+
+    /// What ends from now on and fits the filter, until the agent ends or the iteration does.
+    package func tap(_ filter: TapFilter = TapFilter()) async throws -> ControlStream<TapEvent> {
+        try await stream(Call("GET", "v1", "tap", query: filter.query), as: TapEvent.self)
+    }
+
+    package func logLevel() async throws -> LogLevel {
+        try await send(Call("GET", "v1", "log-level"), as: LogLevel.self)
+    }
+
+    package func setLogLevel(_ level: LogLevel) async throws -> LogLevel {
+        try await send(Call("PUT", "v1", "log-level", body: ControlJSON.encode(level)), as: LogLevel.self)
+    }
+}
+
+extension ControlClient.Call {
+    /// A listing, or a watch, of resources.
+    fileprivate init(listing query: ResourceQuery) {
+        self.init("GET", "v1", "resources")
+        path += [query.kind, query.namespace, query.name].prefix { $0 != nil }.compactMap(\.self)
     }
 }

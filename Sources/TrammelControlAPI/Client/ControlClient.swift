@@ -53,6 +53,8 @@ package struct ControlClient: Sendable {
         package var path: [String]
         package var query: [(name: String, value: String)]
         package var body: [UInt8]?
+        package var contentType = "application/json"
+        package var condition = WriteCondition.always
         /// Seconds until the call is given up.
         package var timeout: Int64
 
@@ -75,30 +77,58 @@ package struct ControlClient: Sendable {
     }
 
     package func send(_ call: Call) async throws -> Answer {
-        var request = HTTPClientRequest(url: "http+unix://\(PercentEncoding.encode(socket))\(call.target)")
-        request.method = HTTPMethod(rawValue: call.method)
-        // The host of such a URL is the socket's path, which is no host that a server would know.
-        request.headers.add(name: "host", value: "trammel")
-        request.headers.add(name: "accept", value: "application/json, application/problem+json, text/plain;q=0.5")
-        if let body = call.body {
-            request.headers.add(name: "content-type", value: "application/json")
-            request.body = .bytes(ByteBuffer(bytes: body))
-        }
-        let response: HTTPClientResponse
+        let response = try await execute(call)
         let body: ByteBuffer
         do {
-            response = try await http.execute(request, timeout: .seconds(call.timeout))
             body = try await response.body.collect(upTo: Self.longestAnswer)
-        } catch let error as CancellationError {
-            throw error
         } catch {
-            throw AgentUnreachable.diagnose(socket: socket, fallback: Self.describe(error, seconds: call.timeout))
+            throw failure(error, of: call)
         }
         let answer = Answer(status: Int(response.status.code), body: Array(body.readableBytesView))
         guard (200..<300).contains(answer.status) else {
             throw Self.problem(answer, type: response.headers.first(name: "content-type"))
         }
         return answer
+    }
+
+    /// Sends `call`, whose answer is one line of JSON after the other for as long as the agent has something to say.
+    package func stream<Message: Decodable & Sendable>(
+        _ call: Call, as type: Message.Type
+    ) async throws -> ControlStream<Message> {
+        let response = try await execute(call)
+        guard (200..<300).contains(response.status.code) else {
+            let body = try await response.body.collect(upTo: Self.longestAnswer)
+            throw Self.problem(
+                Answer(status: Int(response.status.code), body: Array(body.readableBytesView)),
+                type: response.headers.first(name: "content-type"))
+        }
+        return ControlStream(body: response.body, socket: socket)
+    }
+
+    /// The head of the answer within the call's time; its body is yet to be read.
+    private func execute(_ call: Call) async throws -> HTTPClientResponse {
+        var request = HTTPClientRequest(url: "http+unix://\(PercentEncoding.encode(socket))\(call.target)")
+        request.method = HTTPMethod(rawValue: call.method)
+        // The host of such a URL is the socket's path, which is no host that a server would know.
+        request.headers.add(name: "host", value: "trammel")
+        request.headers.add(
+            name: "accept",
+            value: "application/json, application/x-ndjson, application/problem+json, text/plain;q=0.5")
+        for (name, value) in call.condition.fields { request.headers.add(name: name, value: value) }
+        if let body = call.body {
+            request.headers.add(name: "content-type", value: call.contentType)
+            request.body = .bytes(ByteBuffer(bytes: body))
+        }
+        do {
+            return try await http.execute(request, timeout: .seconds(call.timeout))
+        } catch {
+            throw failure(error, of: call)
+        }
+    }
+
+    private func failure(_ error: any Error, of call: Call) -> any Error {
+        if error is CancellationError { return error }
+        return AgentUnreachable.diagnose(socket: socket, fallback: Self.describe(error, seconds: call.timeout))
     }
 
     /// Sends `call` and decodes the answer.

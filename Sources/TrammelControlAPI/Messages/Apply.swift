@@ -97,12 +97,18 @@ package struct ResourceResult: Codable, Hashable, Sendable {
     package var outcome: Outcome
     /// Each names the file and line.
     package var warnings: [String]
+    /// What the resource's version is now; told of one that was written alone.
+    package var resourceVersion: String?
 
-    package init(kind: String, namespace: String, name: String, outcome: Outcome, warnings: [String] = []) {
+    package init(
+        kind: String, namespace: String, name: String, outcome: Outcome, warnings: [String] = [],
+        resourceVersion: String? = nil
+    ) {
         self.kind = kind
         self.namespace = namespace
         self.name = name
         self.outcome = outcome
         self.warnings = warnings
+        self.resourceVersion = resourceVersion
     }
 }

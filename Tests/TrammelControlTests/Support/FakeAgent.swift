@@ -8,13 +8,22 @@ final class FakeAgent: ControlService {
     enum Request: Hashable, Sendable {
         case apply(ApplyRequest)
         case resources(ResourceQuery)
-        case delete(kind: String, namespace: String, name: String)
+        case watch(ResourceQuery, from: UInt64?)
+        case put(PutRequest)
+        case delete(ResourceName, WriteCondition)
+        case graph(Double)
+        case tap(TapFilter)
+        case setLogLevel(String)
         case attach(AttachRequest)
         case detach(namespace: String, name: String)
         case connections(workload: String?)
         case kill(UInt64)
         case explain(ExplainRequest)
         case metrics(accept: String?)
+
+        static func delete(kind: String, namespace: String, name: String) -> Request {
+            .delete(ResourceName(kind: kind, namespace: namespace, name: name), .always)
+        }
     }
 
     private struct State {
@@ -22,6 +31,10 @@ final class FakeAgent: ControlService {
         var readiness = Readiness(ready: true)
         var failure: (any Error)?
         var explanations: (asked: AsyncStream<Void>.Continuation, go: AsyncStream<Void>)?
+        var watches: [EventBuffer<WatchEvent>] = []
+        var taps: [EventBuffer<TapEvent>] = []
+        var cancelled = 0
+        var level = "info"
         var metrics = Array("trammel_up 1\n".utf8)
     }
 
@@ -79,7 +92,7 @@ final class FakeAgent: ControlService {
             ], warnings: ["app.yaml:1: Deployment means nothing here and was skipped"], dryRun: request.dryRun)
     }
 
-    func resources(_ query: ResourceQuery) async throws -> [StoredResource] {
+    func resources(_ query: ResourceQuery) async throws -> ItemList<StoredResource> {
         try note(.resources(query))
         let found = Sample.resources.filter { resource in
             let metadata = resource.document["metadata"]
@@ -94,12 +107,59 @@ final class FakeAgent: ControlService {
                 "there is no \(query.kind ?? "") \(query.namespace ?? "")/\(query.name ?? "")",
                 hint: "`trammel get` lists what there is")
         }
-        return found
+        return ItemList(found, resourceVersion: "17")
     }
 
-    func deleteResource(kind: String, namespace: String, name: String) async throws -> ResourceResult {
-        try note(.delete(kind: kind, namespace: namespace, name: name))
-        return ResourceResult(kind: kind, namespace: namespace, name: name, outcome: .deleted)
+    /// The watches and taps that clients have begun, in that order; how many of them are over.
+    var watches: [EventBuffer<WatchEvent>] { state.withLock { $0.watches } }
+    var taps: [EventBuffer<TapEvent>] { state.withLock { $0.taps } }
+    var cancelled: Int { state.withLock { $0.cancelled } }
+
+    private func over() { state.withLock { $0.cancelled += 1 } }
+
+    func watch(_ query: ResourceQuery, from version: UInt64?) async throws -> any EventSource<WatchEvent> {
+        try note(.watch(query, from: version))
+        let buffer = EventBuffer<WatchEvent>(weigh: { _ in 1000 }, mark: { _, _ in }, onCancel: { self.over() })
+        for resource in Sample.resources {
+            buffer.offer(WatchEvent(type: .added, object: resource, resourceVersion: "0"))
+        }
+        state.withLock { $0.watches.append(buffer) }
+        return buffer
+    }
+
+    func put(_ request: PutRequest) async throws -> ResourceResult {
+        try note(.put(request))
+        let resource = request.resource
+        return ResourceResult(
+            kind: resource.kind, namespace: resource.namespace, name: resource.name,
+            outcome: request.condition == .absent ? .created : .configured, resourceVersion: "18")
+    }
+
+    func deleteResource(_ resource: ResourceName, _ condition: WriteCondition) async throws -> ResourceResult {
+        try note(.delete(resource, condition))
+        return ResourceResult(
+            kind: resource.kind, namespace: resource.namespace, name: resource.name, outcome: .deleted)
+    }
+
+    func graph(window: Double) async throws -> TrafficGraph {
+        try note(.graph(window))
+        return Sample.graph
+    }
+
+    func tap(_ filter: TapFilter) async throws -> any EventSource<TapEvent> {
+        try note(.tap(filter))
+        let buffer = EventBuffer<TapEvent>(
+            weigh: { _ in 1000 }, mark: { $0.lost = $1 }, onCancel: { self.over() })
+        state.withLock { $0.taps.append(buffer) }
+        return buffer
+    }
+
+    func logLevel() async -> LogLevel { LogLevel(level: state.withLock { $0.level }) }
+
+    func setLogLevel(_ level: LogLevel) async throws -> LogLevel {
+        try note(.setLogLevel(level.level))
+        state.withLock { $0.level = level.level }
+        return await logLevel()
     }
 
     func workloads() async throws -> [AttachedWorkload] {

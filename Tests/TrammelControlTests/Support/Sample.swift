@@ -92,4 +92,23 @@ enum Sample {
                 "spec": .object(["hosts": .array([.string("reviews")])]),
             ])),
     ]
+
+    static let graph = TrafficGraph(
+        windowSeconds: 300,
+        edges: [
+            TrafficEdge(
+                source: "default/productpage", destination: "shop/reviews-v1",
+                service: "reviews.default.svc.cluster.local", protocol: "http", rate: 2.5, requests: 750, errors: 3,
+                p50: 4, p90: 9.5, p99: 48, bytesSent: 9000, bytesReceived: 120_000),
+            TrafficEdge(
+                source: "shop/reviews-v1", destination: "unknown", service: "PassthroughCluster", protocol: "tcp",
+                rate: 0.1, requests: 30, errors: 0),
+        ])
+
+    static let call = TapEvent(
+        time: time, protocol: "http", direction: "outbound", source: "default/productpage",
+        destination: "shop/reviews-v1", service: "reviews.default.svc.cluster.local", client: "10.1.0.2:51000",
+        originalDestination: "240.240.0.1:9080", upstream: "10.1.0.3:8080", method: "GET", authority: "reviews:9080",
+        path: "/reviews/1", status: 200, route: "everyone-else", requestID: "0a1b", milliseconds: 4.25, bytesSent: 120,
+        bytesReceived: 4096)
 }
