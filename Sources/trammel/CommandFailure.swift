@@ -59,6 +59,6 @@ struct CommandFailure: Error {
 
     private static func line(_ message: String, hint: String?) -> String {
         let text = "trammel: " + (hint.map { "\(message); \($0)" } ?? message)
-        return text.split(whereSeparator: \.isNewline).joined(separator: " ")
+        return text.split(whereSeparator: \.isNewline).joined(separator: " ").printable
     }
 }

@@ -111,7 +111,7 @@ enum Files {
             let directory = slash.map { String(path[...$0]) } ?? ""
             let name = slash.map { String(path[path.index(after: $0)...]) } ?? path
             let there = try? FileManager.default.contentsOfDirectory(atPath: directory.isEmpty ? "." : directory)
-            if let nearest = NearestName.of(name, among: (there ?? []).sorted()) {
+            if let nearest = Nearest.of(name, among: (there ?? []).sorted()) {
                 hint = "did you mean \(directory)\(nearest)?"
             }
         }

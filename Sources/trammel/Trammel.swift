@@ -26,21 +26,21 @@ struct Trammel: AsyncParsableCommand {
         version: Build.version,
         groupedSubcommands: [
             CommandGroup(
-                name: "Capture:",
+                name: "Capture",
                 subcommands: [AttachCommand.self, DetachCommand.self, WorkloadsCommand.self, RulesCommand.self]),
             CommandGroup(
-                name: "Configure:",
+                name: "Configure",
                 subcommands: [
                     ApplyCommand.self, DiffCommand.self, ValidateCommand.self, GetCommand.self, DeleteCommand.self,
                 ]),
             CommandGroup(
-                name: "See what happens:",
+                name: "Observe",
                 subcommands: [
                     TopCommand.self, TapCommand.self, GraphCommand.self, ConnectionsCommand.self, ServicesCommand.self,
                     EndpointsCommand.self, ExplainCommand.self,
                 ]),
             CommandGroup(
-                name: "The agent:",
+                name: "Agent",
                 subcommands: [
                     StatusCommand.self, LogLevelCommand.self, VersionCommand.self, CompletionCommand.self,
                 ]),
@@ -68,7 +68,7 @@ struct Trammel: AsyncParsableCommand {
         guard let verb = named.first, !verb.hasPrefix("-"), verb != "help" else { return }
         let verbs = configuration.subcommands.compactMap { $0.configuration.commandName }
         guard !verbs.contains(verb) else { return }
-        let nearest = NearestName.of(verb, among: verbs + NotBuiltYet.verbs)
+        let nearest = Nearest.of(verb, among: verbs + NotBuiltYet.verbs)
         throw CommandFailure(
             "there is no verb \"\(verb)\"",
             hint: nearest.map { "did you mean `trammel \($0)`?" } ?? "`trammel --help` lists them",

@@ -6,7 +6,8 @@ enum ApplySummary {
     static func text(_ result: ApplyResult, version: UInt64?, style: Style) -> String {
         let lines = result.results.map { resource in
             "\(resource.kind) \(resource.namespace)/\(resource.name) "
-                + style.paint(resource.outcome.rawValue, tone(resource.outcome)) + (result.dryRun ? " (dry run)\n" : "\n")
+                + style.paint(resource.outcome.rawValue, tone(resource.outcome))
+                + (result.dryRun ? " (dry run)\n" : "\n")
         }
         return lines.joined() + total(result, version: version) + "\n"
     }

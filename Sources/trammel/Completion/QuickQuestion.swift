@@ -10,7 +10,8 @@ enum QuickQuestion {
     private static let limit = 16 << 20
 
     /// The items of the listing at `path`; none where no agent answers in time.
-    static func items<Item: Codable & Hashable & Sendable>(_ path: String, of type: Item.Type, socket: String) -> [Item] {
+    static func items<Item: Codable & Hashable & Sendable>(_ path: String, of type: Item.Type, socket: String) -> [Item]
+    {
         guard let body = body(of: path, socket: socket),
             let list = try? ControlJSON.decode(ItemList<Item>.self, from: body)
         else { return [] }

@@ -64,5 +64,7 @@ struct Printer: Sendable {
                 : String(decoding: try ControlJSON.encode(message, pretty: true), as: UTF8.self))
     }
 
-    private func emit(_ text: String) { StandardOutput.write(text.isEmpty || text.hasSuffix("\n") ? text : text + "\n") }
+    private func emit(_ text: String) {
+        StandardOutput.write(text.isEmpty || text.hasSuffix("\n") ? text : text + "\n")
+    }
 }

@@ -9,7 +9,8 @@ enum GraphPicture {
         for edge in graph.edges {
             let color = edge.errors == 0 ? "" : ", color=red"
             lines.append(
-                "  \(quoted(edge.source)) -> \(quoted(edge.destination)) [label=\(quoted(label(edge, "\\n")))\(color)];")
+                "  \(quoted(edge.source)) -> \(quoted(edge.destination)) [label=\(quoted(label(edge, "\\n")))\(color)];"
+            )
         }
         return (lines + ["}"]).joined(separator: "\n") + "\n"
     }

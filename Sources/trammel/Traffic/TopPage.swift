@@ -19,7 +19,9 @@ struct TopPage {
         let below = edgeLines(size.columns)
         let edgeRoom = min(below.count, max(room / 2, room - above.count))
         let workloadRoom = min(above.count, room - edgeRoom)
-        let keys = "q quit   sort by: " + TrafficView.Order.allCases.map { "\(TopKeys.letter($0)) \($0.rawValue)" }
+        let keys =
+            "q quit   sort by: "
+            + TrafficView.Order.allCases.map { "\(TopKeys.letter($0)) \($0.rawValue)" }
             .joined(separator: ", ")
         let title = note.map { style.paint($0.cut(to: size.columns), .bad) } ?? heading(time: time, limit: size.columns)
         return [title, ""] + Self.cut(above, to: workloadRoom) + [""] + Self.cut(below, to: edgeRoom)

@@ -16,7 +16,10 @@ struct AttachCommand: AsyncParsableCommand {
             examples: [
                 ("A network namespace that `ip netns` lists", "trammel attach --netns web --name web --label app=web"),
                 ("That of a process", "trammel attach --pid 4711 --name web"),
-                ("Without its traffic to a database", "trammel attach --netns web --name web --exclude-outbound-port 5432"),
+                (
+                    "Without its traffic to a database",
+                    "trammel attach --netns web --name web --exclude-outbound-port 5432"
+                ),
             ]))
 
     @OptionGroup var global: GlobalOptions

@@ -36,7 +36,7 @@ struct EndpointsCommand: AsyncParsableCommand {
         guard !names.contains(wanted) else { return }
         throw CommandFailure(
             "there is no service \(wanted)",
-            hint: NearestName.of(wanted, among: names).map { "did you mean \($0)?" } ?? "`trammel services` lists them")
+            hint: Nearest.of(wanted, among: names).map { "did you mean \($0)?" } ?? "`trammel services` lists them")
     }
 
     static func listing(_ endpoints: [KnownEndpoint]) -> Listing<KnownEndpoint> {

@@ -47,7 +47,8 @@ struct GetCommand: AsyncParsableCommand {
             throw ValidationError("a name needs a kind and one namespace")
         }
         if let selector, LabelSelector(selector) == nil {
-            throw ValidationError("\"\(selector)\" is no selector; write key=value, key!=value, key or !key, with commas")
+            throw ValidationError(
+                "\"\(selector)\" is no selector; write key=value, key!=value, key or !key, with commas")
         }
     }
 

@@ -23,7 +23,7 @@ struct LogLevelCommand: AsyncParsableCommand {
 
     func validate() throws {
         guard let level, !LogLevel.names.contains(level) else { return }
-        let nearest = NearestName.of(level, among: LogLevel.names).map { "did you mean \($0)?" }
+        let nearest = Nearest.of(level, among: LogLevel.names).map { "did you mean \($0)?" }
         throw ValidationError(
             "\"\(level)\" is not a log level; \(nearest ?? "the levels are \(LogLevel.names.joined(separator: ", "))")")
     }

@@ -3,7 +3,8 @@ import TrammelControlAPI
 
 struct StatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "status", abstract: "Shows the state of the agent: what it captures, what it knows, what is amiss.",
+        commandName: "status",
+        abstract: "Shows the state of the agent: what it captures, what it knows, what is amiss.",
         discussion: HelpText.of(
             "Exit status 0 says that the agent answered, whatever its state; a script reads `.state` of the JSON.",
             examples: [

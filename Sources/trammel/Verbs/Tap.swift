@@ -25,7 +25,8 @@ struct TapCommand: AsyncParsableCommand {
     @Option(name: [.customShort("o"), .long], help: "How to print: table, wide (more columns) or json.")
     var output: Output = .table
 
-    @Option(name: .long, help: ArgumentHelp("End after so many. Default: none, go on until Ctrl-C.", valueName: "number"))
+    @Option(
+        name: .long, help: ArgumentHelp("End after so many. Default: none, go on until Ctrl-C.", valueName: "number"))
     var limit: UInt64?
 
     enum Output: String, ExpressibleByArgument, CaseIterable {
@@ -94,7 +95,8 @@ struct TapOptions: ParsableArguments {
     @Option(name: .long, help: ArgumentHelp("What took at least so long: 250ms, 2s.", valueName: "duration"))
     var slowerThan: String?
 
-    @Option(name: .long, help: ArgumentHelp("The part of what fits that is shown, above 0 and up to 1.", valueName: "part"))
+    @Option(
+        name: .long, help: ArgumentHelp("The part of what fits that is shown, above 0 and up to 1.", valueName: "part"))
     var sample = 1.0
 
     func validate() throws {
