@@ -11,32 +11,58 @@ struct Explaining {
     let source: Source
 
     func explain(_ request: ExplainRequest) throws -> TrammelControlAPI.Explanation {
-        let target = try Target(request.to)
-        let address = try address(of: target)
-        let original = OriginalDestination(IPEndpoint(address, target.port))
-        let port = snapshot.servicePort(at: original)
-        let destination = HTTPDestination(servicePort: port, original: original)
-        let isHTTP = target.isURL || port?.appProtocol == .http
-        let story =
-            isHTTP
-            ? try http(request, target, destination) : explainTCP(snapshot, source: source, destination: destination)
-        var steps = [TrammelControlAPI.Explanation.Step]()
-        if let name = snapshot.resolve(name: target.host, from: source.identity.name.namespace) {
-            steps.append(
-                .init(title: "name", text: "\(target.host) is \(name.host), which resolves to \(address)"))
+        let target = try ExplainTarget(request.to)
+        var steps: [DecisionStory.Step] = []
+        var address = IPAddress(target.host)
+        var resolved: ResolvedName?
+        if address == nil {
+            let name = explainName(snapshot, name: target.host, source: source)
+            steps.append(name.step)
+            resolved = name.resolved
+            // Where the mesh does not know it, any address will do that no service owns.
+            address = name.resolved?.addresses.first ?? (name.resolved == nil ? .anyV4 : nil)
         }
-        steps += story.steps.map { step in
-            .init(
-                title: step.title, text: step.detail, resource: step.origin.map { "\($0.key)" },
-                source: step.location.map(SourceReference.init))
+        if target.scheme == .dns { return answer(steps, resolved, target) }
+        guard let address else {
+            return TrammelControlAPI.Explanation(
+                steps: steps.map(\.message), verdict: .refused,
+                summary: "\(target.host) has no address now: the client is told so by the DNS",
+                decidedBy: resolved.map { SourceReference($0.origin.location) })
+        }
+        let original = OriginalDestination(IPEndpoint(address, target.port))
+        let port = snapshot.servicePort(at: original, for: source)
+        let story: DecisionStory
+        if target.scheme == .http || target.scheme == nil && port?.appProtocol == .http {
+            story = try http(request, target, HTTPDestination(servicePort: port, original: original))
+        } else {
+            let isTLS = target.scheme == .tls || target.scheme == nil && port?.appProtocol.isTLS ?? (target.port == 443)
+            let name: ServerName = isTLS && IPAddress(target.host) == nil ? .name(target.host.lowercased()) : .absent
+            story = explainTCP(
+                snapshot, source: source, original: original, serverName: name,
+                entropy: SystemRandomNumberGenerator.word())
         }
         return TrammelControlAPI.Explanation(
-            steps: steps, verdict: story.verdict.kind, summary: story.summary,
+            steps: (steps + story.steps).map(\.message), verdict: story.verdict.kind, summary: story.summary,
             decidedBy: story.decidedBy.map { SourceReference($0.location) })
     }
 
+    private func answer(
+        _ steps: [DecisionStory.Step], _ resolved: ResolvedName?, _ target: ExplainTarget
+    ) -> TrammelControlAPI.Explanation {
+        guard let resolved else {
+            return TrammelControlAPI.Explanation(
+                steps: steps.map(\.message), verdict: .passedThrough,
+                summary: "is forwarded to the resolver that the workload asks")
+        }
+        let addresses = resolved.addresses.map(\.description).joined(separator: ", ")
+        return TrammelControlAPI.Explanation(
+            steps: steps.map(\.message), verdict: .answered,
+            summary: "is answered by the agent: \(addresses.isEmpty ? "the name exists and has no address" : addresses)",
+            decidedBy: SourceReference(resolved.origin.location))
+    }
+
     private func http(
-        _ request: ExplainRequest, _ target: Target, _ destination: HTTPDestination
+        _ request: ExplainRequest, _ target: ExplainTarget, _ destination: HTTPDestination
     ) throws -> DecisionStory {
         var text = "\(request.method) \(target.path) HTTP/1.1\r\n"
         if !request.headers.contains(where: { $0.name.lowercased() == "host" }) {
@@ -65,52 +91,70 @@ struct Explaining {
             }
         }
     }
+}
 
-    private func address(of target: Target) throws -> IPAddress {
-        if let literal = IPAddress(target.host) { return literal }
-        guard let name = snapshot.resolve(name: target.host, from: source.identity.name.namespace),
-            let address = name.addresses.first
-        else {
-            throw TrammelError(
-                .notFound, code: "explain-host", "the mesh knows no service \(target.host)",
-                hint: "`trammel services` lists them; for a place outside the mesh give its address")
-        }
-        return address
+/// What `explain` is asked about: a URL, `HOST:PORT`, or a name.
+struct ExplainTarget {
+    enum Scheme: String, CaseIterable {
+        case http, tls, tcp, dns
     }
 
-    /// `http://host[:port]/path` or `host:port`.
-    private struct Target {
-        let host: String
-        let port: UInt16
-        let path: String
-        let isURL: Bool
-        var authority: String { (host.contains(":") ? "[\(host)]" : host) + (port == 80 ? "" : ":\(port)") }
+    /// Nil for `HOST:PORT`, which is what the port is declared to be.
+    let scheme: Scheme?
+    let host: String
+    let port: UInt16
+    let path: String
 
-        init(_ text: String) throws {
-            var rest = Substring(text)
-            if rest.hasPrefix("https://") {
+    var authority: String { (host.contains(":") ? "[\(host)]" : host) + (port == 80 ? "" : ":\(port)") }
+
+    init(_ text: String) throws {
+        var rest = Substring(text)
+        var scheme: Scheme?
+        if let end = text.range(of: "://") {
+            let name = text[..<end.lowerBound].lowercased()
+            // What is inside TLS is not seen: only the name that the client asks for.
+            scheme = Scheme(rawValue: name == "https" ? "tls" : name)
+            guard scheme != nil else {
                 throw TrammelError(
-                    .invalid, code: "explain-to",
-                    "\"\(text)\": what is inside TLS is not seen, so no route looks at it",
-                    hint: "write HOST:PORT, which tells where the connection goes")
+                    .invalid, code: "explain-to", "\"\(text)\": there is no way to explain \(name)",
+                    hint: "write http://, https://, tls://, tcp:// or dns://, or HOST:PORT")
             }
-            isURL = rest.hasPrefix("http://")
-            if isURL { rest = rest.dropFirst(7) }
-            let slash = rest.firstIndex(of: "/")
-            path = isURL ? slash.map { String(rest[$0...]) } ?? "/" : "/"
-            let authority = isURL ? rest[..<(slash ?? rest.endIndex)] : rest
-            let colon = authority.lastIndex(of: ":").flatMap { authority[$0...].contains("]") ? nil : $0 }
-            var name = authority[..<(colon ?? authority.endIndex)]
-            if name.hasPrefix("["), name.hasSuffix("]") { name = name.dropFirst().dropLast() }
-            let number = colon.map { UInt16(authority[authority.index(after: $0)...]) } ?? (isURL ? 80 : nil)
-            guard let number, number > 0, !name.isEmpty else {
-                throw TrammelError(
-                    .invalid, code: "explain-to", "\"\(text)\" is neither a URL nor HOST:PORT",
-                    hint: "write http://reviews:9080/path, or reviews:9080")
-            }
-            host = String(name)
-            port = number
+            rest = text[end.upperBound...]
         }
+        let slash = rest.firstIndex(of: "/")
+        path = scheme == .http ? slash.map { String(rest[$0...]) } ?? "/" : "/"
+        let authority = scheme == nil ? rest : rest[..<(slash ?? rest.endIndex)]
+        let colon = authority.lastIndex(of: ":").flatMap { authority[$0...].contains("]") ? nil : $0 }
+        var name = authority[..<(colon ?? authority.endIndex)]
+        if name.hasPrefix("["), name.hasSuffix("]") { name = name.dropFirst().dropLast() }
+        let usual: UInt16? =
+            switch scheme {
+            case .http: 80
+            case .tls: 443
+            case .dns: 53
+            case .tcp, nil: nil
+            }
+        let number = colon.map { UInt16(authority[authority.index(after: $0)...]) } ?? usual
+        guard let number, number > 0, !name.isEmpty else {
+            throw TrammelError(
+                .invalid, code: "explain-to", "\"\(text)\" is neither a URL nor HOST:PORT",
+                hint: "write http://reviews:9080/path, reviews:9080, https://api.example.com or dns://reviews")
+        }
+        self.scheme = scheme
+        host = String(name)
+        port = number
+    }
+}
+
+extension String {
+    /// Where `part` first stands.
+    fileprivate func range(of part: String) -> Range<String.Index>? {
+        var start = startIndex
+        while start < endIndex {
+            if self[start...].hasPrefix(part) { return start..<index(start, offsetBy: part.count) }
+            start = index(after: start)
+        }
+        return nil
     }
 }
 
@@ -118,6 +162,13 @@ extension SystemRandomNumberGenerator {
     fileprivate static func word() -> UInt64 {
         var generator = SystemRandomNumberGenerator()
         return generator.next()
+    }
+}
+
+extension DecisionStory.Step {
+    fileprivate var message: TrammelControlAPI.Explanation.Step {
+        .init(
+            title: title, text: detail, resource: origin.map { "\($0.key)" }, source: location.map(SourceReference.init))
     }
 }
 

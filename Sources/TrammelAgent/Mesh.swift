@@ -318,14 +318,9 @@ actor Mesh {
     private func compile(
         _ set: ResourceSet, _ vips: VIPAllocator, by compiler: SnapshotCompiler
     ) -> (snapshot: RuntimeSnapshot, warnings: [CompileWarning]) {
-        var addresses: [ServiceKey: VIPs] = [:]
-        for key in set.entries.keys where key.kind == .service {
-            let owned = vips.addresses(of: key)
-            if !owned.isEmpty { addresses[ServiceKey(namespace: key.namespace, name: key.name)] = owned }
-        }
-        return compiler.compile(
+        compiler.compile(
             resources: set.resources, workloads: attachments.values.map { $0.facts(ports[$0.id] ?? PortReadiness()) },
-            vips: addresses, version: version)
+            version: version, vips: vips.addresses(of:))
     }
 
     // MARK: Readiness

@@ -20,12 +20,17 @@ struct TargetPorts: Sendable {
 
     init(_ entries: some Sequence<ResourceSet.Entry> = []) {
         for entry in entries {
-            guard case .service(let spec) = entry.resource.spec,
-                let first = spec.selector.min(by: { $0.key < $1.key })
-            else { continue }
+            let selector: [String: String]
+            let ports: [ServiceSpec.Port]
+            switch entry.resource.spec {
+            case .service(let spec): (selector, ports) = (spec.selector, spec.ports)
+            case .serviceEntry(let spec): (selector, ports) = (spec.workloadSelector ?? [:], spec.ports)
+            default: continue
+            }
+            guard let first = selector.min(by: { $0.key < $1.key }) else { continue }
             let label = Label(namespace: entry.resource.key.namespace, name: first.key, value: first.value)
-            let ports = spec.ports.filter { $0.transport == .tcp }.map(\.targetPort)
-            selections[label, default: []].append(Selection(labels: spec.selector, ports: ports))
+            let targets = ports.filter { $0.transport == .tcp }.map(\.targetPort)
+            selections[label, default: []].append(Selection(labels: selector, ports: targets))
         }
     }
 

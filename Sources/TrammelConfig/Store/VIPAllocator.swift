@@ -61,11 +61,22 @@ package struct VIPAllocator: Sendable {
         var wanted: [ResourceKey: [IPAddress.Family]] = [:]
         var named: [IPAddress: ResourceKey] = [:]
         for entry in set.entries.values {
-            guard case .service(let spec) = entry.resource.spec else { continue }
-            switch spec.clusterIP {
-            case .allocate: wanted[entry.resource.key] = spec.ipFamilies.isEmpty ? [.v4, .v6] : spec.ipFamilies
-            case .addresses(let own): for address in own { named[address] = entry.resource.key }
-            case .headless: break
+            switch entry.resource.spec {
+            case .service(let spec):
+                switch spec.clusterIP {
+                case .allocate: wanted[entry.resource.key] = spec.ipFamilies.isEmpty ? [.v4, .v6] : spec.ipFamilies
+                case .addresses(let own): for address in own { named[address] = entry.resource.key }
+                case .headless: break
+                }
+            case .serviceEntry(let spec):
+                for host in spec.hosts where spec.allocatesAddress(for: host) {
+                    wanted[entry.resource.key.owner(ofHost: host)] = [.v4, .v6]
+                }
+                for block in spec.addresses where block.prefixLength == block.base.family.bits {
+                    named[block.base] = entry.resource.key
+                }
+            default:
+                break
             }
         }
         var changes = VIPChanges()

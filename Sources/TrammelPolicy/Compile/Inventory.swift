@@ -1,4 +1,4 @@
-import TrammelConfig
+package import TrammelConfig
 
 /// What has changed among the resources since the last compile.
 package struct ResourceChanges: Sendable {

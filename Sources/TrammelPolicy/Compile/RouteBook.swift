@@ -61,7 +61,7 @@ struct RouteBook {
         }
         var expanded = spec
         if !delegates.isEmpty {
-            expanded.http = Delegation.expand(spec) { namespace, name in
+            expanded.http = Delegation.expand(spec, in: key.namespace) { namespace, name in
                 let delegate = ResourceKey(kind: .virtualService, namespace: namespace, name: name)
                 guard case .virtualService(let child)? = inventory[delegate]?.spec else { return nil }
                 return child

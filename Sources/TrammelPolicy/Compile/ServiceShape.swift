@@ -46,7 +46,7 @@ struct ServiceShape: Equatable {
     }
 
     static func owner(_ key: ResourceKey, host: String) -> ResourceKey {
-        key.kind == .service ? key : ResourceKey(kind: key.kind, namespace: key.namespace, name: host)
+        key.kind == .service ? key : key.owner(ofHost: host)
     }
 
     init(_ origin: ResourceReference, _ spec: ServiceSpec) {

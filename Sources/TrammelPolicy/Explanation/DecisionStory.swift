@@ -57,7 +57,7 @@ extension DecisionStory {
         case .respond(let response):
             let flag = response.flag == .none ? "" : " (\(response.flag.rawValue))"
             return "is answered \(response.status)\(flag) by the agent"
-        case .refuse: return "is closed, since no service is there and the mesh is REGISTRY_ONLY"
+        case .refuse: return "is closed"
         }
     }
 }
@@ -82,41 +82,13 @@ package func explain(
     return withExtendedLifetime((snapshot, destination)) { trace.story(of: decision) }
 }
 
-/// Tells how `decideTCP` comes to its decision, for the same arguments.
-package func explainTCP(_ snapshot: RuntimeSnapshot, source: Source, destination: HTTPDestination) -> DecisionStory {
-    let decision = decideTCP(snapshot, source: source, destination: destination)
-    var steps: [DecisionStory.Step] = []
-    if let port = destination.servicePort {
-        steps.append(.owned(destination.original, port))
-    } else {
-        steps.append(.unowned(destination.original))
-    }
-    let verdict: DecisionStory.Verdict
-    switch decision.verdict {
-    case .forward(let cluster):
-        verdict = .forward(cluster)
-        steps.append(.balancing(cluster))
-    case .passthrough(let cluster):
-        verdict = .passthrough(cluster)
-        if let cluster { steps.append(.kept(cluster, destination.original)) }
-    case .refuse:
-        verdict = .refuse
-    }
-    if destination.servicePort == nil {
-        steps.append(.outsideTheMesh(snapshot.outboundTrafficPolicy, snapshot.meshConfig, answer: "closed"))
-    }
-    return DecisionStory(
-        steps: steps, verdict: verdict, possibilities: decision.cluster.map { [.all(to: $0)] } ?? [],
-        decidedBy: decision.origin, route: nil)
-}
-
 /// What the agent's DNS makes of a name, as the first step of a story.
 package func explainName(
     _ snapshot: RuntimeSnapshot, name: String, source: Source
 ) -> (step: DecisionStory.Step, resolved: ResolvedName?) {
     let namespace = source.identity.name.namespace
     guard let resolved = snapshot.resolve(name: name, from: namespace) else {
-        let detail = "\"\(name)\" is no service to namespace \(namespace); the resolver that the workload asked answers"
+        let detail = "\"\(name)\" is no name of the mesh's to namespace \(namespace); the resolver that the workload asked answers"
         return (DecisionStory.Step(title: "name", detail: detail, origin: nil), nil)
     }
     let addresses = resolved.addresses.map(\.description).joined(separator: ", ")

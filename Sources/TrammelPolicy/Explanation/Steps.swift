@@ -11,7 +11,8 @@ extension DecisionStory.Step {
     }
 
     static func unowned(_ original: OriginalDestination) -> DecisionStory.Step {
-        DecisionStory.Step(title: "address", detail: "\(original) is no service's", origin: nil)
+        let address = original.endpoint.address.isUnspecified ? "the address that it resolves to" : "\(original)"
+        return DecisionStory.Step(title: "address", detail: "\(address) is no service's", origin: nil)
     }
 
     static func balancing(_ cluster: Cluster) -> DecisionStory.Step {
@@ -34,7 +35,12 @@ extension DecisionStory.Step {
     }
 
     static func kept(_ cluster: Cluster, _ original: OriginalDestination) -> DecisionStory.Step {
-        let reason = cluster.policy == .passthrough ? "its loadBalancer is PASSTHROUGH" : "the service is headless"
+        let reason =
+            switch cluster.kind {
+            case .asked: "the ServiceEntry's resolution is NONE"
+            case .headless: "the service is headless"
+            case .balanced: "its loadBalancer is PASSTHROUGH"
+            }
         return DecisionStory.Step(
             title: "endpoints", detail: "\(cluster.name): \(original) as asked for, since \(reason)",
             origin: cluster.rule)

@@ -11,10 +11,14 @@ struct StoryTrace: DecisionTrace {
     let meshConfig: ResourceReference?
 
     private var steps: [DecisionStory.Step] = []
+    static var hearsAll: Bool { true }
+
     /// Of the alternative that is being judged.
     private var held: [String] = []
-    /// Of the route that is being judged: why each of its alternatives failed.
-    private var failures: [String] = []
+    private var lacking: [String] = []
+    /// Of the route that is being judged: what each of its alternatives lacked, and of how many conditions.
+    private var failures: [(lacking: [String], count: Int)] = []
+    private var nearest = NearestMiss()
     private var matched: [String] = []
     private var possibilities: [DecisionStory.Possibility] = []
     private var decidedBy: ResourceReference?
@@ -73,7 +77,7 @@ struct StoryTrace: DecisionTrace {
     mutating func judged(condition: Int, of program: RouteProgram, holds: Bool) {
         let call = ConditionText(program: program, request: request, source: source, port: port(of: program))
         let text = call.text(condition, holds: holds)
-        if holds { held.append(text) } else { failures.append(text) }
+        if holds { held.append(text) } else { lacking.append(text) }
     }
 
     /// The port that conditions are held against.
@@ -82,8 +86,9 @@ struct StoryTrace: DecisionTrace {
     }
 
     mutating func judged(alternative: Int, of program: RouteProgram, holds: Bool) {
-        if holds { matched = held }
+        if holds { matched = held } else { failures.append((lacking, held.count + lacking.count)) }
         held = []
+        lacking = []
     }
 
     mutating func judged(route index: Int, of program: RouteProgram, holds: Bool) {
@@ -93,8 +98,16 @@ struct StoryTrace: DecisionTrace {
             decidedBy = route.origin
             let reason = matched.isEmpty ? "every request does" : matched.joined(separator: " and ")
             tell(title, "matches: \(reason)", route.origin)
+            let rest = program.owner.takeUnretainedValue().routes[(index + 1)...]
+            if !rest.isEmpty {
+                tell("routes", "not looked at: \(rest.map(\.name).joined(separator: ", ")), since the first match decides")
+            }
         } else {
-            tell(title, "does not match: \(failures.joined(separator: "; and "))", route.origin)
+            let reasons = failures.map { $0.lacking.joined(separator: " and ") }
+            tell(title, "does not match: \(reasons.joined(separator: "; and "))", route.origin)
+            for failure in failures {
+                nearest.consider(route.name, failed: failure.lacking, of: failure.count, route.origin)
+            }
         }
         failures = []
         matched = []
@@ -151,6 +164,7 @@ struct StoryTrace: DecisionTrace {
         }
         if let response = decision.response, !isOutside { tell(response, decision) }
         tellEdits(decision)
+        if let step = nearest.step { steps.append(step) }
     }
 
     private mutating func tell(_ response: LocalResponse, _ decision: HTTPDecision) {

@@ -3,6 +3,8 @@ import TrammelCore
 /// Who listens to a decision being made. There is one code path: the data path makes it with `NoTrace`, which compiles
 /// to nothing, `explain` with one that writes the story down.
 protocol DecisionTrace {
+    /// Whether each condition of a match is judged, or only those up to the first that does not hold.
+    static var hearsAll: Bool { get }
     mutating func ownedAddress(_ port: PortPlan)
     mutating func hostLookup(_ outcome: HostLookup)
     mutating func entered(_ program: RouteProgram)
@@ -28,6 +30,7 @@ enum HostLookup {
 
 /// Nobody listens.
 struct NoTrace: DecisionTrace {
+    static var hearsAll: Bool { false }
     @inline(__always) mutating func ownedAddress(_ port: PortPlan) {}
     @inline(__always) mutating func hostLookup(_ outcome: HostLookup) {}
     @inline(__always) mutating func entered(_ program: RouteProgram) {}

@@ -57,17 +57,15 @@ extension RouteProgram {
     ) -> Bool {
         let span = alternatives[alternative].conditions
         var index = span.lower
-        while index < span.upper {
+        var all = true
+        while index < span.upper, all || Trace.hearsAll {
             let holds = holds(conditions[index], call, port)
             trace.judged(condition: index, of: self, holds: holds)
-            guard holds else {
-                trace.judged(alternative: alternative, of: self, holds: false)
-                return false
-            }
+            if !holds { all = false }
             index &+= 1
         }
-        trace.judged(alternative: alternative, of: self, holds: true)
-        return true
+        trace.judged(alternative: alternative, of: self, holds: all)
+        return all
     }
 
     /// A prefix's own length; the whole path for an exact or regex condition; the leading slash where there is no

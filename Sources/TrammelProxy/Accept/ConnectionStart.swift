@@ -10,7 +10,8 @@ enum ConnectionStart {
             direction: connection.direction, source: connection.workload.source, original: connection.destination)
         let declared =
             connection.direction == .outbound
-            ? loop.snapshot.servicePort(at: connection.destination)?.appProtocol ?? .undeclared : .undeclared
+            ? loop.snapshot.servicePort(at: connection.destination, for: connection.workload.source)?.appProtocol
+                ?? .undeclared : .undeclared
         let pipeline = channel.pipeline.syncOperations
         switch declared {
         case .http:

@@ -21,12 +21,13 @@ struct HTTPRouteContext {
     }
 
     /// For a connection that is carried as bytes.
-    func decideTCP(loop: LoopContext) -> TCPDecision {
+    /// - Parameter serverName: what the client has said of itself so far.
+    func decideTCP(loop: LoopContext, _ serverName: ServerName, entropy: UInt64) -> TCPDecision {
         let snapshot = loop.snapshot
         switch direction {
         case .outbound:
-            let destination = HTTPDestination(servicePort: snapshot.servicePort(at: original), original: original)
-            return TrammelPolicy.decideTCP(snapshot, source: source, destination: destination)
+            return TrammelPolicy.decideTCP(
+                snapshot, source: source, original: original, serverName: serverName, entropy: entropy)
         case .inbound:
             return .toTheApplication(decideInbound(snapshot, workload: source.id, port: original.endpoint.port))
         }

@@ -52,6 +52,8 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
     var record = ConnectionRecord()
     /// Reads what a TLS client says first, as it passes; nil once that is known.
     var hello: ClientHelloReader? = ClientHelloReader()
+    /// Where the connection goes hangs on the name in the client's hello, so nothing is dialled before that.
+    var isAwaitingServerName = false
     /// The client ended before it or the server had said a word. An agent that dials ahead leaves such connections
     /// where the call went elsewhere, so at the other end they are not worth a record.
     var isSilent = false
@@ -87,7 +89,7 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var bytes = unwrapInboundIn(data)
-        if hello != nil { readHello(bytes) }
+        let name = hello == nil ? nil : readHello(bytes)
         switch phase {
         case .flushing, .closed:
             return
@@ -96,6 +98,8 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
         case .detecting, .connecting:
             held.writeBuffer(&bytes)
             if phase == .detecting { detect() }
+            if let name, phase != .closed { serverNameIsKnown(name) }
+            waitForServerName()
             if phase == .connecting, let refusal { return refuse(refusal) }
             if phase == .connecting, isUpstreamConnected { relay() }
             if !isUpstreamConnected, held.readableBytes > Self.heldBack { setReading(false) }
@@ -121,6 +125,7 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
     private func inputEnded() {
         hasInputEnded = true
         if let refusal { return refuse(refusal) }
+        if isAwaitingServerName { serverNameIsKnown(.absent) }
         if phase == .detecting {
             isSilent = connection.direction == .inbound && held.readableBytes == 0
             phase = .connecting

@@ -1,5 +1,6 @@
 import NIOCore
 import TrammelCore
+import TrammelPolicy
 import TrammelTelemetry
 import TrammelWire
 
@@ -50,21 +51,36 @@ extension RelayClientHandler {
         channel.pipeline.syncOperations.fireChannelReadComplete()
     }
 
+    /// Nanoseconds for which a TLS client's first byte is waited for, where its word decides: longer than for a name that
+    /// has begun, since clients connect ahead, and not for ever, since it may be the server that speaks first.
+    static let patienceWithSilence: UInt64 = 10_000_000_000
+
+    /// A client that names nobody in time is taken for one that never will.
+    func waitForServerName() {
+        guard isAwaitingServerName, phase != .closed else { return }
+        let now = MonotonicTime.now()
+        setDeadline(now + (held.readableBytes > 0 ? Self.patience : Self.patienceWithSilence), now)
+    }
+
     /// Looks at what passes, and neither holds it back nor changes it.
-    func readHello(_ bytes: ByteBuffer) {
-        guard let outcome = bytes.withUnsafeReadableBytes({ hello?.read($0) }) else { return }
+    /// - Returns: the name that the client asks for, once it is known whether there is one.
+    func readHello(_ bytes: ByteBuffer) -> ServerName? {
+        guard let outcome = bytes.withUnsafeReadableBytes({ hello?.read($0) }) else { return nil }
+        var name = ServerName.absent
         switch outcome {
         case .needMore:
-            return
+            return nil
         case .hello(let said):
             connection.applicationProtocol = .tls
             if let host = said.host {
                 connection.serverName = host
                 record.text.set(.requestedServerName, host)
+                name = .name(host.lowercased())
             }
         case .notTLS, .malformed:
             break
         }
         hello = nil
+        return name
     }
 }

@@ -5,14 +5,32 @@ import TrammelTelemetry
 
 /// Where the connection goes on, decided and dialled as soon as it is there.
 extension RelayClientHandler {
-    func dial() {
-        let decision = route.decideTCP(loop: loop)
+    func dial() { dial(.unheard) }
+
+    /// What the client says first is known, as far as a route's choice hangs on it.
+    func serverNameIsKnown(_ name: ServerName) {
+        guard isAwaitingServerName else { return }
+        isAwaitingServerName = false
+        if phase == .detecting, name != .absent { phase = .connecting }
+        watchForIdleness(.now())
+        dial(name)
+    }
+
+    private func dial(_ serverName: ServerName) {
+        let decision = route.decideTCP(loop: loop, serverName, entropy: loop.randomness.next())
         record.flow.service = loop.serviceID(of: decision.service)
+        if let route = decision.route { record.text.set(.routeName, route.name) }
         switch decision.verdict {
+        case .awaitServerName:
+            isAwaitingServerName = true
+            waitForServerName()
+        case .noCluster:
+            end(.noRoute, flags: .noClusterFound, resets: true)
         case .refuse:
             record.flow.service = loop.blackHoleService
             refuseUnlessHTTP(.denied)
-        case .passthrough:
+        case .passthrough(let cluster):
+            if cluster?.kind == .asked { self.cluster = cluster }
             connect(loop.planAsAsked(for: connection), timeout: loop.settings.connectTimeout)
         case .forward(let cluster):
             self.cluster = cluster
@@ -81,7 +99,7 @@ extension RelayClientHandler {
         if attempts < 2, let failed, let cluster {
             connect(to: cluster, excluding: failed)
         } else if cluster == nil, connection.direction == .outbound,
-            loop.snapshot.looksAtHosts(port: connection.destination.endpoint.port)
+            loop.snapshot.looksAtHosts(port: connection.destination.endpoint.port, for: connection.workload.source)
         {
             refuseUnlessHTTP(.connectFailed)
         } else {

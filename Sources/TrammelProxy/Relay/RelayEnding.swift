@@ -57,6 +57,7 @@ extension RelayClientHandler: ConnectionStage {
 
     func deadlinePassed(_ now: MonotonicTime) {
         if let refusal, phase != .closed { return refuse(refusal) }
+        if isAwaitingServerName, phase != .closed { return serverNameIsKnown(.absent) }
         if phase == .detecting, held.readableBytes > 0 {
             phase = .connecting
             if isUpstreamConnected { relay() }

@@ -64,7 +64,7 @@ struct Mesh {
     }
 
     func snapshot(version: UInt64 = 1) -> RuntimeSnapshot {
-        SnapshotCompiler().compile(resources: resources, workloads: workloads, vips: [:], version: version).snapshot
+        SnapshotCompiler().compile(resources: resources, workloads: workloads, version: version).snapshot
     }
 }
 

@@ -7,7 +7,8 @@ import TrammelCore
 struct Fixture {
     private(set) var resources: [Resource] = []
     private(set) var workloads: [WorkloadFacts] = []
-    private(set) var vips: [ServiceKey: VIPs] = [:]
+    private var vips: [ResourceKey: VIPs] = [:]
+    private(set) var resolved: [String: ResolvedAddresses] = [:]
     private var line = 0
 
     private mutating func nextLocation() -> SourceLocation {
@@ -46,7 +47,7 @@ struct Fixture {
             let spec = ServiceSpec(selector: selector ?? ["app": name], ports: ports, clusterIP: clusterIP)
             if clusterIP == .allocate {
                 let number = UInt32(0xF0F0_0001 + fixture.vips.count)
-                fixture.vips[ServiceKey(namespace: namespace, name: name)] = [IPAddress(v4: number)]
+                fixture.vips[ResourceKey(kind: .service, namespace: namespace, name: name)] = [IPAddress(v4: number)]
             }
             fixture.add(.service, name, namespace, location, .service(spec))
         }
@@ -110,6 +111,49 @@ struct Fixture {
         }
     }
 
+    /// Any resource, with its location given by the fixture.
+    func resource(
+        _ kind: ResourceKind, _ name: String, in namespace: String = "default", _ spec: Resource.Spec
+    ) -> Fixture {
+        with { fixture in fixture.add(kind, name, namespace, fixture.nextLocation(), spec) }
+    }
+
+    /// A ServiceEntry; each host that is given a virtual address gets the next one.
+    func serviceEntry(
+        _ host: String, _ more: String..., in namespace: String = "default", ports: [(UInt16, AppProtocol)],
+        addresses: [String] = [], _ resolution: ServiceEntrySpec.Resolution = .static,
+        endpoints: [WorkloadEntrySpec] = [], selector: [String: String]? = nil, exportTo: ExportTo = .everywhere
+    ) -> Fixture {
+        with { fixture in
+            let location = fixture.nextLocation()
+            let spec = ServiceEntrySpec(
+                hosts: [host] + more, addresses: addresses.compactMap { CIDR($0) },
+                ports: ports.map { number, appProtocol in
+                    ServiceSpec.Port(
+                        name: "port-\(number)", port: number, targetPort: number, appProtocol: appProtocol,
+                        location: location)
+                }, resolution: resolution, endpoints: endpoints, workloadSelector: selector, exportTo: exportTo)
+            let key = ResourceKey(kind: .serviceEntry, namespace: namespace, name: host)
+            for host in spec.hosts where spec.allocatesAddress(for: host) {
+                let number = UInt32(0xF0F0_0001 + fixture.vips.count)
+                fixture.vips[key.owner(ofHost: host)] = [IPAddress(v4: number)]
+            }
+            fixture.add(.serviceEntry, host, namespace, location, .serviceEntry(spec))
+        }
+    }
+
+    func workloadEntry(_ name: String, in namespace: String = "default", _ spec: WorkloadEntrySpec) -> Fixture {
+        resource(.workloadEntry, name, in: namespace, .workloadEntry(spec))
+    }
+
+    /// What the DNS says of a name.
+    func resolving(_ name: String, to addresses: String..., first: String? = nil) -> Fixture {
+        with {
+            $0.resolved[name] = ResolvedAddresses(
+                addresses.compactMap { IPAddress($0) }, first: first.flatMap { IPAddress($0) }, state: .fresh)
+        }
+    }
+
     func registryOnly() -> Fixture {
         with { fixture in
             let location = fixture.nextLocation()
@@ -119,9 +163,11 @@ struct Fixture {
         }
     }
 
+    func vips(of owner: ResourceKey) -> VIPs { vips[owner] ?? [] }
+
     func mesh(compiler: SnapshotCompiler = SnapshotCompiler(), version: UInt64 = 1) -> Mesh {
         let (snapshot, warnings) = compiler.compile(
-            resources: resources, workloads: workloads, vips: vips, version: version)
+            resources: resources, workloads: workloads, resolved: resolved, version: version, vips: vips(of:))
         return Mesh(snapshot: snapshot, warnings: warnings, workloads: workloads)
     }
 
@@ -148,17 +194,17 @@ struct Mesh {
     }
 
     /// `reviews:9080` (by its virtual address) or `192.0.2.1:80`.
-    func destination(_ text: String) -> HTTPDestination {
-        let original: OriginalDestination
-        if let endpoint = IPEndpoint(text) {
-            original = OriginalDestination(endpoint)
-        } else {
-            let parts = text.split(separator: ":")
-            let name = snapshot.resolve(name: String(parts[0]), from: "default")
-            original = OriginalDestination(
-                IPEndpoint(name?.addresses.first ?? .anyV4, UInt16(parts[1]) ?? 0))
-        }
-        return HTTPDestination(servicePort: snapshot.servicePort(at: original), original: original)
+    func destination(_ text: String, from source: String = "productpage-v1") -> HTTPDestination {
+        let original = original(text)
+        return HTTPDestination(
+            servicePort: snapshot.servicePort(at: original, for: self.source(source)), original: original)
+    }
+
+    func original(_ text: String) -> OriginalDestination {
+        if let endpoint = IPEndpoint(text) { return OriginalDestination(endpoint) }
+        let parts = text.split(separator: ":")
+        let name = snapshot.resolve(name: String(parts[0]), from: "default")
+        return OriginalDestination(IPEndpoint(name?.addresses.first ?? .anyV4, UInt16(parts[1]) ?? 0))
     }
 
     func decide(
@@ -171,6 +217,22 @@ struct Mesh {
                 entropy: entropy)
             return HeldDecision(snapshot: snapshot, decision: decision)
         }
+    }
+
+    func decideTCP(
+        to destination: String, serverName: ServerName = .absent, from source: String = "productpage-v1",
+        entropy: UInt64 = 0
+    ) -> TCPDecision {
+        TrammelPolicy.decideTCP(
+            snapshot, source: self.source(source), original: original(destination), serverName: serverName,
+            entropy: entropy)
+    }
+
+    func explainTCP(
+        to destination: String, serverName: ServerName = .absent, from source: String = "productpage-v1"
+    ) -> DecisionStory {
+        TrammelPolicy.explainTCP(
+            snapshot, source: self.source(source), original: original(destination), serverName: serverName)
     }
 
     func cluster(_ name: String) -> Cluster? { snapshot.clusters.first { $0.name == name } }
@@ -199,6 +261,17 @@ extension HTTPDecision {
         case .passthrough: "passthrough"
         case .respond(let response): "\(response.status) \(response.flag.rawValue)"
         }
+    }
+}
+
+extension WorkloadEntrySpec {
+    /// At an address, or at a name.
+    static func at(
+        _ address: String, ports: [String: UInt16] = [:], labels: [String: String] = [:], weight: UInt32 = 0
+    ) -> WorkloadEntrySpec {
+        WorkloadEntrySpec(
+            address: IPAddress(address).map { .ip($0) } ?? .host(address), ports: ports, labels: labels, weight: weight,
+            location: SourceLocation(file: "mesh.yaml", line: 1))
     }
 }
 

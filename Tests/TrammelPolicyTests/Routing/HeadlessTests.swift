@@ -27,7 +27,7 @@ struct HeadlessTests {
         #expect(mesh.destination("10.1.0.1:80").servicePort == nil)
         guard
             case .passthrough(let cluster?) =
-                decideTCP(mesh.snapshot, source: mesh.source(), destination: mesh.destination(address)).verdict
+                mesh.decideTCP(to: address).verdict
         else {
             Issue.record("expected a passthrough to the cluster")
             return

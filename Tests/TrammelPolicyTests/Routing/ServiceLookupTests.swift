@@ -62,7 +62,7 @@ struct ServiceLookupTests {
         let mesh = Fixture().service("reviews").workload("reviews-v1").registryOnly().mesh()
         #expect(mesh.decide("GET /\nhost: example.com", to: "192.0.2.1:9080").summary == "502 -")
         #expect(mesh.decide("GET /\nhost: reviews", to: "192.0.2.1:9080").summary == "reviews")
-        let outside = decideTCP(mesh.snapshot, source: mesh.source(), destination: mesh.destination("192.0.2.1:5432"))
+        let outside = mesh.decideTCP(to: "192.0.2.1:5432")
         guard case .refuse = outside.verdict else {
             Issue.record("expected a refusal, got \(outside.verdict)")
             return
@@ -134,10 +134,10 @@ struct ServiceLookupTests {
         let mesh = Fixture()
             .service("redis", ports: [6379], appProtocol: .redis).workload("redis-v1")
             .virtualService("redis", .respond(418)).mesh()
-        let inside = decideTCP(mesh.snapshot, source: mesh.source(), destination: mesh.destination("redis:6379"))
+        let inside = mesh.decideTCP(to: "redis:6379")
         #expect(inside.cluster?.name == "outbound|6379||redis.default.svc.cluster.local")
         #expect(inside.origin?.key.kind == .service)
-        let outside = decideTCP(mesh.snapshot, source: mesh.source(), destination: mesh.destination("192.0.2.1:1"))
+        let outside = mesh.decideTCP(to: "192.0.2.1:1")
         guard case .passthrough(nil) = outside.verdict else {
             Issue.record("expected a passthrough, got \(outside.verdict)")
             return

@@ -27,7 +27,7 @@ struct ScaleTests {
             }
         }
         let (snapshot, warnings) = SnapshotCompiler().compile(
-            resources: resources, workloads: fixture.workloads, vips: [:], version: 1)
+            resources: resources, workloads: fixture.workloads, version: 1)
         return Mesh(snapshot: snapshot, warnings: warnings, workloads: fixture.workloads)
     }
 
@@ -59,7 +59,7 @@ struct ScaleTests {
         #expect(mesh.snapshot.servicePorts.count == 2_000)
         for index in stride(from: 0, to: 2_000, by: 97) {
             let original = OriginalDestination(IPEndpoint(IPAddress(v4: 0xF0F0_0000 + UInt32(index)), 80))
-            let port = try #require(mesh.snapshot.servicePort(at: original))
+            let port = try #require(mesh.snapshot.servicePort(at: original, for: mesh.source()))
             #expect(port.name == "service-\(index)")
             #expect(port.defaultCluster.endpoints.count == 3)
             #expect(port.defaultCluster.endpoints.allSatisfy { $0.labels["app"] == port.name })

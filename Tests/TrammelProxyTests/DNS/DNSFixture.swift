@@ -36,7 +36,7 @@ enum DNSFixture {
                 service("ledger", in: "bank", .addresses(addresses("240.240.0.5"))),
             ],
             workloads: workloads,
-            vips: [ServiceKey(namespace: "default", name: "reviews"): addresses("240.240.0.1", "2001:2::1")], version: 1
+            version: 1, vips: { $0.name == "reviews" ? addresses("240.240.0.1", "2001:2::1") : [] }
         ).snapshot
     }()
 

@@ -32,7 +32,7 @@ struct LoopFixture {
                 name: WorkloadName(namespace: "default", name: "web-0"), labels: ["app": "web"]),
             addresses: [IPAddress(v4: 0x0A01_0001)])
         let snapshot = SnapshotCompiler()
-            .compile(resources: resources, workloads: [endpoint], vips: [:], version: 1).snapshot
+            .compile(resources: resources, workloads: [endpoint], version: 1).snapshot
         embedded = EmbeddedEventLoop()
         loop = LoopContext(
             eventLoop: embedded, index: 0, settings: settings, sockets: NoSockets(), snapshot: snapshot,

@@ -21,11 +21,11 @@ struct SnapshotCompilerTests {
             .virtualService("reviews", .route([], to: [.to("reviews/v1", weight: 1), .to("reviews/v2", weight: 1)]))
         let compiler = SnapshotCompiler()
         let one = compiler.compile(
-            resources: fixture.resources, workloads: fixture.workloads, vips: fixture.vips, version: 1
+            resources: fixture.resources, workloads: fixture.workloads, version: 1, vips: fixture.vips(of:)
         ).snapshot
         let other = compiler.compile(
-            resources: fixture.resources.reversed(), workloads: fixture.workloads.reversed(), vips: fixture.vips,
-            version: 2
+            resources: fixture.resources.reversed(), workloads: fixture.workloads.reversed(), version: 2,
+            vips: fixture.vips(of:)
         ).snapshot
         #expect(one.clusters.map(\.name) == other.clusters.map(\.name))
         #expect(one.clusters.map(\.slot) == other.clusters.map(\.slot))
@@ -85,7 +85,7 @@ struct SnapshotCompilerTests {
         #expect(cluster.isNoneReady)
         #expect(cluster.endpoints.count == 1)
         #expect(cluster.selectedCount == 1)
-        let story = explainTCP(mesh.snapshot, source: mesh.source(), destination: mesh.destination("a:80"))
+        let story = mesh.explainTCP(to: "a:80")
         #expect(story.description.contains("nothing listens at any endpoint, so each may be tried"))
     }
 
@@ -145,7 +145,7 @@ struct SnapshotCompilerTests {
         let resource = Resource(
             key: ResourceKey(kind: .service, namespace: "default", name: "dns"), location: location,
             spec: .service(ServiceSpec(selector: [:], ports: [port], clusterIP: .addresses([IPAddress(v4: 7)]))))
-        let (snapshot, _) = SnapshotCompiler().compile(resources: [resource], workloads: [], vips: [:], version: 1)
+        let (snapshot, _) = SnapshotCompiler().compile(resources: [resource], workloads: [], version: 1)
         #expect(snapshot.servicePorts.isEmpty)
         #expect(snapshot.resolve(name: "dns", from: "default")?.ports.map(\.port) == [53])
     }

@@ -46,7 +46,7 @@ struct RivalTests {
 
     private static func compile(_ set: ResourceSet) -> Mesh {
         let (snapshot, warnings) = SnapshotCompiler().compile(
-            resources: set.resources, workloads: [], vips: [:], version: 1)
+            resources: set.resources, workloads: [], version: 1)
         return Mesh(snapshot: snapshot, warnings: warnings, workloads: [])
     }
 
