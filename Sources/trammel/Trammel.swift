@@ -85,6 +85,8 @@ struct Trammel: AsyncParsableCommand {
             }
             Glibc.exit(failure.status)
         }
+        // A status without words: what there was to say is said.
+        if let code = error as? ExitCode { Glibc.exit(code.rawValue) }
         if exitCode(for: error).isSuccess { exit(withError: error) }
         let verb = arguments.first.map { $0.hasPrefix("-") ? "" : "\($0) " } ?? ""
         var message = message(for: error).split(separator: "\n").joined(separator: " ")

@@ -14,7 +14,7 @@ struct ApplyOptions: ParsableArguments {
 
     @Option(
         name: [.customShort("l"), .long],
-        help: ArgumentHelp("Limits --prune to resources with these labels: key=value,…", valueName: "labels"))
+        help: ArgumentHelp("Limits --prune to resources with these labels: key=value,key=value.", valueName: "labels"))
     var selector: String?
 
     func validate() throws {

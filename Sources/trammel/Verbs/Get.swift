@@ -14,7 +14,7 @@ struct GetCommand: AsyncParsableCommand {
             """,
             examples: [
                 ("Everything in every namespace", "trammel get all -A"),
-                ("One, as it can be applied again", "trammel get vs reviews -o yaml"),
+                ("One, as it can be applied again", "trammel get service reviews -o yaml"),
                 ("Those with a label", "trammel get services -l team=shop"),
                 ("As they change", "trammel get virtualservices --watch"),
                 ("Delete all of a namespace", "trammel get all -n shop -o name | xargs -rn2 trammel delete"),

@@ -6,7 +6,7 @@ import TrammelControlAPI
 @Suite("The command line shows traffic")
 struct TrafficTests {
     private static func tap(on server: RunningServer) async throws -> EventBuffer<TapEvent> {
-        let deadline = ContinuousClock.now + .seconds(20)
+        let deadline = ContinuousClock.now + .seconds(60)
         while true {
             if let buffer = server.agent.taps.first { return buffer }
             try #require(ContinuousClock.now < deadline, "nobody taps")

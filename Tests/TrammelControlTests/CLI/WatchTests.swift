@@ -7,7 +7,7 @@ import TrammelControlAPI
 struct WatchTests {
     /// Waits until the agent has been asked for its `count`th watch.
     private static func watch(_ count: Int = 1, on server: RunningServer) async throws -> EventBuffer<WatchEvent> {
-        let deadline = ContinuousClock.now + .seconds(20)
+        let deadline = ContinuousClock.now + .seconds(60)
         while server.agent.watches.count < count {
             try #require(ContinuousClock.now < deadline, "nobody watches")
             try await Task.sleep(for: .milliseconds(5))
@@ -34,7 +34,7 @@ struct WatchTests {
         let reader = """
             import signal, subprocess, sys
             p = subprocess.Popen(sys.argv[2:], stdout=subprocess.PIPE, text=True)
-            signal.alarm(20)
+            signal.alarm(60)
             out = ""
             while sys.argv[1] not in out:
                 line = p.stdout.readline()
@@ -135,27 +135,33 @@ struct WatchTests {
         }
     }
 
+    private static func until(_ what: String, _ isSo: @Sendable () -> Bool) async throws {
+        let deadline = ContinuousClock.now + .seconds(60)
+        while !isSo() {
+            try #require(ContinuousClock.now < deadline, "\(what)")
+            try await Task.sleep(for: .milliseconds(10))
+        }
+    }
+
+    private static func untilFile(_ path: String) async throws {
+        try await until("\(path) is there") { FileManager.default.fileExists(atPath: path) }
+    }
+
     @Test("an agent that goes away is waited for")
     func away() async throws {
         try await TemporaryDirectory.with { directory in
-            func until(_ what: String, _ isSo: () -> Bool) async throws {
-                let deadline = ContinuousClock.now + .seconds(20)
-                while !isSo() {
-                    try #require(ContinuousClock.now < deadline, "\(what)")
-                    try await Task.sleep(for: .milliseconds(10))
-                }
-            }
-            func exists(_ name: String) -> Bool { FileManager.default.fileExists(atPath: "\(directory)/\(name)") }
             let first = RunningServer(agent: FakeAgent(), directory: directory)
-            async let child = Child.run(
-                ["/usr/bin/python3", "-c", Self.watcher, try Trammel.binary(), first.socket, directory])
-            try await first.serve { _ async throws in try await until("it has listed") { exists("seen") } }
-            try await until("it has said that the agent is away") { exists("told") }
+            let command = ["/usr/bin/python3", "-c", Self.watcher, try Trammel.binary(), first.socket, directory]
+            let watching = Task { try await Child.run(command) }
+            try await first.serve { _ async throws in try await Self.untilFile(directory + "/seen") }
+            try await Self.untilFile(directory + "/told")
             let second = RunningServer(agent: FakeAgent(), directory: directory)
             try await second.serve { second async throws in
-                try await until("it asks again") { second.agent.requests.contains(.connections(workload: nil)) }
+                try await Self.until("it asks again") {
+                    second.agent.requests.contains(.connections(workload: nil))
+                }
                 try Data().write(to: URL(fileURLWithPath: directory + "/done"))
-                let output = try await child.output
+                let output = try await watching.value.output
                 #expect(output.contains("no agent listens at"), "\(output)")
                 #expect(output.hasSuffix("trying again every second\n"), "\(output)")
             }
@@ -165,7 +171,7 @@ struct WatchTests {
     /// Leaves a file when it has seen a list, one when it has been told that the agent is away, and ends at a third.
     private static let watcher = """
         import pathlib, signal, subprocess, sys, time
-        signal.alarm(30)
+        signal.alarm(60)
         program, sock, directory = sys.argv[1:]
         p = subprocess.Popen([program, "connections", "--watch", "-o", "name", "--socket", sock],
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -20,7 +20,11 @@ struct Pseudoterminal: Sendable {
     let isRestored: Bool
 
     /// What is left without escape sequences, each line as it was last drawn.
-    var text: String { output.replacing(#/\u{1B}\[[0-9;?]*[A-Za-z]/#, with: "").replacing("\r", with: "") }
+    var text: String {
+        // CR LF is one character to Swift.
+        output.replacing(#/\u{1B}\[[0-9;?]*[A-Za-z]/#, with: "").replacing("\r\n", with: "\n")
+            .replacing("\r", with: "")
+    }
 
     static func run(
         _ arguments: [String], columns: Int = 80, rows: Int = 24, environment: [String: String] = [:],
@@ -55,7 +59,7 @@ struct Pseudoterminal: Sendable {
         if child == 0:
             size(0, columns, rows)
             os.execv(command[0], command)
-        output, place, deadline = b"", 0, time.monotonic() + 30
+        output, place, deadline = b"", 0, time.monotonic() + 60
         while time.monotonic() < deadline:
             while steps and (found := re.compile(steps[0]["after"].encode(), re.S).search(output, place)):
                 place, step = found.end(), steps.pop(0)
