@@ -88,7 +88,9 @@ let package = Package(
             "TrammelAgent",
             [
                 "TrammelCore", "TrammelConfig", "TrammelPolicy", "TrammelCapture", "TrammelTelemetry", "TrammelProxy",
-                "TrammelControl", "TrammelControlAPI", "CTrammelLinux", nioCore, nioPosix, logging,
+                "TrammelControl", "TrammelControlAPI", "TrammelWire", "CTrammelLinux", nioCore, nioPosix, logging,
+                .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "HeapModule", package: "swift-collections"),
             ]),
         .executableTarget(name: "trammeld", dependencies: ["TrammelAgent", arguments], swiftSettings: swiftSettings),
         .executableTarget(
@@ -128,7 +130,10 @@ let package = Package(
             ["TrammelControl", "TrammelControlAPI", "TrammelConfig", "TrammelCore", nioCore, nioPosix, logging]),
         tests(
             "TrammelAgentTests",
-            ["TrammelAgent", "TrammelCapture", "TrammelConfig", "TrammelControlAPI", "TrammelCore"]),
+            [
+                "TrammelAgent", "TrammelCapture", "TrammelConfig", "TrammelControl", "TrammelControlAPI", "TrammelCore",
+                "TrammelPolicy", "TrammelTelemetry", "TrammelTestSupport", "TrammelWire", nioCore, nioPosix, logging,
+            ]),
         tests(
             "IntegrationTests",
             [

@@ -51,9 +51,13 @@ package struct Agent: Sendable {
             sockets: capture.sockets, destinations: KernelOriginalDestination(ports: ports),
             telemetry: Telemetry(labels: labels, accessLog: accessLog), dns: DNSMetrics(agentMetrics),
             onConnectRefused: { refusedDials.note($0) })
-        await mesh.serve(through: dataPlane)
+        let resolver = try await NameResolver.start(
+            on: controlGroup.next(), servers: settings.resolvers, metrics: agentMetrics, logger: logger)
+        await mesh.serve(through: dataPlane, resolvingBy: resolver)
+        for warning in store.warnings { logger.warning("\(warning)") }
         for trouble in try await mesh.restore() { logger.warning("\(trouble)") }
-        if let unread = UnreadFiles.warning(in: settings.configDirectory) { logger.warning("\(unread)") }
+        await mesh.lookAtDirectory()
+        await mesh.lookForWorkloads()
 
         let service = AgentService(
             mesh: mesh, dataPlane: dataPlane, labels: labels, agentMetrics: agentMetrics, settings: settings,
@@ -73,6 +77,9 @@ package struct Agent: Sendable {
             group.addTask { try await scrape.run() }
             group.addTask { await ReadinessWatch(mesh: mesh, refused: refusedDials).run() }
             group.addTask { await NamespaceWatch(mesh: mesh).run() }
+            group.addTask { await resolver.run { await mesh.resolved($0) } }
+            group.addTask { await AppearanceWatch(mesh: mesh).run() }
+            group.addTask { await DirectoryWatch(mesh: mesh, directory: settings.configDirectory).run() }
             group.addTask { await Signals.untilTermination() }
             // The first to end is a signal or a failure; either ends the others.
             do {

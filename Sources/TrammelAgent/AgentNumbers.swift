@@ -18,6 +18,8 @@ final class AgentNumbers: Sendable {
     private let conntrackLimit: AgentGauge
     private let accepted: AgentCounter
     private let rejected: AgentCounter
+    private let files: AgentGauge
+    private let fileErrors: AgentGauge
     private let refusals = Mutex<[AcceptRefusal: UInt64]>([:])
     private let violations = Mutex<[HTTP1Violation: UInt64]>([:])
 
@@ -42,6 +44,10 @@ final class AgentNumbers: Sendable {
         let applies = "Applies and deletes of resources, by what became of them."
         accepted = metrics.counter("trammel_applies_total", help: applies, labels: [("outcome", "accepted")])
         rejected = metrics.counter("trammel_applies_total", help: applies, labels: [("outcome", "rejected")])
+        files = metrics.gauge("trammel_config_files", help: "Files of the configuration directory.")
+        fileErrors = metrics.gauge(
+            "trammel_config_file_errors",
+            help: "Files of the configuration directory whose newest version is not in force; its last good one is.")
         for reason in AcceptRefusal.allCases {
             metrics.counter(
                 "trammel_connections_refused_total",
@@ -70,6 +76,9 @@ final class AgentNumbers: Sendable {
         let snapshot = await mesh.snapshot
         workloads.set(Int64(attachments.count))
         configuration.set(Int64(clamping: snapshot.version))
+        let directory = await mesh.directory
+        files.set(Int64(directory.files.count))
+        fileErrors.set(Int64(directory.faultCount))
         let clusters = snapshot.servicePorts.map(\.defaultCluster)
         notReady.set(Int64(clusters.reduce(0) { $0 + $1.notReady.count }))
         ready.set(Int64(clusters.reduce(0) { $0 + $1.selectedCount - $1.notReady.count }))

@@ -52,7 +52,7 @@ struct AgentService: ControlService {
                 open: connections.count, total: connections.last?.id ?? 0,
                 unknownDestination: refusals[.destinationUnknown] ?? 0),
             warnings: drifted.map { "the rules of \($0.workload) have drifted; see `trammel rules \($0.workload)`" }
-                + [UnreadFiles.warning(in: settings.configDirectory)].compactMap { $0 })
+                + (await mesh.ownWarnings) + ResolutionTrouble.warnings(await mesh.resolved, at: .now()))
     }
 
     /// Which modes are in use, and why; nil while nothing is attached.
@@ -90,7 +90,7 @@ struct AgentService: ControlService {
         let attachments = await mesh.attachments
         let rules = RulesListing(attachments: attachments, capture: mesh.capture).list()
         let drift = Dictionary(rules.map { ($0.workload, $0.drift) }, uniquingKeysWith: { first, _ in first })
-        return attachments.values.sorted { $0.name < $1.name }.map { attachment in
+        let attached = attachments.values.map { attachment in
             var described = attachment.described(connections: counts[attachment.id] ?? 0)
             if let first = drift["\(attachment.name)"]?.first {
                 described.state = .degraded
@@ -98,6 +98,9 @@ struct AgentService: ControlService {
             }
             return described
         }
+        // One that waits may have the name of one that is attached, which is why it waits.
+        let waiting = await mesh.appearing.waiting.filter { attachments[$0.key] == nil }.values.map(\.described)
+        return (attached + waiting).sorted { ($0.namespace, $0.name) < ($1.namespace, $1.name) }
     }
 
     func attach(_ request: AttachRequest) async throws -> AttachResult { try await mesh.attach(request) }

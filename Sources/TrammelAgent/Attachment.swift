@@ -13,6 +13,8 @@ struct Attachment: Sendable {
     /// What leads to the namespace: as it was asked for, until a process by which it was attached ends and leaves
     /// others there.
     var reachedBy: NetworkNamespace.Target
+    /// The Workload resource that asks for it; nil where somebody attached it.
+    var declared: DeclaredWorkload?
 
     init(
         request: AttachRequest, opened: OpenedWorkload, workload: TrammelProxy.AttachedWorkload, attachedAt: WallTime

@@ -4,7 +4,7 @@ import TrammelCore
 
 /// What is remembered of an attachment to make it again after a restart: the request, and what tells whether the
 /// namespace is still the one it was made for.
-struct AttachmentMemory: Codable {
+struct AttachmentMemory: Codable, Equatable {
     let request: AttachRequest
     let inode: UInt64
     /// The namespace's number, which no later one can have, as it can the inode; nil where the kernel gives none.
@@ -12,7 +12,11 @@ struct AttachmentMemory: Codable {
     /// Inodes of namespaces begin anew with each boot.
     let bootID: String
 
-    init(request: AttachRequest, inode: UInt64, cookie: UInt64?) {
+    /// The Workload resource that asked for it.
+    let declared: DeclaredWorkload?
+
+    init(request: AttachRequest, inode: UInt64, cookie: UInt64?, declared: DeclaredWorkload? = nil) {
+        self.declared = declared
         var again = request
         // Connections older than the agent are not older than the attachment.
         again.killExisting = false

@@ -13,7 +13,7 @@ import TrammelTelemetry
 /// Changes are made one after the other, each whole: an attach or an apply has taken effect when its call returns.
 actor Mesh {
     private(set) var set = ResourceSet()
-    private(set) var attachments: [WorkloadName: Attachment] = [:]
+    var attachments: [WorkloadName: Attachment] = [:]
     private(set) var snapshot: RuntimeSnapshot
     private(set) var vips: VIPAllocator
     private var nextWorkload: UInt32 = 1
@@ -21,15 +21,32 @@ actor Mesh {
     private let compiler = SnapshotCompiler()
     let capture: WorkloadCapture
     private let labels: LabelRegistry
-    private var dataPlane: DataPlane?
-    private let settings: AgentSettings
+    private(set) var dataPlane: DataPlane?
+    let settings: AgentSettings
     private var targets = TargetPorts()
+<<<<<<< HEAD
     private var ports: [WorkloadID: PortReadiness] = [:]
     private let store: StateStore
     let changes = ChangeQueue()
     /// What those who watch the resources read.
     let feed = ChangeFeed()
     private let logger: Logger
+=======
+    var ports: [WorkloadID: PortReadiness] = [:]
+    let store: StateStore
+    let changes = ChangeQueue()
+    /// What those who watch the resources read.
+    let feed = ChangeFeed()
+    private var resolver: NameResolver?
+    /// What is known of the names in `wantedNames`.
+    private(set) var resolved: [String: ResolvedAddresses] = [:]
+    private var wantedNames = WantedNames()
+    let logger: Logger
+    /// Directory/ has what keeps it.
+    var directory = ConfigFiles()
+    /// Appearing/ has what keeps it.
+    var appearing = AppearingWorkloads()
+>>>>>>> f98830b424ef182d1e599584c0010097dfee835b
 
     init(
         capture: WorkloadCapture, labels: LabelRegistry, store: StateStore, settings: AgentSettings, logger: Logger
@@ -43,7 +60,10 @@ actor Mesh {
         snapshot = .empty
     }
 
-    func serve(through dataPlane: DataPlane) { self.dataPlane = dataPlane }
+    func serve(through dataPlane: DataPlane, resolvingBy resolver: NameResolver) {
+        self.dataPlane = dataPlane
+        self.resolver = resolver
+    }
 
     // MARK: Workloads
 
@@ -52,10 +72,14 @@ actor Mesh {
     }
 
     func detach(_ name: WorkloadName) async throws {
-        try await changes.run { try await self.detachNow(name) }
+        try await changes.run {
+            try await self.refuseDeclared(name)
+            try await self.detachNow(name)
+        }
     }
 
-    private func attachNow(_ request: AttachRequest) async throws -> AttachResult {
+    /// - Parameter declared: the Workload resource that asks for it; nil where somebody does.
+    func attachNow(_ request: AttachRequest, declared: DeclaredWorkload? = nil) async throws -> AttachResult {
         let identity = request.identity
         let captureRequest = try request.captureRequest(mode: settings.captureMode.mode)
         let target = try NetworkNamespace(request.target).identity
@@ -84,19 +108,17 @@ actor Mesh {
         let workload = TrammelProxy.AttachedWorkload(
             source: Source(id: id, identity: identity), addresses: opened.facts.addresses,
             peer: labels.id(ofPeer: PeerLabels(identity)))
-        let attachment = Attachment(request: request, opened: opened, workload: workload, attachedAt: .now())
+        var attachment = Attachment(request: request, opened: opened, workload: workload, attachedAt: .now())
+        attachment.declared = declared
         do {
             try await dataPlane.attach(
                 workload, listeners: opened.listeners.map(CaptureListener.init), dns: names)
             // Before the rules: an agent that dies in between finds them again, instead of a pod shut off by rules that
             // nobody knows of.
-            try store.keep(
-                StateStore.Attachment(
-                    workload: identity.name,
-                    payload: AttachmentMemory(
-                        request: request, inode: opened.namespace.identity.inode,
-                        cookie: try capture.cookie(of: opened.namespace)
-                    ).payload()))
+            try keep(
+                AttachmentMemory(
+                    request: request, inode: opened.namespace.identity.inode,
+                    cookie: try capture.cookie(of: opened.namespace), declared: declared))
             try capture.install(opened)
         } catch {
             try? capture.uninstall(id)
@@ -140,7 +162,7 @@ actor Mesh {
         return AttachResult(outcome: .unchanged, workload: known.described(connections: 0))
     }
 
-    private func detachNow(_ name: WorkloadName) async throws {
+    func detachNow(_ name: WorkloadName) async throws {
         guard let attachment = attachments[name] else {
             throw TrammelError(
                 .notFound, code: "workload-unknown", "no workload \(name) is attached",
@@ -275,7 +297,9 @@ actor Mesh {
     }
 
     /// Durable first, then live: what a caller was told is there after a crash too.
+    /// - Parameter evenUnsaved: what is in files is durable without the store.
     /// - Returns: what the compiler had to say.
+<<<<<<< HEAD
     func commit(_ applied: AppliedBatch) async throws -> [CompileWarning] {
         guard applied.isChange else { return [] }
         var nextVIPs = vips
@@ -283,6 +307,16 @@ actor Mesh {
         try store.commit(applied, vips: moved)
         let before = set
         take(applied.set, nextVIPs)
+=======
+    func commit(_ applied: AppliedBatch, evenUnsaved: Bool = false) async throws -> [CompileWarning] {
+        guard applied.isChange else { return [] }
+        var nextVIPs = vips
+        let moved = try nextVIPs.allocate(for: applied.set, now: .now())
+        try store.commit(applied, vips: moved, evenUnsaved: evenUnsaved)
+        let before = set
+        take(applied.set, nextVIPs)
+        if applied.touches(.workload) { Task { await lookForWorkloads() } }
+>>>>>>> f98830b424ef182d1e599584c0010097dfee835b
         feed.expect(applied.set.version)
         let warnings = await publish()
         // Last: what a watcher is told is live.
@@ -293,6 +327,9 @@ actor Mesh {
     private func take(_ set: ResourceSet, _ vips: VIPAllocator) {
         self.set = set
         self.vips = vips
+        wantedNames = set.namesToResolve
+        resolved = resolved.filter { wantedNames.contains($0.key) }
+        resolver?.want(wantedNames)
         targets = TargetPorts(set.entries.values)
         for attachment in attachments.values {
             let known = ports[attachment.id]
@@ -302,6 +339,24 @@ actor Mesh {
             }
             ports[attachment.id] = look(at: attachment)
         }
+    }
+
+    // MARK: Names
+
+    /// Takes what has become known of names, and puts it in force where calls now lead elsewhere.
+    func resolved(_ names: [String: ResolvedAddresses]) async {
+        // Nothing in it throws.
+        try? await changes.run { await self.resolvedNow(names) }
+    }
+
+    private func resolvedNow(_ names: [String: ResolvedAddresses]) async {
+        var hasMoved = false
+        // What came too late for a name that is not wanted any more is passed over.
+        for (name, value) in names where wantedNames.contains(name) {
+            hasMoved = hasMoved || !value.leads(whereDoes: resolved[name])
+            resolved[name] = value
+        }
+        if hasMoved { await publish() }
     }
 
     // MARK: Snapshots
@@ -320,7 +375,7 @@ actor Mesh {
     ) -> (snapshot: RuntimeSnapshot, warnings: [CompileWarning]) {
         compiler.compile(
             resources: set.resources, workloads: attachments.values.map { $0.facts(ports[$0.id] ?? PortReadiness()) },
-            version: version, vips: vips.addresses(of:))
+            resolved: resolved, version: version, vips: vips.addresses(of:))
     }
 
     // MARK: Readiness
@@ -395,7 +450,7 @@ actor Mesh {
         }
         var request = memory.request
         if case .pid(let pid) = target { request.pid = pid }
-        _ = try await attachNow(request)
+        _ = try await attachNow(request, declared: memory.declared)
     }
 }
 

@@ -1,6 +1,7 @@
 import TrammelCapture
 
-/// Has Mesh let go of workloads whose network namespaces have ended, within a second and unasked.
+/// Has Mesh let go of workloads whose network namespaces have ended, and attach those that Workload resources wait for,
+/// within a second and unasked.
 ///
 /// It looks, rather than waits to be told. No one event tells of the end of a namespace: a name can be unmounted, or
 /// unlinked, or mounted over, a last process can end while another is being forked, and any of it may come before an
@@ -11,7 +12,10 @@ struct NamespaceWatch: Sendable {
 
     /// Until the task is cancelled.
     func run() async {
-        while (try? await Task.sleep(for: NamespaceWatch.interval)) != nil { await mesh.lookAtNamespaces() }
+        while (try? await Task.sleep(for: NamespaceWatch.interval)) != nil {
+            await mesh.lookAtNamespaces()
+            await mesh.lookForWorkloads()
+        }
     }
 
     /// Off the caller's actor, for it makes as many system calls as there are attachments.

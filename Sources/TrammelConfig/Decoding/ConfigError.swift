@@ -22,6 +22,10 @@ package struct ConfigError: Error, Hashable, Sendable {
         case conflict
         /// The same thing declared twice.
         case duplicate
+        /// Belongs to another origin: the configuration directory, or the API.
+        case owned
+        /// A file that cannot be read.
+        case unreadable
         /// Names something that does not exist.
         case dangling
         /// Still honoured, with a better way to say it.

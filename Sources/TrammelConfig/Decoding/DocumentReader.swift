@@ -21,8 +21,10 @@ package enum DocumentReader {
     }
 
     /// Reads every document of `bytes`; empty ones are left out.
+    /// - Parameter readsStamps: whether a comment on a document's marker line says where it came from.
     package static func read(
-        _ bytes: some Collection<UInt8>, file: String, limits: DocumentLimits = DocumentLimits()
+        _ bytes: some Collection<UInt8>, file: String, limits: DocumentLimits = DocumentLimits(),
+        readsStamps: Bool = true
     ) -> [Outcome] {
         func failure(_ code: ConfigError.Code, line: Int, column: Int = 1, _ message: String, _ hint: String)
             -> [Outcome]
@@ -49,7 +51,11 @@ package enum DocumentReader {
                 .syntax, line: line, column: column,
                 "found the control character U+\(hex(scalar)), which YAML does not allow", "remove it")
         }
-        return DocumentSplitter.split(text).compactMap { read($0, file: file, limits: limits) }
+        return DocumentSplitter.split(text).compactMap { document in
+            var document = document
+            if !readsStamps { document.stamp = nil }
+            return read(document, file: file, limits: limits)
+        }
     }
 
     private static func read(_ document: DocumentText, file: String, limits: DocumentLimits) -> Outcome? {

@@ -4,7 +4,7 @@ package struct DocumentText: Sendable {
     /// The line of the stream on which `text` begins, 1-based.
     package let firstLine: Int
     /// What a stamp (`--- # trammel.dev/source: path:line`) says about where the document came from.
-    package let stamp: SourceStamp?
+    package var stamp: SourceStamp?
 }
 
 /// Cuts a stream at its document markers.

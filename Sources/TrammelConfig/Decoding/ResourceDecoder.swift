@@ -34,7 +34,8 @@ package enum ResourceDecoder {
     ) throws(ConfigErrors) -> DecodedBatch {
         var batch = BatchDecoder(options: options)
         for (file, bytes) in files {
-            for outcome in DocumentReader.read(bytes, file: file, limits: options.limits) {
+            let isPlace = !options.readsSourceAnnotation
+            for outcome in DocumentReader.read(bytes, file: file, limits: options.limits, readsStamps: !isPlace) {
                 switch outcome {
                 case .failure(let error): batch.add(error)
                 case .success(let document): batch.add(document, file: file)

@@ -33,11 +33,6 @@ enum ServiceDecoding {
             object["externalName"]?.error(.conflict, "externalName belongs to a Service of type ExternalName")
         }
         let selector = object["selector"].map(MetadataDecoding.decodeLabels) ?? [:]
-        if object["selector"] == nil, object["type"]?.node.string != "ExternalName" {
-            spec.warning(
-                .missing, "no selector: the Service has the endpoints of its EndpointSlices only",
-                hint: "name the labels of the workloads behind it")
-        }
         let clusterIP = decodeClusterIP(object)
         let families = decodeFamilies(object)
         if case .addresses(let addresses) = clusterIP, !families.isEmpty {

@@ -22,6 +22,9 @@ package struct AgentSettings: Sendable, Equatable {
     package var store = Store.sqlite
     package var logLevel = LogLevel.info
     package var vips = VIPRanges()
+    /// The DNS servers that the names of endpoints are asked of, in their order; empty for those of /etc/resolv.conf,
+    /// which is read again when it changes.
+    package var resolvers: [IPEndpoint] = []
 
     package enum CaptureBackend: String, Sendable, CaseIterable { case auto, nftables, iptables }
 

@@ -28,6 +28,7 @@ extension AgentSettings {
     private static let fields = FieldSet([
         "node", "socket", "stateDirectory", "configDirectory", "dataLoops", "captureBackend", "captureMode", "ports",
         "accessLog", "metrics", "limits", "store", "logLevel", "vips",
+        "resolvers",
     ])
 
     private mutating func read(_ root: Field) {
@@ -55,6 +56,7 @@ extension AgentSettings {
         if let field = object["metrics"] { metrics.read(field) }
         if let field = object["limits"] { limits.read(field) }
         if let field = object["vips"] { vips.read(field) }
+        if let field = object["resolvers"] { resolvers = field.resolvers() }
         if let field = object["logLevel"] {
             if field.node.string == "warn" {
                 logLevel = .warning
@@ -184,6 +186,24 @@ extension Field {
             return nil
         }
         return path
+    }
+
+    /// Servers of the DNS, each an address with or without a port.
+    fileprivate func resolvers() -> [IPEndpoint] {
+        let servers = (list() ?? []).compactMap { field -> IPEndpoint? in
+            guard let text = field.string() else { return nil }
+            let server = IPAddress(text).map { IPEndpoint($0, 53) } ?? IPEndpoint(text)
+            guard let server, server.port > 0, !server.address.isUnspecified else {
+                field.error(
+                    .badValue, "found \(field.found); expected the address of a DNS server, such as 10.0.0.2:53")
+                return nil
+            }
+            return server
+        }
+        if servers.count > 8 {
+            error(.badValue, "found \(servers.count) servers; expected 8 at most")
+        }
+        return servers
     }
 
     /// A block from which addresses are given out.

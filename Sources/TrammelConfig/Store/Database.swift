@@ -17,24 +17,44 @@ struct Database: ~Copyable {
     /// Opens or creates the file, mode 0600: it may come to hold secrets.
     static func open(path: String) throws(TrammelError) -> Database {
         createPrivately(path)
+        let database = try open(path, path: path, SQLITE_OPEN_READWRITE)
+        try database.execute("PRAGMA journal_mode = WAL")
+        try database.execute("PRAGMA synchronous = FULL")
+        try database.execute("PRAGMA foreign_keys = ON")
+        // A file of hostile making is read with defences up.
+        try database.execute("PRAGMA trusted_schema = OFF")
+        return database
+    }
+
+    /// Opens the file for looking only: nothing of it changes, not even by closing it.
+    ///
+    /// - Parameter asIs: as it lies on a disk that cannot be written, without what is written ahead.
+    static func openToRead(path: String, asIs: Bool = false) throws(TrammelError) -> Database {
+        guard asIs else { return try open(path, path: path, SQLITE_OPEN_READONLY) }
+        var escaped = ""
+        for byte in path.utf8 {
+            let isPlain = byte == UInt8(ascii: "/") || byte > 0x2F && byte < 0x3A || byte > 0x40 && byte < 0x7B
+            escaped +=
+                isPlain
+                ? String(UnicodeScalar(byte)) : "%" + String(byte >> 4, radix: 16) + String(byte & 15, radix: 16)
+        }
+        return try open("file:\(escaped)?immutable=1", path: path, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI)
+    }
+
+    private static func open(_ name: String, path: String, _ flags: Int32) throws(TrammelError) -> Database {
         var handle: OpaquePointer?
-        let status = sqlite3_open_v2(path, &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nil)
+        let status = sqlite3_open_v2(name, &handle, flags | SQLITE_OPEN_NOMUTEX, nil)
         guard status == SQLITE_OK, let handle else {
             let reason = handle.map { String(cString: sqlite3_errmsg($0)) } ?? "out of memory"
             sqlite3_close_v2(handle)
             throw TrammelError(
-                .unavailable, code: "store-open", "the store \(path) cannot be opened: \(reason)",
+                .storage, code: "store-open", "the store \(path) cannot be opened: \(reason)",
                 hint: "check that its directory exists and is writable")
         }
         let database = Database(handle: handle, path: path)
         sqlite3_extended_result_codes(handle, 1)
         // Another process that reads or writes (a backup, the sqlite3 shell) is waited for.
         sqlite3_busy_timeout(handle, 5000)
-        try database.execute("PRAGMA journal_mode = WAL")
-        try database.execute("PRAGMA synchronous = FULL")
-        try database.execute("PRAGMA foreign_keys = ON")
-        // A file of hostile making is read with defences up.
-        try database.execute("PRAGMA trusted_schema = OFF")
         return database
     }
 
@@ -78,18 +98,45 @@ struct Database: ~Copyable {
     /// What went wrong last, in SQLite's words, with what to do about it.
     fileprivate func error(_ doing: String) -> TrammelError {
         let reason = String(cString: sqlite3_errmsg(handle))
-        let (kind, hint): (TrammelError.Kind, String) =
-            switch sqlite3_errcode(handle) & 0xFF {
-            case SQLITE_BUSY, SQLITE_LOCKED: (.unavailable, "another process holds the store; try again")
-            case SQLITE_FULL: (.exhausted, "make room on its file system")
+        let extended = sqlite3_extended_errcode(handle)
+        let (kind, code, hint): (TrammelError.Kind, String, String) =
+            switch extended & 0xFF {
+            case SQLITE_BUSY, SQLITE_LOCKED:
+                (.unavailable, StoreTrouble.busy, "another process holds the store; try again")
+            case SQLITE_FULL: (.storage, StoreTrouble.full, "make room on its file system")
+            // Of the index that SQLite keeps beside the file, where no room is left for it.
+            case SQLITE_IOERR where extended == SQLITE_IOERR | 19 << 8:
+                (.storage, StoreTrouble.full, "make room on its file system")
             case SQLITE_CORRUPT, SQLITE_NOTADB:
-                (.internal, "move the file aside and start again; resources of the directory are read anew")
-            case SQLITE_READONLY, SQLITE_PERM, SQLITE_CANTOPEN: (.forbidden, "check the file's owner and mode")
-            case SQLITE_IOERR: (.unavailable, "check the disk")
-            default: (.internal, "this is a fault of Trammel; please report it")
+                (
+                    .internal, StoreTrouble.damaged,
+                    "restart trammeld: it sets the file aside and takes over what can still be read"
+                )
+            case SQLITE_READONLY, SQLITE_PERM, SQLITE_CANTOPEN, SQLITE_AUTH:
+                (
+                    .storage, StoreTrouble.unwritable,
+                    "check that its file system can be written, and the owner and mode of the file and its directory"
+                )
+            case SQLITE_IOERR: (.storage, StoreTrouble.io, "check the disk")
+            default: (.internal, StoreTrouble.other, "this is a fault of Trammel; please report it")
             }
-        return TrammelError(kind, code: "store", "the store \(path) failed (\(doing)): \(reason)", hint: hint)
+        return TrammelError(kind, code: code, "the store \(path) failed (\(doing)): \(reason)", hint: hint)
     }
+}
+
+/// The codes of the errors of a store, by which it is decided what becomes of it.
+enum StoreTrouble {
+    static let busy = "store-busy"
+    static let full = "store-full"
+    static let unwritable = "store-unwritable"
+    static let io = "store-io"
+    static let damaged = "store-damaged"
+    static let newer = "store-newer"
+    static let foreign = "store-foreign"
+    static let other = "store"
+
+    /// Whether the file is to be replaced by what can be read of it.
+    static func isDamage(_ error: TrammelError) -> Bool { [damaged, newer, other].contains(error.code) }
 }
 
 /// SQLite would create the file readable to everybody; the files it puts beside it get the mode of this one. Failing

@@ -34,12 +34,15 @@ struct StoredResource {
         file = row.text(8)
     }
 
+    /// Without the sum.
     var values: [SQLValue] {
         [
             .text(key.kind), .text(key.namespace), .text(key.name), .text(origin), .integer(Int64(clamping: created)),
             .integer(Int64(clamping: version)), .text(document), .blob(places), .text(file),
         ]
     }
+
+    var title: String { "\(key.kind) \(key.namespace)/\(key.name)" }
 
     func decode(_ options: DecodingOptions) throws(ConfigErrors) -> ResourceSet.Entry {
         func fail(_ message: String) -> ConfigErrors {

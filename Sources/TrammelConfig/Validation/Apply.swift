@@ -48,6 +48,8 @@ package struct AppliedBatch: Sendable {
 
     /// Whether anything differs for traffic or for messages.
     package var isChange: Bool { !written.isEmpty || !removed.isEmpty }
+
+    package func touches(_ kind: ResourceKind) -> Bool { (written + removed).contains { $0.kind == kind } }
 }
 
 extension ResourceSet {
@@ -67,14 +69,14 @@ extension ResourceSet {
             if let old, old.origin == .directory, options.origin == .api {
                 errors.append(
                     resource.issue(
-                        .conflict, "belongs to the configuration directory (\(old.resource.location))",
+                        .owned, "belongs to the configuration directory (\(old.resource.location))",
                         hint: "change it in that file, or remove it there first"))
                 continue
             }
             if let old, old.origin == .api, options.origin == .directory {
                 warnings.append(
                     resource.issue(
-                        .conflict, severity: .warning,
+                        .owned, severity: .warning,
                         "takes the place of the one applied through the API (\(old.resource.location))"))
             }
             let isSame = old.map { $0.resource.document.says(sameAs: resource.document) } ?? false
@@ -125,7 +127,7 @@ extension ResourceSet {
             if entry.origin == .directory {
                 errors.append(
                     entry.resource.issue(
-                        .conflict, "belongs to the configuration directory (\(entry.resource.location))",
+                        .owned, "belongs to the configuration directory (\(entry.resource.location))",
                         hint: "remove it from that file"))
                 continue
             }
@@ -141,10 +143,17 @@ extension ResourceSet {
     ) throws(ConfigErrors) -> AppliedBatch {
         var errors = errors
         var warnings = warnings
+        // Only what the batch holds, and what a change of its concerns, can be other than before.
+        var concerned = batch
+        for key in written + removed {
+            concerned.formUnion(index.concerned(by: entries[key], next.entries[key]))
+            concerned.formUnion(next.index.concerned(by: entries[key], next.entries[key]))
+        }
+        concerned.formUnion(removed)
         // An old fault elsewhere is no business of this batch, unless the batch brought it about.
-        let before = Set(self.check())
-        for var issue in next.check() {
-            guard !before.contains(issue) || issue.resource.map(batch.contains) ?? false else { continue }
+        let before = Set(self.check(concerned).map(\.fault))
+        for var issue in next.check(concerned) {
+            guard !before.contains(issue.fault) || issue.resource.map(batch.contains) ?? false else { continue }
             if options.strict, issue.code == .dangling { issue.severity = .error }
             if issue.severity == .error { errors.append(issue) } else { warnings.append(issue) }
         }
@@ -156,6 +165,16 @@ extension ResourceSet {
 }
 
 extension ConfigError {
+    /// What tells one fault from another. A proposal is none of it: the name that is nearest may be another one later.
+    fileprivate struct Fault: Hashable {
+        let code: Code
+        let resource: ResourceKey?
+        let field: String?
+        let message: String
+    }
+
+    fileprivate var fault: Fault { Fault(code: code, resource: resource, field: field, message: message) }
+
     /// The resource it is about, where it is one that can be stored.
     fileprivate var resource: ResourceKey? {
         guard let kind = kind.flatMap(ResourceKind.init), let namespace, let name else { return nil }

@@ -1,102 +1,147 @@
 import TrammelCore
 
-/// Things that can have one owner only.
-enum OwnershipCheck {
-    /// - Parameter resources: the oldest first.
-    static func check(_ resources: [Resource], _ index: SetIndex) -> [ConfigError] {
-        var issues: [ConfigError] = []
-        var addresses: [Claim: Resource] = [:]
-        var routed: [ServiceHost: [Resource]] = [:]
-        var ruled: [ServiceHost: [Resource]] = [:]
-        var mesh: Resource?
-        for resource in resources {
-            switch resource.spec {
-            case .service(let spec):
-                issues += claim(resource, spec, &addresses)
-            case .virtualService(let spec) where spec.appliesToMesh:
-                for host in spec.hosts { routed[index.resolve(host, from: resource), default: []].append(resource) }
-            case .virtualService:
-                break
-            case .destinationRule(let spec):
-                ruled[index.resolve(spec.host, from: resource), default: []].append(resource)
-            case .meshConfig:
-                if let older = mesh {
-                    issues.append(
-                        resource.issue(
-                            .conflict,
-                            "\(older.key) (\(older.location)) configures the mesh already; there can be one only",
-                            hint: "change that one, or delete it first"))
-                }
-                mesh = mesh ?? resource
-            case .serviceEntry, .workloadEntry, .endpointSlice, .workload:
-                break
+/// Things that can have one owner only. The one that has to give way is told.
+extension SetCheck {
+    func ownership(of entry: ResourceSet.Entry) -> [ConfigError] {
+        let resource = entry.resource
+        switch resource.spec {
+        case .service: return claims(of: entry)
+        case .serviceEntry(let spec): return rivals(of: entry, spec) + claims(of: entry)
+        case .virtualService(let spec): return spec.appliesToMesh ? rivals(of: resource, spec) : []
+        case .destinationRule(let spec): return rivals(of: resource, spec)
+        case .meshConfig:
+            guard let first = index.meshes.first, first.key != resource.key, let older = set[first.key] else {
+                return []
             }
+            return [
+                resource.issue(
+                    .conflict,
+                    "\(older.key) (\(older.location)) configures the mesh already; there can be one only",
+                    hint: "change that one, or delete it first")
+            ]
+        case .workloadEntry, .endpointSlice, .workload: return []
         }
-        for (host, rivals) in routed.sorted(by: { $0.key < $1.key }) { issues += rivalRoutes(host, rivals) }
-        for (host, rivals) in ruled.sorted(by: { $0.key < $1.key }) { issues += rivalRules(host, rivals) }
-        return issues
     }
 
-    /// Of VirtualServices for one host one holds: that of the host's own namespace, else the oldest.
-    private static func rivalRoutes(_ host: ServiceHost, _ rivals: [Resource]) -> [ConfigError] {
-        guard rivals.count > 1 else { return [] }
-        let home = SetIndex.home(of: host, among: rivals.map(\.key.namespace))
-        guard let winner = rivals.first(where: { $0.key.namespace == home }) else { return [] }
-        return rivals.filter { $0.key != winner.key }.map { loser in
-            let reason = loser.key.namespace == home ? "is older" : reason(home, host)
-            return loser.issue(
+    // MARK: Hosts
+
+    /// Of VirtualServices for one host one holds: that of the host's own namespace, else the oldest. One that is exported
+    /// to some namespaces only comes before those that everybody sees, and is no rival of theirs.
+    private func rivals(of resource: Resource, _ spec: VirtualServiceSpec) -> [ConfigError] {
+        var told: Set<ServiceHost> = []
+        return spec.hosts.compactMap { written in
+            let host = resolve(written, from: resource)
+            guard told.insert(host).inserted else { return nil }
+            let rivals = (index.routed[host] ?? []).filter { rival in
+                rival.key == resource.key || contend(spec.exportTo, rival.exportTo) && routes(rival.key, host)
+            }
+            guard let winner = holder(of: host, among: rivals), winner.key != resource.key,
+                let other = set[winner.key]
+            else { return nil }
+            let isHome =
+                winner.key.namespace == host.service?.namespace && resource.key.namespace != winner.key.namespace
+            return resource.issue(
                 .duplicate, severity: .warning, field: "spec.hosts",
-                "\(winner.key) (\(winner.location)) routes \(host) too; it \(reason) and holds, this one has no effect on \(host)",
+                "\(other.key) (\(other.location)) routes \(host) too; it is \(isHome ? "of the host's own namespace" : "older") and holds, this one has no effect on \(host)",
                 hint: "put all routes of a host into one VirtualService")
         }
     }
 
-    /// DestinationRules for one host are joined within a namespace; those of the host's own, else of the oldest, hold.
-    private static func rivalRules(_ host: ServiceHost, _ rivals: [Resource]) -> [ConfigError] {
-        guard rivals.count > 1 else { return [] }
-        let home = SetIndex.home(of: host, among: rivals.map(\.key.namespace))
-        guard let winner = rivals.first(where: { $0.key.namespace == home }) else { return [] }
-        return rivals.filter { $0.key != winner.key }.map { loser in
-            let effect =
-                loser.key.namespace == home
-                ? "their subsets are joined, and where they differ the older holds"
-                : "it \(reason(home, host)) and holds, this one has no effect"
-            return loser.issue(
+    private func contend(_ a: ExportTo, _ b: ExportTo) -> Bool {
+        switch (a, b) {
+        case (.everywhere, .everywhere): true
+        case (.namespaces(let one), .namespaces(let other)): !one.isDisjoint(with: other)
+        default: false
+        }
+    }
+
+    /// Whether one of its hosts means this one, as things are.
+    private func routes(_ key: ResourceKey, _ host: ServiceHost) -> Bool {
+        guard let resource = set[key], case .virtualService(let spec) = resource.spec else { return false }
+        return spec.hosts.contains { resolve($0, from: resource) == host }
+    }
+
+    private func holder(of host: ServiceHost, among claimants: [SetIndex.Claimant]) -> SetIndex.Claimant? {
+        claimants.first { $0.key.namespace == host.service?.namespace } ?? claimants.first
+    }
+
+    /// DestinationRules for one host are joined within a namespace. The workloads of a namespace go by its own, else by
+    /// those of the host's, else by the oldest.
+    private func rivals(of resource: Resource, _ spec: DestinationRuleSpec) -> [ConfigError] {
+        let host = resolve(spec.host, from: resource)
+        let rivals = (index.ruled[host] ?? []).filter { rival in
+            rival.key == resource.key || contend(spec.exportTo, rival.exportTo) && rules(rival.key, host)
+        }
+        guard rivals.count > 1, let home = holder(of: host, among: rivals)?.key.namespace,
+            let winner = rivals.first(where: { $0.key.namespace == home }), winner.key != resource.key,
+            let other = set[winner.key]
+        else { return [] }
+        let reason = home == host.service?.namespace ? "is of the host's own namespace" : "is older"
+        let effect =
+            resource.key.namespace == home
+            ? "their subsets are joined, and where they differ the older holds"
+            : "it \(reason) and holds, this one only for the workloads of its own namespace"
+        return [
+            resource.issue(
                 .duplicate, severity: .warning, field: "spec.host",
-                "\(winner.key) (\(winner.location)) is for \(host) too; \(effect)",
+                "\(other.key) (\(other.location)) is for \(host) too; \(effect)",
                 hint: "put all settings of a host into one DestinationRule")
-        }
+        ]
     }
 
-    private static func reason(_ namespace: String?, _ host: ServiceHost) -> String {
-        namespace == host.service?.namespace ? "is of the host's own namespace" : "is older"
+    private func rules(_ key: ResourceKey, _ host: ServiceHost) -> Bool {
+        guard let resource = set[key], case .destinationRule(let spec) = resource.spec else { return false }
+        return resolve(spec.host, from: resource) == host
     }
 
-    private struct Claim: Hashable {
-        let address: IPAddress
-        let port: UInt16
-        let transport: ServiceSpec.Transport
-    }
-
-    private static func claim(
-        _ resource: Resource, _ spec: ServiceSpec, _ addresses: inout [Claim: Resource]
-    ) -> [ConfigError] {
-        guard case .addresses(let own) = spec.clusterIP else { return [] }
-        var issues: [ConfigError] = []
-        for address in own {
-            for port in spec.ports {
-                let claim = Claim(address: address, port: port.port, transport: port.transport)
-                guard let owner = addresses[claim] else {
-                    addresses[claim] = resource
-                    continue
-                }
-                issues.append(
-                    resource.issue(
-                        .conflict, field: "spec.clusterIP", at: port.location,
-                        "\(IPEndpoint(address, port.port)) belongs to \(owner.key) (\(owner.location)) already",
-                        hint: "give one of them another address, or leave clusterIP out to have one allocated"))
+    /// Within a namespace the older ServiceEntry of a host holds; a Service holds before any.
+    private func rivals(of entry: ResourceSet.Entry, _ spec: ServiceEntrySpec) -> [ConfigError] {
+        let resource = entry.resource
+        return zip(spec.hosts, SetIndex.hosts(of: resource)).enumerated().compactMap { number, hosts in
+            let (written, host) = hosts
+            let winner = (index.offers[host] ?? []).first { rival in
+                rival.key.kind == .service
+                    || rival.key.namespace == resource.key.namespace && rival.created < entry.created
             }
+            guard let winner, let other = set[winner.key] else { return nil }
+            let reason = winner.key.kind == .service ? "a Service holds before a ServiceEntry" : "it is older and holds"
+            return resource.issue(
+                .duplicate, severity: .warning, field: "spec.hosts[\(number)]",
+                "\(other.key) (\(other.location)) has the host \(quoted(written)) too; \(reason), this one has no effect on it",
+                hint: "put all ports and endpoints of a host into one ServiceEntry")
         }
-        return issues
+    }
+
+    // MARK: Addresses
+
+    /// Two Services cannot have one address. A ServiceEntry may share its own where the bytes tell its hosts from others.
+    private func claims(of entry: ResourceSet.Entry) -> [ConfigError] {
+        let resource = entry.resource
+        var told: Set<SetIndex.AddressClaim> = []
+        return SetIndex.claims(of: resource).compactMap { claim, port in
+            guard told.insert(claim).inserted,
+                let holder = index.addresses[claim]?.first(where: { $0.created < entry.created }),
+                let owner = set[holder.key]
+            else { return nil }
+            let areServices = resource.key.kind == .service && owner.key.kind == .service
+            if !areServices, tells(claim, resource), tells(claim, owner) { return nil }
+            let field = resource.key.kind == .service ? "spec.clusterIP" : "spec.addresses"
+            let place = "\(IPEndpoint(claim.address, claim.port)) belongs to \(owner.key) (\(owner.location)) already"
+            if areServices {
+                return resource.issue(
+                    .conflict, field: field, at: port.location, place,
+                    hint: "give one of them another address, or leave clusterIP out to have one allocated")
+            }
+            return resource.issue(
+                .conflict, severity: .warning, field: field, at: port.location,
+                "\(place); it is older and holds, since the port's protocol does not tell hosts apart",
+                hint: "give one of them another address, or another port")
+        }
+    }
+
+    /// Whether clients say on this port whom they mean: requests by Host, TLS by SNI.
+    private func tells(_ claim: SetIndex.AddressClaim, _ resource: Resource) -> Bool {
+        let telling: Set<AppProtocol> = [.http, .http2, .grpc, .https, .tls]
+        return SetIndex.claims(of: resource).contains { $0.claim == claim && telling.contains($0.port.appProtocol) }
     }
 }

@@ -19,30 +19,34 @@ package struct ResourceSet: Sendable {
         }
     }
 
-    package private(set) var entries: [ResourceKey: Entry]
+    package private(set) var entries = ShardedMap<ResourceKey, Entry>()
+    /// Who names whom, kept in step with `entries`.
+    private(set) var index = SetIndex()
     /// Counts the changes.
     package private(set) var version: UInt64
     private var nextCreated: UInt64
 
     package init() {
-        entries = [:]
         version = 0
         nextCreated = 1
     }
 
     /// As the store gives it back.
     package init(entries: [Entry], version: UInt64) {
-        self.entries = Dictionary(entries.map { ($0.resource.key, $0) }, uniquingKeysWith: { first, _ in first })
         self.version = max(version, entries.map(\.version).max() ?? 0)
         nextCreated = (entries.map(\.created).max() ?? 0) + 1
+        for entry in entries.sorted(by: { $0.created < $1.created }) where self.entries[entry.resource.key] == nil {
+            self.entries[entry.resource.key] = entry
+            index.add(entry)
+        }
     }
 
     package subscript(key: ResourceKey) -> Resource? { entries[key]?.resource }
 
     /// The oldest first, so that the first of two that contradict is the one that holds.
-    package var resources: [Resource] {
-        entries.values.sorted { $0.created < $1.created }.map(\.resource)
-    }
+    package var resources: [Resource] { byAge.map(\.resource) }
+
+    var byAge: [Entry] { entries.values.sorted { $0.created < $1.created } }
 
     /// In the order of listings: by kind, namespace, name.
     package func listed(_ isWanted: (ResourceKey) -> Bool = { _ in true }) -> [Entry] {
@@ -51,13 +55,19 @@ package struct ResourceSet: Sendable {
 
     mutating func put(_ resource: Resource, origin: Origin, changed: Bool) {
         let old = entries[resource.key]
-        entries[resource.key] = Entry(
+        let entry = Entry(
             resource: resource, origin: origin, created: old?.created ?? nextCreated,
             version: changed ? version : old?.version ?? version)
-        if old == nil { nextCreated += 1 }
+        if let old { index.remove(old) } else { nextCreated += 1 }
+        entries[resource.key] = entry
+        index.add(entry)
     }
 
-    mutating func remove(_ key: ResourceKey) { entries[key] = nil }
+    mutating func remove(_ key: ResourceKey) {
+        guard let old = entries[key] else { return }
+        index.remove(old)
+        entries[key] = nil
+    }
 
     mutating func advance() { version += 1 }
 }

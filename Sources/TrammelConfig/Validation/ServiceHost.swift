@@ -21,6 +21,20 @@ package struct ServiceHost: Hashable, Sendable, Comparable, CustomStringConverti
         }
     }
 
+    private init(full name: String) { self.name = name }
+
+    /// The wildcards that cover this host, the narrowest first: `*.b.c`, `*.c`, `*`.
+    var wildcards: [ServiceHost] {
+        var result: [ServiceHost] = []
+        var rest = name[...]
+        if rest.hasPrefix("*.") { rest = rest.dropFirst(2) }
+        while let dot = rest.firstIndex(of: ".") {
+            result.append(ServiceHost(full: "*\(rest[dot...])"))
+            rest = rest[rest.index(after: dot)...]
+        }
+        return name == "*" ? [] : result + [ServiceHost(full: "*")]
+    }
+
     /// The host of a Service.
     package init(service: ResourceKey) {
         name = "\(service.name).\(service.namespace)\(Self.suffix)"

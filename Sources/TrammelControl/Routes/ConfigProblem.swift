@@ -1,5 +1,6 @@
 import TrammelConfig
 import TrammelControlAPI
+import TrammelCore
 
 extension Problem.Item {
     init(_ error: ConfigError) {
@@ -20,6 +21,11 @@ extension Problem {
                     hint: "mend them and try again to see the rest"))
         }
         self.init(code: "invalid-configuration", items: items)
+        // Nothing is wrong with what was sent; what is there stands against it.
+        if errors.errors.allSatisfy({ $0.code == .owned }) {
+            status = TrammelError.Kind.conflict.httpStatus
+            title = TrammelError.Kind.conflict.title
+        }
         // What is merely not built yet is not the writer's mistake.
         if let first = errors.errors.first, errors.errors.allSatisfy({ $0.code == .unimplemented }) {
             status = 501

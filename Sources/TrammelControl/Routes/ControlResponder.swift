@@ -97,11 +97,12 @@ struct ControlResponder: HTTPResponder {
     }
 
     private func checkQuery(_ target: RequestTarget, of route: Route) throws {
-        for name in target.query.keys.sorted() where !route.query.contains(name) {
+        let names = route.query.map(\.name)
+        for name in target.query.keys.sorted() where !names.contains(name) {
             throw TrammelError(
                 .invalid, code: "bad-query", "\(route.method) \(route.path) has no query parameter \"\(name)\"",
-                hint: NearestName.of(name, among: route.query).map { "did you mean \"\($0)\"?" }
-                    ?? (route.query.isEmpty ? "it has none" : "it has \(route.query.joined(separator: ", "))"))
+                hint: NearestName.of(name, among: names).map { "did you mean \"\($0)\"?" }
+                    ?? (names.isEmpty ? "it has none" : "it has \(names.joined(separator: ", "))"))
         }
     }
 

@@ -3,13 +3,45 @@ import TrammelCore
 
 /// The routes of the stored resources, and the forms in which an apply may come.
 extension ControlRoutes {
-    private static let applyQuery = [
-        "namespace", "dryRun", "prune", "selector", "strict", "warnUnknown", "skipUnimplemented",
+    private static let dryRun = QueryParameter.flag("dryRun", "Say what would happen and change nothing.")
+    private static let strict = QueryParameter.flag("strict", "What names nothing that exists is refused.")
+    private static let warnUnknown = QueryParameter.flag("warnUnknown", "An unknown field is a warning.")
+
+    private static let applyQuery: [QueryParameter] = [
+        .text("namespace", "Of documents that name none.", .words), dryRun,
+        .flag("prune", "Delete what came through the API, fits the selector and is not among the documents."),
+        .text("selector", "Labels, `key=value,…`, that limit prune.", .words), strict, warnUnknown,
+        .flag("skipUnimplemented", "Skip, with a warning, what is not built yet."),
     ]
 
+    private static let watchQuery: [QueryParameter] = [
+        .flag("watch", "A line for each resource, then for each change, for as long as the caller listens."),
+        .text("resourceVersion", "Where a watch goes on from.", .text(like: "^(0|[1-9][0-9]{0,17})$")),
+    ]
+
+    /// A resource as a request's body has it.
+    private static let bareResource: Operation.Content = {
+        var content = Operation.Content.json(.document.described("A resource: apiVersion, kind, metadata, spec."))
+        content.example = .object([
+            "apiVersion": "v1", "kind": "Service", "metadata": .object(["name": "reviews"]),
+            "spec": .object([
+                "selector": .object(["app": "reviews"]),
+                "ports": .array([.object(["name": "http", "port": .integer(9080)])]),
+            ]),
+        ])
+        return content
+    }()
+
     static func resources(_ service: any ControlService) -> [Route] {
+<<<<<<< HEAD
         func list(_ path: String) -> Route {
             Route("GET", path, .view, query: ["watch", "resourceVersion"]) { call in
+=======
+        func list(_ path: String, _ id: String, _ summary: String) -> Route {
+            var operation = Operation(id, summary, .json(MessageSchemas.list(of: "StoredResource"))).refusing(410)
+            operation.answers[0].others = [.lines(of: "WatchEvent")]
+            return Route("GET", path, .view, operation, query: watchQuery) { call in
+>>>>>>> f98830b424ef182d1e599584c0010097dfee835b
                 let query = ResourceQuery(
                     kind: try call.parameters["kind"].map { _ in try call.kind() },
                     namespace: call.parameters["namespace"], name: call.parameters["name"])
@@ -19,15 +51,23 @@ extension ControlRoutes {
             }
         }
         return [
-            Route("POST", "/v1/apply", .change, query: applyQuery, bodyLimit: Route.applyBody) { call in
+            Route(
+                "POST", "/v1/apply", .change,
+                Operation("apply", "Applies any number of resources: all of them or none.", .json("ApplyResult"))
+                    .taking(.json(.any(of: .message("ApplyRequest"), bareResource.schema)), .yaml)
+                    .refusing(409, 415, 501, 507), query: applyQuery, bodyLimit: Route.applyBody
+            ) { call in
                 try await Reply(service.apply(applyRequest(call)))
             },
-            list("/v1/resources"),
-            list("/v1/resources/{kind}"),
-            list("/v1/resources/{kind}/{namespace}"),
-            list("/v1/resources/{kind}/{namespace}/{name}"),
+            list("/v1/resources", "listResources", "Every stored resource, by kind, namespace and name."),
+            list("/v1/resources/{kind}", "listResourcesOfKind", "Those of a kind."),
+            list("/v1/resources/{kind}/{namespace}", "listResourcesOfNamespace", "Those of a kind in a namespace."),
+            list("/v1/resources/{kind}/{namespace}/{name}", "getResource", "A list of this one resource."),
             Route(
-                "PUT", "/v1/resources/{kind}/{namespace}/{name}", .change, query: ["dryRun", "strict", "warnUnknown"],
+                "PUT", "/v1/resources/{kind}/{namespace}/{name}", .change,
+                Operation("putResource", "Creates or replaces one resource.", .json("ResourceResult"))
+                    .answering(201, "Created.", .json("ResourceResult")).taking(bareResource, .yaml)
+                    .refusing(409, 415, 501, 507).conditional(), query: [dryRun, strict, warnUnknown],
                 bodyLimit: Route.applyBody
             ) { call in
                 let result = try await service.put(putRequest(call))
@@ -35,7 +75,11 @@ extension ControlRoutes {
                 reply.entityTag = result.resourceVersion.map { "\"\($0)\"" }
                 return reply
             },
-            Route("DELETE", "/v1/resources/{kind}/{namespace}/{name}", .change) { call in
+            Route(
+                "DELETE", "/v1/resources/{kind}/{namespace}/{name}", .change,
+                Operation("deleteResource", "Deletes one resource.", .json("ResourceResult")).refusing(409, 507)
+                    .conditional(isTagged: false)
+            ) { call in
                 try await Reply(
                     service.deleteResource(
                         resourceName(call), WriteCondition(ifMatch: call.ifMatch, ifNoneMatch: call.ifNoneMatch)))

@@ -7,10 +7,11 @@ struct Route: Sendable {
     let method: String
     let path: String
     let access: AccessLevel
-    /// The names that the query may have; any other is refused.
-    let query: [String]
+    /// What the query may have; anything else is refused.
+    let query: [QueryParameter]
     /// The most bytes that the body may have; nil for a route that takes none.
     let bodyLimit: Int?
+    let operation: Operation
     let handle: @Sendable (RouteCall) async throws -> Reply
 
     private let segments: [Segment]
@@ -21,7 +22,8 @@ struct Route: Sendable {
     }
 
     init(
-        _ method: String, _ path: String, _ access: AccessLevel, query: [String] = [], bodyLimit: Int? = nil,
+        _ method: String, _ path: String, _ access: AccessLevel, _ operation: Operation,
+        query: [QueryParameter] = [], bodyLimit: Int? = nil,
         _ handle: @escaping @Sendable (RouteCall) async throws -> Reply
     ) {
         self.method = method
@@ -29,6 +31,7 @@ struct Route: Sendable {
         self.access = access
         self.query = query
         self.bodyLimit = bodyLimit
+        self.operation = operation
         self.handle = handle
         segments = path.split(separator: "/").map {
             $0.hasPrefix("{") ? .parameter(String($0.dropFirst().dropLast())) : .literal(String($0))

@@ -128,10 +128,11 @@ extension TrammelError.Kind {
         case .exhausted, .unavailable: 503
         case .unimplemented: 501
         case .internal: 500
+        case .storage: 507
         }
     }
 
-    var title: String {
+    package var title: String {
         switch self {
         case .invalid: "Invalid request"
         case .forbidden: "Not allowed"
@@ -141,6 +142,7 @@ extension TrammelError.Kind {
         case .unavailable: "Unavailable"
         case .unimplemented: "Not built yet"
         case .internal: "Internal error"
+        case .storage: "Cannot be stored"
         }
     }
 }

@@ -21,6 +21,8 @@ package struct TrammelError: Error, Sendable, Equatable {
         case unimplemented
         /// The agent's own fault: 500.
         case `internal`
+        /// The disk has no room for it, or may not be written: 507.
+        case storage
     }
 
     package let kind: Kind

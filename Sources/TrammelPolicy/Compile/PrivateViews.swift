@@ -92,7 +92,8 @@ struct PrivateViews {
     /// The services that are exported to a namespace only, and those that its DestinationRules treat in another way.
     private func services(of namespace: String, _ plan: SnapshotPlan) -> [String: CompiledService] {
         var found: [String: CompiledService] = [:]
-        for service in plan.services.restricted where service.shape.exportTo.includes(namespace) {
+        for service in plan.services.restricted
+        where service.shape.exportTo.includes(namespace) && found[service.hostKey] == nil {
             found[service.hostKey] = asSeen(service, from: namespace, plan) ?? service
         }
         for (hostKey, rules) in plan.rules.byHost {
@@ -103,7 +104,7 @@ struct PrivateViews {
             guard isOurs else { continue }
             let meant =
                 HostName.wildcardSuffix(hostKey).map { suffix in
-                    plan.services.compiled.values.filter {
+                    plan.services.order.lazy.compactMap { plan.services.compiled[$0] }.filter {
                         $0.shape.exportTo == .everywhere && HostName.suffixes(of: $0.identity.host).contains(suffix)
                     }
                 } ?? plan.services.common(hostKey).map { [$0] } ?? []

@@ -121,7 +121,7 @@ struct ServiceBook {
     }
 
     func directory(_ hints: HintBudget) -> ServiceDirectory {
-        ServiceDirectory(common: { self.common($0) }, everyCommon: { compiled.values }, hints: hints)
+        ServiceDirectory(common: { self.common($0) }, everyone: { compiled.values }, hints: hints)
     }
 }
 

@@ -70,7 +70,7 @@ extension StreamMatch {
                 destinationSubnets.contains { $0.contains(address) },
                 "address \(address) in \(destinationSubnets.map(\.description).joined(separator: ", "))")
         }
-        if let port { add(port == call.original.endpoint.port, "port \(call.original.endpoint.port) is \(port)") }
+        if let port { add(port == call.original.endpoint.port, "port \(port)" + (port == call.original.endpoint.port ? "" : ", the call's is \(call.original.endpoint.port)")) }
         for (name, value) in sourceLabels.sorted(by: { $0.key < $1.key }) {
             let own = call.source.identity.labels[name]
             add(own == value, "label \(name) of the caller is \(value)" + (own == value ? "" : ", not \(own ?? "set")"))

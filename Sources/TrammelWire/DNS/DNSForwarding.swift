@@ -11,6 +11,13 @@ package struct DNSForwarding: Hashable, Sendable {
         question = query.question
     }
 
+    /// For a question of the agent's own.
+    package init(asking question: DNSQuestion, id: UInt16) {
+        clientID = id
+        forwardedID = id
+        self.question = question
+    }
+
     package enum Verdict: Hashable, Sendable {
         /// The response to this query; `isTruncated` when TC asks to try TCP.
         case matches(isTruncated: Bool)

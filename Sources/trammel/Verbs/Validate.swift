@@ -7,6 +7,7 @@ struct ValidateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "validate",
         abstract: "Says whether resources are valid, without an agent.",
+<<<<<<< HEAD
         discussion: HelpText.of(
             """
             Every fault is told with its file, line and field. What only the agent knows, such as whether a service \
@@ -17,6 +18,13 @@ struct ValidateCommand: ParsableCommand {
                 ("All files of a folder and those below it", "trammel validate -R -f mesh/"),
                 ("What another program makes", "cat reviews.yaml | trammel validate -f -"),
             ]))
+=======
+        discussion: """
+            Every fault is told with its file, line and field, and so is what two resources of the files contradict \
+            each other in. What only the agent knows, such as whether a service that no file declares exists, \
+            `trammel apply --dry-run` tells.
+            """)
+>>>>>>> f98830b424ef182d1e599584c0010097dfee835b
 
     @OptionGroup var files: FileOptions
     @OptionGroup var decoding: DecodingFlags
@@ -37,13 +45,15 @@ struct ValidateCommand: ParsableCommand {
         options.skipUnimplemented = decoding.skipUnimplemented
         let documents = try Files.read(files.file, recursive: files.recursive)
         let batch: DecodedBatch
-        do {
+        let warnings: [ConfigError]
+        do throws(ConfigErrors) {
             batch = try ResourceDecoder.decode(documents.map { ($0.path, Array($0.text.utf8)) }, options: options)
+            warnings = try ResourceSet().applying(batch).warnings
         } catch let errors {
             StandardError.warn(errors.warnings.map(\.description))
             throw CommandFailure(errors)
         }
-        StandardError.warn(batch.warnings.map(\.description))
+        StandardError.warn(warnings.filter(Self.showsWithoutAgent).map(\.description))
         let found = batch.resources.map {
             ValidResource(
                 kind: $0.key.kind.rawValue, namespace: $0.key.namespace, name: $0.key.name,
@@ -55,6 +65,11 @@ struct ValidateCommand: ParsableCommand {
                 ? "valid, and nothing in it that Trammel knows"
                 : found.map { "\($0.kind) \($0.namespace)/\($0.name) is valid (\($0.source))\n" }.joined()
         }
+    }
+
+    /// A name that no file declares may be known to the agent, unless one of the files has nearly the same.
+    private static func showsWithoutAgent(_ warning: ConfigError) -> Bool {
+        warning.code != .dangling || warning.hint?.hasPrefix("did you mean") ?? false
     }
 
     private static let checkRegex: TrammelConfig.DecodingOptions.RegexChecker = { pattern, substitution in

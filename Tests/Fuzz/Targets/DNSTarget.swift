@@ -14,6 +14,7 @@ private func fuzzMessage(_ bytes: UnsafeRawBufferPointer) {
         require(DNSName(name.description) == name, "a name's text reads as the name")
         require(name.isWithin(.root) && name.isWithin(name), "a name lies within itself and the root")
     }
+    fuzzAddresses(message)
     let again = message.encoded()
     require(again.count <= 65_535, "a message fits its limit")
     guard let read = try? DNSMessage(again) else {
@@ -22,6 +23,23 @@ private func fuzzMessage(_ bytes: UnsafeRawBufferPointer) {
     }
     if !read.flags.isTruncated {
         require(read == message, "a message is the same after writing and reading it")
+    }
+}
+
+/// As a resolver of endpoints' names reads a response, asking on for aliases.
+private func fuzzAddresses(_ message: DNSMessage) {
+    guard let asked = message.questions.first else { return }
+    var visited: [DNSName] = []
+    var name = asked.name
+    for round in 1... {
+        require(round <= 9, "following aliases ends")
+        let answer = message.addresses(of: name, asked.type, visited: &visited, limit: 8)
+        if case .addresses(let found, _) = answer {
+            require(!found.isEmpty && Set(found).count == found.count, "addresses are some, each once")
+        }
+        guard case .alias(let target, _) = answer else { break }
+        require(!visited.contains(target), "no name is asked for twice")
+        name = target
     }
 }
 

@@ -44,6 +44,7 @@ import TrammelCore
             store: sqlite
             logLevel: warn
             vips: {ipv4: 10.9.0.0/20, ipv6: fd00::/64}
+            resolvers: [10.0.0.2, "10.0.0.3:5353", "fd00::2", "[fd00::3]:54"]
             """, file: "trammeld.yaml")
         var expected = AgentSettings()
         expected.node = "n1"
@@ -68,6 +69,9 @@ import TrammelCore
         expected.limits.drainTimeout = 0
         expected.logLevel = .warning
         expected.vips = .init(ipv4: try #require(CIDR("10.9.0.0/20")), ipv6: try #require(CIDR("fd00::/64")))
+        expected.resolvers = try ["10.0.0.2:53", "10.0.0.3:5353", "[fd00::2]:53", "[fd00::3]:54"].map {
+            try #require(IPEndpoint($0))
+        }
         #expect(settings == expected)
     }
 
@@ -116,6 +120,10 @@ import TrammelCore
         (
             "captureBackend: iptables",
             "t.yaml:1:17: captureBackend: rules by iptables are not implemented yet; write nftables, or auto"
+        ),
+        (
+            "resolvers: [dns.example]",
+            "t.yaml:1:13: resolvers[0]: found \"dns.example\"; expected the address of a DNS server, such as 10.0.0.2:53"
         ),
         ("dataLoops: 0", "t.yaml:1:12: dataLoops: found the number 0; expected a number of event loops from 1 to 1024"),
     ])

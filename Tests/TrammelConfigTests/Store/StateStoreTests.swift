@@ -14,8 +14,22 @@ struct TemporaryDirectory: ~Copyable {
     }
 
     deinit {
-        for file in ["state.db", "state.db-wal", "state.db-shm", "acknowledged"] { unlink("\(path)/\(file)") }
+        for file in names { remove("\(path)/\(file)") }
         rmdir(path)
+    }
+
+    /// What is in it, sorted.
+    var names: [String] {
+        guard let stream = opendir(path) else { return [] }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { tuple in
+                tuple.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names.sorted()
     }
 }
 
@@ -144,49 +158,101 @@ struct TemporaryDirectory: ~Copyable {
         }
     }
 
-    @Test func aNewerStoreIsRefusedWithWhatToDo() throws {
+    @Test func aNewerStoreIsSetAsideUnchangedAndReadAsFarAsItIsKnown() throws {
         let directory = try TemporaryDirectory()
-        do { _ = try StateStore(directory: directory.path) }
-        try patch(directory.path + "/state.db", at: 60, UInt32(99).bigEndian)
-        #expect {
-            _ = try StateStore(directory: directory.path)
-        } throws: { error in
-            guard let error = error as? TrammelError else { return false }
-            return error.code == "store-newer" && error.message.contains("schema version 99")
-                && error.hint?.contains("newer trammeld") == true
+        let applied = try ResourceSet().applying(ResourceSetTests.batch(ResourceSetTests.service("a")))
+        do {
+            let store = try StateStore(directory: directory.path)
+            try store.commit(applied)
+            try store.keep(.init(workload: WorkloadName(namespace: "shop", name: "a"), payload: [1]))
         }
+        try patch(directory.path + "/state.db", at: 60, UInt32(99).bigEndian)
+        let newer = try bytes(directory.path + "/state.db")
+        let store = try StateStore(directory: directory.path)
+        #expect(try store.restore().set.listed().map(\.resource.key.name) == ["a"])
+        #expect(try store.attachments().map(\.payload) == [[1]])
+        let warning = try #require(store.warnings.first)
+        #expect(store.warnings.count == 1)
+        #expect(warning.contains("written by a newer trammeld (it has schema version 99"))
+        #expect(warning.contains("1 resources, 1 attachments"))
+        let aside = try #require(directory.names.first { $0.hasPrefix("state.db.newer-") })
+        #expect(warning.contains("move that file to \(store.path)"))
+        #expect(try bytes("\(directory.path)/\(aside)") == newer)
+        // It is said once: the next start finds a store of its own.
+        #expect(try StateStore(directory: directory.path).warnings == [])
     }
 
     @Test func anotherProgramsDatabaseIsLeftAlone() throws {
         let directory = try TemporaryDirectory()
-        do { _ = try StateStore(directory: directory.path) }
-        try patch(directory.path + "/state.db", at: 68, UInt32(1).bigEndian)
+        try python(
+            """
+            store = sqlite3.connect('\(directory.path)/state.db', isolation_level=None)
+            store.execute('CREATE TABLE mail (sender TEXT)')
+            """)
+        let before = try bytes(directory.path + "/state.db")
         #expect {
             _ = try StateStore(directory: directory.path)
         } throws: { error in
             (error as? TrammelError)?.code == "store-foreign"
         }
+        #expect(directory.names == ["state.db"])
+        #expect(try bytes(directory.path + "/state.db") == before)
     }
 
-    @Test func aFileThatIsNoDatabaseIsRefused() throws {
+    @Test func aStoreThatCannotBeWrittenRefusesChangesAndTakesThemOnceItCan() throws {
         let directory = try TemporaryDirectory()
-        let file = try #require(fopen(directory.path + "/state.db", "w"))
-        for _ in 0..<100 { fputs("this is not a database\n", file) }
-        fclose(file)
-        #expect {
-            _ = try StateStore(directory: directory.path)
-        } throws: { error in
-            guard let error = error as? TrammelError else { return false }
-            return error.message.contains("file is not a database")
-                && error.hint?.contains("move the file aside") == true
+        let place = directory.path + "/not-there"
+        defer {
+            for file in ["state.db", "state.db-wal", "state.db-shm"] { unlink("\(place)/\(file)") }
+            rmdir(place)
         }
+        let store = try StateStore(directory: place)
+        #expect(try store.restore().set.entries.isEmpty)
+        #expect(store.warnings.count == 1)
+        #expect(store.warnings[0].hasPrefix("nothing can be stored: the store \(place)/state.db cannot be opened"))
+        let applied = try ResourceSet().applying(ResourceSetTests.batch(ResourceSetTests.service("a")))
+        #expect {
+            try store.commit(applied)
+        } throws: { error in
+            (error as? TrammelError)?.kind == .storage
+        }
+        let a = WorkloadName(namespace: "shop", name: "a")
+        #expect(throws: TrammelError.self) { try store.keep(.init(workload: a, payload: [])) }
+        // What has another durable home is taken all the same, and so is a detach.
+        let files = try ResourceSet().applying(
+            ResourceSetTests.batch(ResourceSetTests.service("f"), file: "d/f.yaml"), ApplyOptions(origin: .directory))
+        try store.commit(files, evenUnsaved: true)
+        try store.forget(a)
+        #expect(store.warnings.count == 2)
+        #expect(throws: TrammelError.self) { try store.saveWhatIsLeft(of: files.set) }
+        #expect(mkdir(place, 0o700) == 0)
+        try store.saveWhatIsLeft(of: files.set)
+        #expect(store.warnings == [])
+        #expect(try StateStore(directory: place).restore().set.listed().map(\.resource.key.name) == ["f"])
     }
 
-    @Test func aDirectoryThatIsNotThereIsNamed() {
-        #expect {
-            _ = try StateStore(directory: "/nonexistent/trammel")
-        } throws: { error in
-            (error as? TrammelError)?.message.contains("/nonexistent/trammel/state.db") == true
+    @Test func aStoreOfVersion1IsTakenOver() throws {
+        let directory = try TemporaryDirectory()
+        let applied = try ResourceSet().applying(ResourceDecoder.decode(Self.file, file: "shop/a.yaml"))
+        do {
+            let store = try StateStore(directory: directory.path)
+            try store.commit(applied)
+            try store.keep(.init(workload: WorkloadName(namespace: "shop", name: "a"), payload: [1, 2]))
+        }
+        // As version 1 had it: without sums.
+        try python(
+            """
+            store = sqlite3.connect('\(directory.path)/state.db', isolation_level=None)
+            for table in 'resource', 'attachment', 'vip': store.execute(f'ALTER TABLE {table} DROP COLUMN sum')
+            store.execute('PRAGMA user_version = 1')
+            """)
+        for _ in 1...2 {
+            let store = try StateStore(directory: directory.path)
+            #expect(store.warnings == [])
+            let restored = try store.restore()
+            #expect(restored.errors.isEmpty)
+            #expect(restored.set.listed().map(\.resource.location.description) == ["shop/a.yaml:2"])
+            #expect(try store.attachments().map(\.payload) == [[1, 2]])
         }
     }
 
@@ -198,4 +264,13 @@ struct TemporaryDirectory: ~Copyable {
         #expect(fseek(file, offset, SEEK_SET) == 0)
         #expect(fwrite(&value, 4, 1, file) == 1)
     }
+
+    /// Another program that works on the file.
+    private func python(_ script: String) throws {
+        let python = try #require(popen("python3 -", "w"))
+        fputs("import sqlite3\n\(script)\n", python)
+        #expect(pclose(python) == 0)
+    }
+
+    private func bytes(_ path: String) throws -> [UInt8] { try DamagedStore.read(path) }
 }

@@ -90,14 +90,14 @@ import TrammelCore
             try directory.set.applying(Self.batch(Self.service("a", port: 90) + Self.service("b")))
         } throws: { error in
             let errors = (error as? ConfigErrors)?.errors ?? []
-            return errors.map(\.code) == [.conflict]
+            return errors.map(\.code) == [.owned]
                 && errors[0].message == "belongs to the configuration directory (conf.d/a.yaml:1)"
         }
         let api = try ResourceSet().applying(Self.batch(Self.service("a", port: 90)))
         let taken = try api.set.applying(
             Self.batch(Self.service("a"), file: "conf.d/a.yaml"), ApplyOptions(origin: .directory))
         #expect(taken.changes.map(\.outcome) == [.configured])
-        #expect(taken.warnings.map(\.code) == [.conflict])
+        #expect(taken.warnings.map(\.code) == [.owned])
         #expect(taken.set.entries.values.map(\.origin) == [.directory])
     }
 

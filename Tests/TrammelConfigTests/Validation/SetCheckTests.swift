@@ -134,7 +134,7 @@ import TrammelCore
         #expect(
             try warnings(text).map { String($0.split(separator: ": ", maxSplits: 3)[3]) } == [
                 "spec.hosts: VirtualService default/home (a.yaml:26) routes reviews.default.svc.cluster.local too; it is of the host's own namespace and holds, this one has no effect on reviews.default.svc.cluster.local; put all routes of a host into one VirtualService",
-                "spec.host: DestinationRule default/reviews (a.yaml:21) is for reviews.default.svc.cluster.local too; it is of the host's own namespace and holds, this one has no effect; put all settings of a host into one DestinationRule",
+                "spec.host: DestinationRule default/reviews (a.yaml:21) is for reviews.default.svc.cluster.local too; it is of the host's own namespace and holds, this one only for the workloads of its own namespace; put all settings of a host into one DestinationRule",
                 "spec.http[0].route[0].destination.subset: the subset \"v9\" of reviews.default.svc.cluster.local does not exist; requests get 503 until it does; did you mean \"v1\"?",
             ])
     }

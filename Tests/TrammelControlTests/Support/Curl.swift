@@ -22,8 +22,16 @@ struct Curl: Sendable {
         return try await Curl(Child.run(user.prefix + command, input: body ?? ""))
     }
 
-    init(_ child: Child) throws {
-        try #require(child.status == 0, "curl: \(child.errors)")
+    /// Asks for an answer that does not end, and listens for three seconds.
+    static func listen(_ method: String, _ path: String, on server: RunningServer) async throws -> Curl {
+        var command = ["curl", "-sSN", "-X", method, "--unix-socket", server.socket, "-m", "3"]
+        command += ["-v", "-w", "\n%{http_code} %{content_type}", "http://trammel\(path)"]
+        // 28: the time was up.
+        return try await Curl(Child.run(command), orStatus: 28)
+    }
+
+    init(_ child: Child, orStatus other: Int32 = 0) throws {
+        try #require(child.status == 0 || child.status == other, "curl: \(child.errors)")
         let newline = try #require(child.output.lastIndex(of: "\n"))
         let words = child.output[newline...].dropFirst().split(separator: " ", maxSplits: 1)
         status = try #require(words.first.flatMap { Int($0) })

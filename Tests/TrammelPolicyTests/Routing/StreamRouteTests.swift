@@ -60,8 +60,8 @@ struct StreamRouteTests {
         let counts = Dictionary(
             grouping: (0..<1000).map { goes(mesh.decideTCP(to: "db:5432", entropy: UInt64.max / 1000 * $0)) }, by: \.self
         ).mapValues(\.count)
-        #expect(counts["db/v1"] == 250)
-        #expect(counts["db/v2"] == 750)
+        #expect((249...251).contains(counts["db/v1"] ?? 0))
+        #expect((749...751).contains(counts["db/v2"] ?? 0))
     }
 
     @Test("a destination that does not exist is NC, and only that route")
@@ -116,6 +116,6 @@ struct StreamRouteTests {
         ])
         let told = mesh.explainTCP(to: "db:5432")
         #expect(told.steps.map(\.title) == ["address", "routes", "route tcp #1", "route tcp #2", "endpoints", "nearest miss"])
-        #expect(told.steps.last?.detail == "route tcp #1 lacks only: port 5432 is 5433")
+        #expect(told.steps.last?.detail == "route tcp #1 lacks only: port 5433, the call's is 5432")
     }
 }

@@ -1,0 +1,168 @@
+import Logging
+import TrammelCapture
+import TrammelConfig
+import TrammelControlAPI
+import TrammelCore
+
+extension Mesh {
+    /// Attaches what Workload resources ask for and has appeared, detaches what none asks for any more. To be called over
+    /// and over.
+    func lookForWorkloads() async {
+        let resources = appearing.resources(of: set)
+        guard
+            !resources.isEmpty || !appearing.waiting.isEmpty
+                || attachments.values.contains(where: { $0.declared != nil })
+        else { return }
+        let candidates = await WorkloadCandidate.find(resources)
+        // Nothing in it throws.
+        try? await changes.run { await self.bringAbout(candidates) }
+    }
+
+    private func bringAbout(_ candidates: [WorkloadCandidate]) async {
+        let now = WallTime.now()
+        var waiting: [(candidate: WorkloadCandidate, reason: String, isTrouble: Bool)] = []
+        let wanted = choose(candidates, &waiting)
+        await letGoOfUndeclared(wanted)
+        for (candidate, identity) in wanted {
+            if let known = attachments[candidate.name], known.opened.namespace.identity == identity {
+                if known.declared != candidate.declared { attachments[candidate.name]?.declared = candidate.declared }
+                continue
+            }
+            if let reason = appearing.refusal(of: candidate, identity, at: now) {
+                waiting.append((candidate, reason, true))
+                continue
+            }
+            do {
+                _ = try await attachNow(candidate.request, declared: candidate.declared)
+                logger.notice(
+                    "\(candidate.name) has appeared and is attached, by \(candidate.resource) (\(candidate.location))")
+            } catch {
+                appearing.refuse(candidate, identity, "\(error)", at: now)
+                waiting.append((candidate, "\(error)", true))
+            }
+        }
+        for news in appearing.settle(waiting, at: now) {
+            logger.log(level: news.isTrouble ? .warning : .info, "\(news.sentence)")
+        }
+    }
+
+    /// Of several that mean one namespace, or one name, the older resource holds; what was attached by hand stays so.
+    private func choose(
+        _ candidates: [WorkloadCandidate],
+        _ waiting: inout [(candidate: WorkloadCandidate, reason: String, isTrouble: Bool)]
+    ) -> [(WorkloadCandidate, NetworkNamespaceIdentity)] {
+        var chosen: [(WorkloadCandidate, NetworkNamespaceIdentity)] = []
+        var owners: [NetworkNamespaceIdentity: WorkloadCandidate] = [:]
+        var names: [WorkloadName: WorkloadCandidate] = [:]
+        let byHand = attachments.values.filter { $0.declared == nil }
+        let heldByHand = Dictionary(
+            byHand.map { ($0.opened.namespace.identity, $0.name) }, uniquingKeysWith: { first, _ in first })
+        for candidate in candidates {
+            let identity: NetworkNamespaceIdentity
+            switch candidate.whereabouts {
+            case .awaited(let reason):
+                waiting.append((candidate, reason, false))
+                continue
+            case .impossible(let reason):
+                waiting.append((candidate, reason, true))
+                continue
+            case .there(let found): identity = found
+            }
+            let conflict: String?
+            if let other = owners[identity] {
+                conflict =
+                    "its network namespace is \(other.name) by \(other.resource) (\(other.location)), which is older and "
+                    + "holds; let one of them fit less"
+            } else if let other = names[candidate.name] {
+                conflict =
+                    "\(other.resource) (\(other.location)), which is older and holds, has the workload \(other.name) already"
+            } else if let name = heldByHand[identity] {
+                conflict =
+                    "its network namespace was attached by hand, as \(name); `trammel detach` it to let this one hold"
+            } else if attachments[candidate.name].map({ $0.declared == nil }) ?? false {
+                conflict = "another network namespace was attached by hand under this name; `trammel detach` it first"
+            } else {
+                conflict = nil
+            }
+            if let conflict {
+                waiting.append((candidate, conflict, true))
+                continue
+            }
+            owners[identity] = candidate
+            names[candidate.name] = candidate
+            chosen.append((candidate, identity))
+        }
+        return chosen
+    }
+
+    /// Detaches what was attached by a resource that does not ask for it any more. What it asks for in another way (with
+    /// other labels, say) is taken out of the agent's hands without its rules, so that nothing gets past them until it is
+    /// attached anew in the next moment.
+    private func letGoOfUndeclared(_ wanted: [(WorkloadCandidate, NetworkNamespaceIdentity)]) async {
+        for attachment in attachments.values {
+            guard let declared = attachment.declared else { continue }
+            let identity = attachment.opened.namespace.identity
+            let asked = wanted.first { $0.1 == identity }
+            if let (candidate, _) = asked, candidate.name == attachment.name, candidate.request == attachment.request,
+                candidate.resource == declared.resource
+            {
+                continue
+            }
+            if asked != nil {
+                logger.notice("\(attachment.name) is attached anew, as its Workload resource says now")
+                await release(attachment)
+                continue
+            }
+            // Its namespace may have lost its name; whoever watches namespaces sees to that.
+            if case .workload(let spec) = set[declared.resource]?.spec,
+                spec.asked(for: attachment.request, resource: declared.resource)
+            {
+                continue
+            }
+            do {
+                try await detachNow(attachment.name)
+                logger.notice("\(attachment.name) is detached: \(declared.resource) asks for it no more")
+            } catch {
+                logger.warning("\(attachment.name) cannot be detached: \(error)")
+            }
+        }
+    }
+
+    /// Takes a workload out of the agent's hands and leaves its rules: its connections are refused until it is attached.
+    private func release(_ attachment: Attachment) async {
+        attachments[attachment.name] = nil
+        ports[attachment.id] = nil
+        await dataPlane?.detach(attachment.id)
+        capture.close(attachment.id)
+    }
+
+    /// Remembers an attachment. What is in the store already, as after a restart, is not written again: so a disk that is
+    /// full keeps nobody from being attached once more.
+    func keep(_ memory: AttachmentMemory) throws {
+        let name = memory.request.identity.name
+        if let known = try store.attachment(of: name), try AttachmentMemory(payload: known.payload) == memory { return }
+        try store.keep(StateStore.Attachment(workload: name, payload: memory.payload()))
+    }
+
+    /// - Throws: `conflict` for a workload that would be attached again at once.
+    func refuseDeclared(_ name: WorkloadName) throws {
+        guard let declared = attachments[name]?.declared, let resource = set[declared.resource] else { return }
+        throw TrammelError(
+            .conflict, code: "workload-declared",
+            "\(name) is attached by \(resource.key) (\(resource.location)), and would be again at once",
+            hint: "delete that resource, or narrow what it fits")
+    }
+}
+
+/// Has Mesh look for what Workload resources ask for as soon as a name appears below /run/netns. What no event tells of
+/// (a process, a namespace that is mounted on a file a while after that was made) is found by `NamespaceWatch`, which
+/// looks twice a second.
+struct AppearanceWatch: Sendable {
+    let mesh: Mesh
+
+    /// Until the task is cancelled.
+    func run() async {
+        let watch = FolderWatch("/run/netns", rhythm: .init(quiet: 10, longest: 100, anyway: 60_000))
+        for await _ in watch.changes { await mesh.lookForWorkloads() }
+    }
+}

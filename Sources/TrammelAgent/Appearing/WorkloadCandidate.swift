@@ -1,0 +1,144 @@
+import Glibc
+import TrammelCapture
+import TrammelConfig
+import TrammelControlAPI
+import TrammelCore
+
+/// One workload that a Workload resource asks for, as it is at a look: there, or not there yet.
+struct WorkloadCandidate: Sendable {
+    let resource: ResourceKey
+    let location: SourceLocation
+    let request: AttachRequest
+    let ports: [String: UInt16]
+    let whereabouts: Whereabouts
+
+    enum Whereabouts: Sendable, Equatable {
+        case there(NetworkNamespaceIdentity)
+        /// It will be attached when it appears; why it is not there, in a sentence.
+        case awaited(String)
+        /// It cannot be asked for in this way.
+        case impossible(String)
+    }
+
+    var name: WorkloadName { WorkloadName(namespace: request.namespace, name: request.name) }
+    var declared: DeclaredWorkload { DeclaredWorkload(resource, ports: ports) }
+
+    /// Everything that the resources ask for, in their order.
+    ///
+    /// Off the caller's actor: it makes four system calls for each namespace.
+    @concurrent static func find(_ resources: [Resource]) async -> [WorkloadCandidate] {
+        var names: [String]?
+        return resources.flatMap { resource -> [WorkloadCandidate] in
+            guard case .workload(let spec) = resource.spec else { return [] }
+            guard case .netns(let text) = spec.target, let pattern = NamePattern(text) else {
+                return [WorkloadCandidate(resource, spec, named: resource.key.name, at: spec.target)]
+            }
+            let listed = names ?? list()
+            names = listed
+            let fitting = listed.filter { pattern.matches($0) }
+            guard !fitting.isEmpty else {
+                let reason = "no network namespace fits \(text)"
+                return [WorkloadCandidate(resource, spec, awaited: reason, at: spec.target)]
+            }
+            return fitting.map { WorkloadCandidate(resource, spec, named: $0, at: .netns($0)) }
+        }
+    }
+
+    private init(_ resource: Resource, _ spec: WorkloadSpec, named name: String, at target: WorkloadSpec.Target) {
+        self.resource = resource.key
+        location = resource.location
+        ports = spec.ports
+        request = spec.request(named: name, in: resource.key.namespace, at: target)
+        do {
+            try request.check()
+            whereabouts = .there(try NetworkNamespace(request.target).identity)
+        } catch let error as TrammelError {
+            // A file below /run/netns is there a moment before the namespace is mounted on it.
+            let isAwaited = error.kind == .notFound || error.code == "netns-wrong-type"
+            whereabouts = isAwaited ? .awaited(error.message) : .impossible("\(error)")
+        } catch {
+            whereabouts = .impossible("\(error)")
+        }
+    }
+
+    private init(_ resource: Resource, _ spec: WorkloadSpec, awaited reason: String, at target: WorkloadSpec.Target) {
+        self.resource = resource.key
+        location = resource.location
+        ports = spec.ports
+        request = spec.request(named: resource.key.name, in: resource.key.namespace, at: target)
+        whereabouts = .awaited(reason)
+    }
+
+    private static func list() -> [String] {
+        guard let stream = opendir("/run/netns") else { return [] }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            let name = ConfigFolder.nameOf(entry)
+            if !name.hasPrefix(".") { names.append(name) }
+        }
+        return names.sorted()
+    }
+}
+
+extension WorkloadSpec {
+    /// What `trammel attach` would be asked.
+    func request(named name: String, in namespace: String, at target: Target) -> AttachRequest {
+        var request = AttachRequest(
+            name: name, namespace: namespace, serviceAccount: serviceAccount, labels: labels,
+            captureMode: captureMode.flatMap { AttachRequest.CaptureChoice(rawValue: $0) } ?? .auto,
+            excludeOutboundCIDRs: excludeOutboundCIDRs, excludeOutboundPorts: excludeOutboundPorts,
+            excludeInboundPorts: excludeInboundPorts)
+        switch target {
+        case .netns(let netns): request.netns = netns
+        case .pid(let pid): request.pid = pid
+        }
+        return request
+    }
+
+    /// Whether the resource would have asked for this attachment, wherever its namespace is now.
+    func asked(for asked: AttachRequest, resource: ResourceKey) -> Bool {
+        var request = asked
+        request.killExisting = false
+        if case .netns(let text) = target, let pattern = NamePattern(text) {
+            guard let netns = asked.netns, pattern.matches(netns) else { return false }
+            return request == self.request(named: asked.name, in: resource.namespace, at: .netns(netns))
+        }
+        return request == self.request(named: resource.name, in: resource.namespace, at: target)
+    }
+}
+
+/// A name with `*` for any text and `?` for any one character.
+struct NamePattern {
+    private let pattern: [Character]
+
+    /// Nil for a name that stands for itself, and for a path, which does so too.
+    init?(_ text: String) {
+        guard !text.hasPrefix("/"), text.contains(where: { $0 == "*" || $0 == "?" }) else { return nil }
+        pattern = Array(text)
+    }
+
+    /// In time linear in the product of the lengths, whatever the pattern.
+    func matches(_ name: String) -> Bool {
+        let name = Array(name)
+        var (at, place) = (0, 0)
+        /// Where the last `*` stands, and how much of the name it has taken.
+        var star: (pattern: Int, name: Int)?
+        while place < name.count {
+            if at < pattern.count, pattern[at] == "*" {
+                star = (at, place)
+                at += 1
+            } else if at < pattern.count, pattern[at] == "?" || pattern[at] == name[place] {
+                at += 1
+                place += 1
+            } else if let (last, taken) = star {
+                star = (last, taken + 1)
+                at = last + 1
+                place = taken + 1
+            } else {
+                return false
+            }
+        }
+        return pattern[at...].allSatisfy { $0 == "*" }
+    }
+}

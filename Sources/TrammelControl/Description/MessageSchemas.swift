@@ -1,0 +1,151 @@
+import TrammelControlAPI
+
+/// The schema of every message of the API. A test holds each against the type that it describes, member for member.
+enum MessageSchemas {
+    static let all: [String: Schema] = state.merging(resources) { a, _ in a }.merging(workloads) { a, _ in a }
+        .merging(traffic) { a, _ in a }
+
+    /// The lists: an object with `items`, so that it can grow members later.
+    static func list(of name: String) -> Schema {
+        .object(
+            .has("items", .list(.message(name))),
+            .may("resourceVersion", version, "Watch from here; of lists of resources only."))
+    }
+
+    private static let version = Schema.text(like: "^[0-9]+$")
+    private static let name = "`namespace/name`."
+    private static let outcome = Schema.one(of: ["created", "configured", "unchanged", "pruned", "deleted"])
+
+    private static let state: [String: Schema] = [
+        "AgentVersion": .object(
+            .has("version"), .may("commit"), .has("build", .one(of: ["debug", "release"])), .may("compiler")),
+        "Readiness": .object(.has("ready", .boolean), .may("reason")),
+        "Liveness": .object(.has("alive", .boolean)),
+        "AgentStatus": .object(
+            .has("version"), .has("node"), .has("pid", .count), .has("startedAt", .time),
+            .has("state", .one(of: ["starting", "running", "degraded", "draining"])),
+            .may("reason", .string, "Why it is not running."), .has("dataLoops", .count),
+            .has("capture", .message("AgentStatus.Capture")), .has("workloads", .message("AgentStatus.Workloads")),
+            .has("resources", .map(.count), "How many there are, by kind."),
+            .has("configuration", .count, "The number of the configuration in force; it grows with every change."),
+            .has("connections", .message("AgentStatus.Connections")), .has("warnings", .list(.string))),
+        "AgentStatus.Capture": .object(.has("backend"), .has("mode"), .may("reason")),
+        "AgentStatus.Workloads": .object(.has("attached", .count), .has("degraded", .count)),
+        "AgentStatus.Connections": .object(
+            .has("open", .count), .has("total", .count), .has("unknownDestination", .count)),
+        "LogLevel": .object(.has("level", .one(of: LogLevel.names))),
+        "Problem": .object(
+            [
+                .has("type", .text(like: "^urn:trammel:problem:[a-z0-9-]+$")), .has("title"),
+                .has("status", .integer(atLeast: 400, atMost: 599)),
+                .has("detail", .string, "What was found and expected."),
+            ] + fault + [.may("errors", .list(.message("Problem.Item")), "Every fault, where there are several.")]
+        ).described("RFC 9457."),
+        "Problem.Item": .object([.has("detail")] + fault),
+    ]
+
+    /// Where the fault lies, and what to do about it.
+    private static let fault: [Schema.Member] = [
+        .may("hint", .string, "What to do next."), .may("kind"), .may("namespace"), .may("name"), .may("field"),
+        .may("file"), .may("line", .integer(atLeast: 1)), .may("column", .integer(atLeast: 1)),
+    ]
+
+    private static let resources: [String: Schema] = [
+        "ApplyRequest": .object(
+            .has("documents", .list(.message("ApplyRequest.Document"))),
+            .may("namespace", .string, "Of documents that name none."), .may("dryRun", .boolean),
+            .may("prune", .boolean), .may("selector"), .may("strict", .boolean), .may("warnUnknown", .boolean),
+            .may("skipUnimplemented", .boolean)),
+        "ApplyRequest.Document": .object(
+            .has("path", .string, "What errors and `explain` name."),
+            .has("text", .string, "YAML or JSON, any number of documents.")),
+        "ApplyResult": .object(
+            .has("results", .list(.message("ResourceResult"))), .has("warnings", .list(.string)),
+            .has("dryRun", .boolean)),
+        "ResourceResult": .object(
+            .has("kind"), .has("namespace"), .has("name"), .has("outcome", outcome), .has("warnings", .list(.string)),
+            .may("resourceVersion", version)),
+        "StoredResource": .object(
+            .has("origin", .one(of: ["directory", "api"])), .may("source", .message("SourceReference")),
+            .has("document", .document, "With apiVersion, kind, metadata and spec.")),
+        "SourceReference": .object(.has("file"), .has("line", .integer(atLeast: 1))),
+        "WatchEvent": .object(
+            .has("type", .one(of: ["ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"])),
+            .may("object", .message("StoredResource")), .has("resourceVersion", version, "Resume from here."),
+            .may("problem", .message("Problem"))),
+    ]
+
+    private static let workloads: [String: Schema] = [
+        "AttachRequest": .object(
+            .has("name", .text(like: "^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")), .may("namespace", label),
+            .may("serviceAccount", label), .may("labels", .map(.string)),
+            .may("netns", .name, "A name under /run/netns, or an absolute path."),
+            .may("pid", .integer(atLeast: 1, atMost: 2_147_483_647), "A process whose network namespace is meant."),
+            .may("failureMode", .one(of: ["closed"]), "`open`: not built yet."),
+            .may("captureMode", .one(of: AttachRequest.CaptureChoice.allCases.map(\.rawValue))),
+            .may("excludeOutboundCIDRs", .list(.string)), .may("excludeOutboundPorts", ports),
+            .may("excludeInboundPorts", ports), .may("includeOutboundCIDRs", .list(.string)),
+            .may("includeOutboundPorts", ports), .may("includeInboundPorts", ports), .may("killExisting", .boolean),
+            .may("force", .boolean)
+        ).withOne(of: ["netns", "pid"]),
+        "AttachResult": .object(
+            .has("outcome", .one(of: ["attached", "unchanged"])), .has("workload", .message("AttachedWorkload")),
+            .has("warnings", .list(.string))),
+        "DetachResult": .object(.has("namespace"), .has("name"), .has("warnings", .list(.string))),
+        "AttachedWorkload": .object(
+            .has("namespace"), .has("name"), .has("serviceAccount"), .has("labels", .map(.string)), .has("target"),
+            .has("state", .one(of: ["attached", "degraded", "waiting"])), .may("reason"), .has("captureMode"),
+            .may("captureReason"), .has("failureMode"), .has("addresses", .list(.string)), .has("connections", .count),
+            .has("attachedAt", .time)),
+        "InstalledRules": .object(
+            .has("workload", .string, name), .has("backend"), .has("text"), .has("drift", .list(.string))),
+    ]
+    private static let label = Schema.text(like: "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+    private static let ports = Schema.list(.integer(atLeast: 1, atMost: 65_535))
+
+    private static let traffic: [String: Schema] = [
+        "KnownService": .object(
+            .has("namespace"), .has("name"), .has("hosts", .list(.string)), .has("addresses", .list(.string)),
+            .has("ports", .list(.message("KnownService.Port"))), .has("endpoints", .message("KnownService.Endpoints")),
+            .may("source", .message("SourceReference"))),
+        "KnownService.Port": .object(
+            .may("name"), .has("port", .port), .has("targetPort", .port), .has("transport"), .has("appProtocol")),
+        "KnownService.Endpoints": .object(.has("ready", .count), .has("total", .count)),
+        "KnownEndpoint": .object(
+            .has("service", .string, name), .has("port", .port), .has("address"), .may("workload", .string, name),
+            .has("subsets", .list(.string)), .has("health", .one(of: ["ready", "notReady", "ejected"])), .may("reason"),
+            .has("weight", .count), .may("zone"), .has("openConnections", .count)),
+        "LiveConnection": .object(
+            .has("id", .count), .has("workload", .string, name), .has("direction", .one(of: ["outbound", "inbound"])),
+            .has("client"), .has("originalDestination"), .may("upstream"), .may("peer", .string, name),
+            .has("protocol"), .may("sni"), .may("decision"), .may("source", .message("SourceReference")),
+            .may("conntrack"), .has("bytesSent", .count), .has("bytesReceived", .count), .may("requests", .count),
+            .has("ageSeconds", .number), .may("idleSeconds", .number)),
+        "KilledConnection": .object(.has("id", .count)),
+        "ExplainRequest": .object(
+            .has("from", .string, "The calling workload, `namespace/name` or a name in `default`."),
+            .has("to", .string, "A URL, or `host:port`."), .may("method"),
+            .may("headers", .list(.message("ExplainRequest.Header")))),
+        "ExplainRequest.Header": .object(.has("name"), .has("value")),
+        "Explanation": .object(
+            .has("steps", .list(.message("Explanation.Step"))),
+            .has("verdict", .one(of: ["routed", "passedThrough", "answered", "refused"])), .has("summary"),
+            .may("decidedBy", .message("SourceReference"))),
+        "Explanation.Step": .object(
+            .has("title"), .has("text"), .may("resource"), .may("source", .message("SourceReference"))),
+        "TrafficGraph": .object(.has("windowSeconds", .number), .has("edges", .list(.message("TrafficEdge")))),
+        "TrafficEdge": .object(
+            .has("source"), .has("destination"), .has("service"), .has("protocol"),
+            .has("rate", .number, "Per second."),
+            .has("requests", .count), .has("errors", .count), .may("p50", .number, "Milliseconds."),
+            .may("p90", .number), .may("p99", .number), .has("bytesSent", .count), .has("bytesReceived", .count),
+            .has("mutualTLS", .boolean)),
+        "TapEvent": .object(
+            .has("time", .time), .has("protocol"), .has("direction", .one(of: ["outbound", "inbound"])),
+            .may("source", .string, name), .may("destination", .string, name), .may("service"), .has("client"),
+            .has("originalDestination"), .may("upstream"), .may("method"), .may("authority"), .may("path"),
+            .may("status", .integer(atLeast: 0, atMost: 65_535)), .may("flags"), .may("route"), .may("requestID"),
+            .has("milliseconds", .number), .has("bytesSent", .count), .has("bytesReceived", .count),
+            .has("lost", .count, "How many events before this one were lost, since this reader was slow.")),
+    ]
+}
