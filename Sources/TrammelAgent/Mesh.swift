@@ -24,14 +24,6 @@ actor Mesh {
     private(set) var dataPlane: DataPlane?
     let settings: AgentSettings
     private var targets = TargetPorts()
-<<<<<<< HEAD
-    private var ports: [WorkloadID: PortReadiness] = [:]
-    private let store: StateStore
-    let changes = ChangeQueue()
-    /// What those who watch the resources read.
-    let feed = ChangeFeed()
-    private let logger: Logger
-=======
     var ports: [WorkloadID: PortReadiness] = [:]
     let store: StateStore
     let changes = ChangeQueue()
@@ -46,7 +38,6 @@ actor Mesh {
     var directory = ConfigFiles()
     /// Appearing/ has what keeps it.
     var appearing = AppearingWorkloads()
->>>>>>> f98830b424ef182d1e599584c0010097dfee835b
 
     init(
         capture: WorkloadCapture, labels: LabelRegistry, store: StateStore, settings: AgentSettings, logger: Logger
@@ -299,15 +290,6 @@ actor Mesh {
     /// Durable first, then live: what a caller was told is there after a crash too.
     /// - Parameter evenUnsaved: what is in files is durable without the store.
     /// - Returns: what the compiler had to say.
-<<<<<<< HEAD
-    func commit(_ applied: AppliedBatch) async throws -> [CompileWarning] {
-        guard applied.isChange else { return [] }
-        var nextVIPs = vips
-        let moved = try nextVIPs.allocate(for: applied.set, now: .now())
-        try store.commit(applied, vips: moved)
-        let before = set
-        take(applied.set, nextVIPs)
-=======
     func commit(_ applied: AppliedBatch, evenUnsaved: Bool = false) async throws -> [CompileWarning] {
         guard applied.isChange else { return [] }
         var nextVIPs = vips
@@ -316,7 +298,6 @@ actor Mesh {
         let before = set
         take(applied.set, nextVIPs)
         if applied.touches(.workload) { Task { await lookForWorkloads() } }
->>>>>>> f98830b424ef182d1e599584c0010097dfee835b
         feed.expect(applied.set.version)
         let warnings = await publish()
         // Last: what a watcher is told is live.

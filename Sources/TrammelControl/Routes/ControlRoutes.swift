@@ -4,15 +4,10 @@ package import TrammelCore
 /// The routes of the control socket, as the contract lists them.
 package enum ControlRoutes {
     static func all(of service: any ControlService) -> [Route] {
-<<<<<<< HEAD
-        health(service) + resources(service) + workloads(service) + traffic(service) + logging(service)
-            + notBuiltYet
-=======
         let routes =
             health(service) + resources(service) + workloads(service) + traffic(service) + logging(service)
             + notBuiltYet
         return routes + [description(of: routes)]
->>>>>>> f98830b424ef182d1e599584c0010097dfee835b
     }
 
     /// The few that are served to whoever asks on the metrics address: they show numbers and nothing else.
@@ -145,43 +140,6 @@ package enum ControlRoutes {
                 try await Reply(
                     service.explain(ControlJSON.decodeStrictly(ExplainRequest.self, from: call.body)))
             },
-<<<<<<< HEAD
-            Route("GET", "/v1/rules", .view) { _ in try await Reply(ItemList(service.rules())) },
-            Route("GET", "/v1/graph", .view, query: ["window"]) { call in
-                try await Reply(service.graph(window: call.seconds("window", in: 1...3600) ?? 300))
-            },
-            Route("GET", "/v1/tap", .view, query: TapFilter.queryNames) { call in
-                try await Reply(streaming: service.tap(TapFilter(query: call.query)))
-            },
-        ]
-    }
-
-    private static func logging(_ service: any ControlService) -> [Route] {
-        [
-            Route("GET", "/v1/log-level", .view) { _ in try await Reply(service.logLevel()) },
-            Route("PUT", "/v1/log-level", .change, bodyLimit: Route.smallBody) { call in
-                let wanted = try ControlJSON.decodeStrictly(LogLevel.self, from: call.body)
-                try wanted.check()
-                return try await Reply(service.setLogLevel(wanted))
-            },
-        ]
-    }
-
-    /// Rows of the contract whose feature does not exist yet: refused by name.
-    private static let notBuiltYet: [Route] = [
-        ("GET", "/v1/openapi.json", AccessLevel.view, "the API's own description"),
-        ("GET", "/v1/bypass", .view, "bypass"),
-        ("PUT", "/v1/bypass", .change, "bypass"),
-        ("GET", "/v1/bypass/{namespace}/{name}", .view, "bypass"),
-        ("PUT", "/v1/bypass/{namespace}/{name}", .change, "bypass"),
-        ("GET", "/v1/identity", .view, "identity"),
-        ("POST", "/v1/identity/rotate", .change, "the rotation of identities"),
-        ("POST", "/v1/identity/revoke", .change, "the revocation of identities"),
-    ].map { method, path, access, feature in
-        Route(method, path, access) { _ in throw notBuilt(feature) }
-    }
-
-=======
             Route(
                 "GET", "/v1/rules", .view,
                 Operation(
@@ -256,7 +214,6 @@ package enum ControlRoutes {
         Route(method, path, access, .notBuilt(id, feature)) { _ in throw notBuilt(feature) }
     }
 
->>>>>>> f98830b424ef182d1e599584c0010097dfee835b
     /// The refusal of what the contract names and this version does not do.
     package static func notBuilt(_ feature: String) -> TrammelError {
         TrammelError(

@@ -33,15 +33,10 @@ extension ControlRoutes {
     }()
 
     static func resources(_ service: any ControlService) -> [Route] {
-<<<<<<< HEAD
-        func list(_ path: String) -> Route {
-            Route("GET", path, .view, query: ["watch", "resourceVersion"]) { call in
-=======
         func list(_ path: String, _ id: String, _ summary: String) -> Route {
             var operation = Operation(id, summary, .json(MessageSchemas.list(of: "StoredResource"))).refusing(410)
             operation.answers[0].others = [.lines(of: "WatchEvent")]
             return Route("GET", path, .view, operation, query: watchQuery) { call in
->>>>>>> f98830b424ef182d1e599584c0010097dfee835b
                 let query = ResourceQuery(
                     kind: try call.parameters["kind"].map { _ in try call.kind() },
                     namespace: call.parameters["namespace"], name: call.parameters["name"])

@@ -7,24 +7,17 @@ struct ValidateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "validate",
         abstract: "Says whether resources are valid, without an agent.",
-<<<<<<< HEAD
         discussion: HelpText.of(
             """
-            Every fault is told with its file, line and field. What only the agent knows, such as whether a service \
-            that a route names exists, `trammel apply --dry-run` tells.
+            Every fault is told with its file, line and field, and so is what two resources of the files contradict \
+            each other in. What only the agent knows, such as whether a service that no file declares exists, \
+            `trammel apply --dry-run` tells.
             """,
             examples: [
                 ("One file", "trammel validate -f reviews.yaml"),
                 ("All files of a folder and those below it", "trammel validate -R -f mesh/"),
                 ("What another program makes", "cat reviews.yaml | trammel validate -f -"),
             ]))
-=======
-        discussion: """
-            Every fault is told with its file, line and field, and so is what two resources of the files contradict \
-            each other in. What only the agent knows, such as whether a service that no file declares exists, \
-            `trammel apply --dry-run` tells.
-            """)
->>>>>>> f98830b424ef182d1e599584c0010097dfee835b
 
     @OptionGroup var files: FileOptions
     @OptionGroup var decoding: DecodingFlags
