@@ -1,6 +1,6 @@
 /// Lets the options that every verb has stand before the verb too: `trammel -o json status`.
 enum ArgumentOrder {
-    private static let withValue: Set<String> = ["--socket", "-o", "--output", "-n", "--namespace"]
+    private static let withValue: Set<String> = ["--socket", "-o", "--output", "-n", "--namespace", "--color"]
 
     /// The same arguments with such options moved behind the verb.
     static func verbFirst(_ arguments: [String]) -> [String] {

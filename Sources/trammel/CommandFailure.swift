@@ -18,6 +18,12 @@ struct CommandFailure: Error {
         self.status = status
     }
 
+    /// Somebody's wish that the program end, of which there is nothing to say: the status that shells have for it.
+    init(endedBy signal: CInt) {
+        lines = []
+        status = 128 + signal
+    }
+
     /// Nil for what the argument parser throws.
     init?(describing error: any Error) {
         switch error {
@@ -53,28 +59,6 @@ struct CommandFailure: Error {
 
     private static func line(_ message: String, hint: String?) -> String {
         let text = "trammel: " + (hint.map { "\(message); \($0)" } ?? message)
-        return text.split(whereSeparator: \.isNewline).joined(separator: " ")
-    }
-}
-
-/// Standard error, one line at a time.
-enum StandardError {
-    static func say(_ line: String) {
-        let bytes = Array((line + "\n").utf8)
-        bytes.withUnsafeBytes { buffer in
-            var rest = buffer[...]
-            while !rest.isEmpty {
-                let written = write(STDERR_FILENO, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
-                guard written > 0 else { return }
-                rest = rest.dropFirst(written)
-            }
-        }
-    }
-
-    /// The word stands in front of the line, and not once more behind the place in a file that it begins with.
-    static func warn(_ warnings: [String]) {
-        for warning in warnings {
-            say("warning: " + warning.replacing(": warning: ", with: ": ", maxReplacements: 1))
-        }
+        return text.split(whereSeparator: \.isNewline).joined(separator: " ").printable
     }
 }

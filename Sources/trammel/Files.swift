@@ -7,10 +7,11 @@ enum Files {
     /// The most that is read: 32 MiB, which is what the agent takes at once.
     private static let limit = 32 << 20
 
-    static func read(_ names: [String]) throws -> [ApplyRequest.Document] {
+    /// - Parameter recursive: with the directories below each directory.
+    static func read(_ names: [String], recursive: Bool = false) throws -> [ApplyRequest.Document] {
         var documents: [ApplyRequest.Document] = []
         var total = 0
-        for path in try names.flatMap(expand) {
+        for path in try names.flatMap({ try expand($0, recursive: recursive) }) {
             let document = try read(path)
             total += document.text.utf8.count
             guard total <= limit else {
@@ -30,25 +31,57 @@ enum Files {
         return (directory == "/" ? "" : directory) + "/" + parts.joined(separator: "/")
     }
 
-    private static func expand(_ name: String) throws -> [String] {
-        var status = stat()
+    private static func expand(_ name: String, recursive: Bool) throws -> [String] {
         guard name != "-" else { return [name] }
-        guard stat(name, &status) == 0 else { throw unreadable(name) }
-        guard status.st_mode & S_IFMT == S_IFDIR else { return [name] }
+        if name.hasPrefix("http://") || name.hasPrefix("https://") {
+            throw CommandFailure(
+                "\(name) is a URL, and files are what is read", hint: "curl -fsSL URL | trammel … -f -")
+        }
+        guard let isDirectory = isDirectory(name) else { throw unreadable(name) }
+        guard isDirectory else { return [name] }
+        let files = try files(in: name.hasSuffix("/") ? name : name + "/", recursive: recursive)
+        guard !files.isEmpty else {
+            let isDeeper = try !recursive && !Self.files(in: name + "/", recursive: true).isEmpty
+            throw CommandFailure(
+                "\(name) holds no *.yaml, *.yml or *.json",
+                hint: isDeeper
+                    ? "the directories below it do: add -R" : "name the files, or a directory that has some")
+        }
+        return files
+    }
+
+    /// Those of a directory, then those of each directory in it, by name. Links to directories are not followed: they may
+    /// lead back up.
+    private static func files(in directory: String, recursive: Bool) throws -> [String] {
         let entries: [String]
         do {
-            entries = try FileManager.default.contentsOfDirectory(atPath: name)
+            entries = try FileManager.default.contentsOfDirectory(atPath: directory)
         } catch {
-            throw CommandFailure("cannot list \(name): \(error)", hint: "check the directory's permissions")
+            throw CommandFailure("cannot list \(directory): \(error)", hint: "check the directory's permissions")
         }
-        let files = entries.sorted().filter { entry in
-            !entry.hasPrefix(".") && [".yaml", ".yml", ".json"].contains { entry.hasSuffix($0) }
+        var found: [String] = []
+        var below: [String] = []
+        for entry in entries.sorted() where !entry.hasPrefix(".") {
+            let path = directory + entry
+            if isDirectory(path) == true {
+                if recursive, !isLink(path) { below += try files(in: path + "/", recursive: true) }
+            } else if [".yaml", ".yml", ".json"].contains(where: { entry.hasSuffix($0) }) {
+                found.append(path)
+            }
         }
-        guard !files.isEmpty else {
-            throw CommandFailure(
-                "\(name) holds no *.yaml, *.yml or *.json", hint: "name the files, or a directory that has some")
-        }
-        return files.map { name.hasSuffix("/") ? name + $0 : name + "/" + $0 }
+        return found + below
+    }
+
+    /// Nil where there is nothing.
+    private static func isDirectory(_ path: String) -> Bool? {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return nil }
+        return status.st_mode & S_IFMT == S_IFDIR
+    }
+
+    private static func isLink(_ path: String) -> Bool {
+        var status = stat()
+        return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFLNK
     }
 
     private static func read(_ path: String) throws -> ApplyRequest.Document {
@@ -71,7 +104,17 @@ enum Files {
     }
 
     private static func unreadable(_ path: String) -> CommandFailure {
-        CommandFailure(
-            "cannot read \(path): \(String(cString: strerror(errno)))", hint: "check the path and its permissions")
+        let code = errno
+        var hint = "check the path and its permissions"
+        if code == ENOENT {
+            let slash = path.lastIndex(of: "/")
+            let directory = slash.map { String(path[...$0]) } ?? ""
+            let name = slash.map { String(path[path.index(after: $0)...]) } ?? path
+            let there = try? FileManager.default.contentsOfDirectory(atPath: directory.isEmpty ? "." : directory)
+            if let nearest = Nearest.of(name, among: (there ?? []).sorted()) {
+                hint = "did you mean \(directory)\(nearest)?"
+            }
+        }
+        return CommandFailure("cannot read \(path): \(String(cString: strerror(code)))", hint: hint)
     }
 }

@@ -1,32 +1,29 @@
 import ArgumentParser
-import Glibc
 import TrammelControlAPI
 
 /// The options of every verb that speaks to the agent.
-struct GlobalOptions: ParsableArguments {
+struct AgentOptions: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(
             "The agent's Unix socket. Default: $TRAMMEL_SOCKET, else \(ControlClient.defaultSocket).",
-            valueName: "path"))
+            valueName: "path"),
+        completion: .file())
     var socket: String?
-
-    @Option(name: [.customShort("o"), .long], help: "How to print: table, wide (more columns), json or yaml.")
-    var output: OutputFormat = .table
 
     @Option(
         name: [.customShort("n"), .long],
         help: ArgumentHelp(
             "The namespace meant. Default: `default`; where a verb lists what is attached or live, all of them.",
-            valueName: "name"))
+            valueName: "name"),
+        completion: Names.namespaces)
     var namespace: String?
+
+    @OptionGroup var color: ColorOption
 
     var socketPath: String {
         if let socket { return Files.absolute(socket) }
-        if let named = getenv("TRAMMEL_SOCKET").map({ String(cString: $0) }), !named.isEmpty {
-            return Files.absolute(named)
-        }
-        return ControlClient.defaultSocket
+        return Terminal.environment("TRAMMEL_SOCKET").map(Files.absolute) ?? ControlClient.defaultSocket
     }
 
     /// Splits `namespace/name`; a bare name is in `--namespace` or `default`.
@@ -42,11 +39,47 @@ struct GlobalOptions: ParsableArguments {
         return (parts[0], parts[1])
     }
 
+    /// `namespace/name`, as the API tells what is attached.
+    func qualified(_ name: String) throws -> String {
+        let parts = try resolve(name)
+        return "\(parts.namespace)/\(parts.name)"
+    }
+
     /// Whether something in `candidate` is to be listed.
     func lists(namespace candidate: String) -> Bool { namespace.map { $0 == candidate } ?? true }
 
-    /// Runs `body` with a client of the agent.
-    func withAgent<Result: Sendable>(_ body: (ControlClient) async throws -> Result) async throws -> Result {
-        try await ControlClient.with(socket: socketPath, body)
+    /// Whether what goes by `namespace/name` is to be listed.
+    func lists(_ qualified: String) -> Bool {
+        lists(namespace: qualified.split(separator: "/").first.map(String.init) ?? "")
     }
+
+    /// Runs `body` with a client of the agent.
+    /// - Parameter doing: what is told on a terminal where it takes more than a second.
+    func withAgent<Result: Sendable>(
+        _ doing: String = "waiting for the agent", _ body: (ControlClient) async throws -> Result
+    ) async throws -> Result {
+        try await Progress.telling(doing) { try await ControlClient.with(socket: socketPath, body) }
+    }
+}
+
+/// Those, and how to print.
+struct GlobalOptions: ParsableArguments {
+    @OptionGroup var agent: AgentOptions
+
+    @Option(name: [.customShort("o"), .long], help: OutputFormat.help)
+    var output: OutputFormat = .table
+
+    var namespace: String? { agent.namespace }
+
+    var printer: Printer { Printer(format: output) }
+}
+
+/// `--watch`, of the verbs that list what changes.
+struct WatchOption: ParsableArguments {
+    @Flag(
+        name: [.customShort("w"), .long],
+        help: """
+            Go on until Ctrl-C: on a terminal the list is drawn again when it changes, elsewhere each change is a line.
+            """)
+    var watch = false
 }

@@ -1,53 +1,91 @@
 /// Columns under headings, aligned, two spaces apart. A cell that says nothing shows `-`.
-struct Table {
-    private var rows: [[String]]
-
-    init(_ headings: [String]) { rows = [headings] }
-
-    mutating func add(_ cells: [String]) { rows.append(cells) }
-
-    var isEmpty: Bool { rows.count == 1 }
-
-    var text: String {
-        let cells = rows.map { $0.map { $0.isEmpty ? "-" : $0.replacing("\n", with: " ") } }
-        let widths = (0..<rows[0].count).map { column in cells.map { $0[column].count }.max() ?? 0 }
-        return cells.map { row in
-            let padded = zip(row, widths).map { $0 + String(repeating: " ", count: $1 - $0.count) }
-            var line = padded.joined(separator: "  ")
-            while line.last == " " { line.removeLast() }
-            return line + "\n"
-        }.joined()
-    }
-}
-
-/// Numbers as people read them in a column.
-enum Readable {
-    /// `12s`, `5m`, `3h`, `4d`: the largest unit that fits.
-    static func age(seconds: Double) -> String {
-        let seconds = Int(max(0, seconds.isFinite ? seconds : 0))
-        return switch seconds {
-        case ..<120: "\(seconds)s"
-        case ..<7200: "\(seconds / 60)m"
-        case ..<172_800: "\(seconds / 3600)h"
-        default: "\(seconds / 86_400)d"
+struct Table: Sendable {
+    struct Column: Sendable, ExpressibleByStringLiteral {
+        enum Kind: Sendable {
+            /// Words that are kept whole.
+            case word
+            /// Words of any length: what is cut where the terminal is too narrow.
+            case text
+            /// Numbers, aligned at the right.
+            case number
         }
-    }
 
-    /// `512`, `1.5K`, `20M`: bytes by 1024.
-    static func bytes(_ count: UInt64) -> String {
-        guard count >= 1024 else { return String(count) }
-        var value = Double(count)
-        var unit = ""
-        for next in ["K", "M", "G", "T", "P"] where value >= 1024 {
-            value /= 1024
-            unit = next
+        let title: String
+        let kind: Kind
+
+        init(_ title: String, _ kind: Kind) {
+            self.title = title
+            self.kind = kind
         }
-        let tenths = Int((value * 10).rounded())
-        return value < 10 ? "\(tenths / 10).\(tenths % 10)\(unit)" : "\(Int(value.rounded()))\(unit)"
+
+        init(stringLiteral title: String) { self.init(title, .word) }
+
+        var isRight: Bool { kind == .number }
     }
 
-    /// `app=reviews,version=v1`.
-    static func labels(_ labels: [String: String]) -> String {
-        labels.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: ",")
+    struct Cell: Sendable, ExpressibleByStringInterpolation {
+        let text: String
+        let tone: Tone
+
+        init(_ text: String?, _ tone: Tone = .plain) {
+            let text = text ?? ""
+            self.text = text.isEmpty ? "-" : text.printable
+            self.tone = tone
+        }
+
+        init(_ number: some BinaryInteger, _ tone: Tone = .plain) { self.init(String(number), tone) }
+
+        init(stringLiteral text: String) { self.init(text) }
+    }
+
+    let columns: [Column]
+    private(set) var rows: [[Cell]] = []
+
+    init(_ columns: [Column]) { self.columns = columns }
+
+    /// - Parameter cells: one for each column.
+    mutating func add(_ cells: [Cell]) { rows.append(cells) }
+
+    /// The heading and each row, without line breaks.
+    /// - Parameter limit: the columns of the terminal, where the lines are to fit one.
+    func lines(style: Style, limit: Int? = nil, heading: Bool = true) -> [String] {
+        let widths = widths(limit: limit)
+        let headings = columns.map { Cell($0.title, .heading) }
+        return ((heading ? [headings] : []) + rows).map { line($0, widths, style) }
+    }
+
+    /// One row in the widths given, as a watch appends it.
+    func line(_ cells: [Cell], _ widths: [Int], _ style: Style) -> String {
+        var line = ""
+        // Blanks are written only before something, so that no line ends with them.
+        var blanks = 0
+        for (index, cell) in cells.enumerated() {
+            let text = columns[index].kind == .text ? cell.text.cut(to: widths[index]) : cell.text
+            let room = max(0, widths[index] - text.displayWidth)
+            if columns[index].isRight { blanks += room }
+            line += String(repeating: " ", count: blanks) + style.paint(text, cell.tone)
+            blanks = 2 + (columns[index].isRight ? 0 : room)
+        }
+        return line
+    }
+
+    /// How wide each column has to be; what is free text gives way, the widest first, where the sum is above `limit`.
+    func widths(limit: Int? = nil) -> [Int] {
+        var widths = columns.indices.map { index in
+            rows.reduce(columns[index].title.displayWidth) { max($0, $1[index].text.displayWidth) }
+        }
+        guard let limit else { return widths }
+        var excess = widths.reduce(0, +) + 2 * (widths.count - 1) - limit
+        let smallest = { (index: Int) in max(columns[index].title.displayWidth, 8) }
+        while excess > 0 {
+            let yielding = columns.indices.filter { columns[$0].kind == .text && widths[$0] > smallest($0) }
+            guard let widest = yielding.max(by: { widths[$0] < widths[$1] }) else { break }
+            // Down to the next widest at once, so that the loop runs once a column and not once a character.
+            let next = yielding.filter { $0 != widest }.map { widths[$0] }.max() ?? 0
+            let step = min(excess, max(1, widths[widest] - max(next, smallest(widest))))
+            widths[widest] -= step
+            excess -= step
+        }
+        return widths
     }
 }

@@ -5,60 +5,65 @@ struct ApplyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "apply",
         abstract: "Applies resources: all of them or, where one is not valid, none.",
-        discussion: """
+        discussion: HelpText.of(
+            """
             What is applied is live when the command returns. Each resource remembers the file and line it came from, \
-            which `trammel explain` ends with.
-            """)
+            which `trammel explain` ends with. On a terminal, --prune asks before it deletes.
+            """,
+            examples: [
+                ("One file", "trammel apply -f reviews.yaml"),
+                ("All files of a folder and those below it", "trammel apply -R -f mesh/"),
+                ("See first what would change, and change nothing", "trammel apply --dry-run --diff -f mesh/"),
+                ("What another program makes", "cat reviews.yaml | trammel apply -f -"),
+                ("Delete what is not in the folder any more", "trammel apply -f mesh/ --prune --yes"),
+            ]))
 
     @OptionGroup var global: GlobalOptions
-    @OptionGroup var files: FileOptions
-    @OptionGroup var decoding: DecodingFlags
-
-    @Flag(name: .long, help: "A reference to something that does not exist is an error rather than a warning.")
-    var strict = false
+    @OptionGroup var options: ApplyOptions
 
     @Flag(name: .long, help: "Say what would change and change nothing.")
     var dryRun = false
 
-    @Flag(name: .long, help: "Delete the resources that were applied before and are not among these.")
-    var prune = false
+    @Flag(name: .long, help: "Show first, line by line, what each resource would change into.")
+    var diff = false
 
-    @Option(
-        name: [.customShort("l"), .long],
-        help: ArgumentHelp("Limits --prune to resources with these labels: key=value,…", valueName: "labels"))
-    var selector: String?
+    @Flag(name: [.customShort("y"), .long], help: "Prune without asking.")
+    var yes = false
 
     func validate() throws {
-        if selector != nil, !prune { throw ValidationError("--selector limits --prune, which is not given") }
+        if diff, ![.table, .wide].contains(global.output) {
+            throw ValidationError("--diff is text for people; with -o \(global.output.rawValue) use `trammel diff`")
+        }
     }
 
     func run() async throws {
-        let request = ApplyRequest(
-            documents: try Files.read(files.file), namespace: global.namespace ?? "default", dryRun: dryRun,
-            prune: prune, selector: selector,
-            strict: strict, warnUnknown: decoding.warnUnknown,
-            skipUnimplemented: decoding.skipUnimplemented)
-        let result = try await global.withAgent { try await $0.apply(request) }
+        let request = try options.request(namespace: global.namespace, dryRun: dryRun)
+        let asks = request.prune && !dryRun && !yes && Question.canBeAsked
+        if diff || asks {
+            let plan = try await global.agent.withAgent("comparing") { try await ChangePlan.of(request, $0) }
+            if diff { StandardOutput.write(plan.lines(.output).map { $0 + "\n" }.joined()) }
+            if asks { try Self.ask(plan) }
+        }
+        let (result, version) = try await global.agent.withAgent("applying") { agent in
+            let result = try await agent.apply(request)
+            return (result, result.dryRun ? nil : try? await agent.status().configuration)
+        }
         StandardError.warn(result.warnings + result.results.flatMap(\.warnings))
-        try Printer(format: global.output).print(result) { _ in
-            result.results.map { resource in
-                "\(resource.kind) \(resource.namespace)/\(resource.name) \(resource.outcome.rawValue)"
-                    + (result.dryRun ? " (dry run)\n" : "\n")
-            }.joined()
+        let names = result.results.map { "\($0.kind) \($0.namespace)/\($0.name)" }
+        try global.printer.print(result, names: names) { _ in
+            ApplySummary.text(result, version: version, style: .output)
         }
     }
-}
 
-struct FileOptions: ParsableArguments {
-    @Option(
-        name: [.customShort("f"), .customLong("file")],
-        help: ArgumentHelp(
-            "A file, `-` for standard input, or a directory, whose *.yaml, *.yml and *.json are taken in order. "
-                + "May be given many times.",
-            valueName: "file|-|dir"))
-    var file: [String]
-
-    func validate() throws {
-        guard file.count(where: { $0 == "-" }) <= 1 else { throw ValidationError("-f - can be given once only") }
+    private static func ask(_ plan: ChangePlan) throws {
+        let going = plan.result.results.filter { $0.outcome == .pruned }
+        guard !going.isEmpty else { return }
+        for resource in going {
+            StandardError.say("\(resource.kind) \(resource.namespace)/\(resource.name) is not in the files")
+        }
+        let count = going.count == 1 ? "this resource" : "these \(going.count) resources"
+        guard Question.confirm("Delete \(count)?") else {
+            throw CommandFailure("nothing was changed", hint: "leave --prune out to keep what is not in the files")
+        }
     }
 }

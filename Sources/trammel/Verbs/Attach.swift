@@ -5,13 +5,22 @@ struct AttachCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "attach",
         abstract: "Captures the traffic of a workload from its next connection on.",
-        discussion: """
+        discussion: HelpText.of(
+            """
             Names, paths and pids are resolved by the agent. Attaching the same name to the same target again changes \
             nothing and succeeds; the same target under another name is refused.
 
             The agent lets go of the workload by itself when its network namespace ends: when the name or path leads to \
             it no more, or, where it was attached by a pid, when no process is left in it.
-            """)
+            """,
+            examples: [
+                ("A network namespace that `ip netns` lists", "trammel attach --netns web --name web --label app=web"),
+                ("That of a process", "trammel attach --pid 4711 --name web"),
+                (
+                    "Without its traffic to a database",
+                    "trammel attach --netns web --name web --exclude-outbound-port 5432"
+                ),
+            ]))
 
     @OptionGroup var global: GlobalOptions
     @OptionGroup(title: "What to attach (exactly one)") var target: TargetOptions
@@ -72,10 +81,10 @@ struct AttachCommand: AsyncParsableCommand {
             includeOutboundCIDRs: scope.includeOutboundCidr, includeOutboundPorts: scope.includeOutboundPort,
             includeInboundPorts: scope.includeInboundPort, killExisting: killExisting, force: force)
         try request.check()
-        let result = try await global.withAgent { try await $0.attach(request) }
+        let result = try await global.agent.withAgent("attaching") { try await $0.attach(request) }
         StandardError.warn(result.warnings)
-        try Printer(format: global.output).print(result) { _ in
-            let workload = result.workload
+        let workload = result.workload
+        try global.printer.print(result, names: ["\(workload.namespace)/\(workload.name)"]) { _ in
             let why = workload.captureReason.map { " (\($0))" } ?? ""
             let what = result.outcome == .attached ? "attached" : "already attached"
             return "\(workload.namespace)/\(workload.name) \(what): \(workload.target), "
@@ -87,7 +96,8 @@ struct AttachCommand: AsyncParsableCommand {
 struct TargetOptions: ParsableArguments {
     @Option(
         name: .long,
-        help: ArgumentHelp("A network namespace: a name that `ip netns` lists, or a path.", valueName: "name|path"))
+        help: ArgumentHelp("A network namespace: a name that `ip netns` lists, or a path.", valueName: "name|path"),
+        completion: Names.networkNamespaces)
     var netns: String?
 
     @Option(name: .long, help: ArgumentHelp("The network namespace of this process.", valueName: "pid"))

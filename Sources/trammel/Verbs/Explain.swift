@@ -5,16 +5,20 @@ struct ExplainCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "explain",
         abstract: "Tells what would become of a call, step by step, and which line of which file decides.",
-        discussion: """
-            The agent runs the very decision that traffic gets; nothing is sent anywhere.
-              trammel explain --from productpage --to http://reviews:9080/1 -H 'end-user: jason'
-            """)
+        discussion: HelpText.of(
+            "The agent runs the very decision that traffic gets; nothing is sent anywhere.",
+            examples: [
+                ("A request", "trammel explain --from productpage --to http://reviews:9080/1"),
+                ("One with a header", "trammel explain --from web --to http://reviews:9080/ -H 'end-user: jason'"),
+                ("A connection of whatever protocol", "trammel explain --from web --to redis:6379"),
+            ]))
 
     @OptionGroup var global: GlobalOptions
 
     @Option(
         name: .long,
-        help: ArgumentHelp("The calling workload: a name or namespace/name.", valueName: "workload"))
+        help: ArgumentHelp("The calling workload: a name or namespace/name.", valueName: "workload"),
+        completion: Names.workloads)
     var from: String
 
     @Option(name: .long, help: ArgumentHelp("What it calls: a URL or host:port.", valueName: "url|host:port"))
@@ -29,32 +33,14 @@ struct ExplainCommand: AsyncParsableCommand {
     var header: [HeaderArgument] = []
 
     func run() async throws {
-        let caller = try global.resolve(from)
         let request = ExplainRequest(
-            from: "\(caller.namespace)/\(caller.name)", to: to, method: method,
+            from: try global.agent.qualified(from), to: to, method: method,
             headers: header.map { .init(name: $0.name, value: $0.value) })
-        let explanation = try await global.withAgent { try await $0.explain(request) }
-        try Printer(format: global.output).print(explanation) { _ in Self.story(explanation, of: request) }
-    }
-
-    /// The steps as numbered sentences, then the outcome, then the place that decided.
-    static func story(_ explanation: Explanation, of request: ExplainRequest) -> String {
-        var lines = ["\(request.from) calls \(request.to):", ""]
-        let width = String(explanation.steps.count).count
-        for (index, step) in explanation.steps.enumerated() {
-            let number = String(index + 1)
-            let indent = String(repeating: " ", count: width - number.count)
-            let place = [step.resource, step.source?.description].compactMap(\.self).joined(separator: ", ")
-            lines.append("\(indent)\(number). \(step.title): \(step.text)\(place.isEmpty ? "" : " [\(place)]")")
+        let explanation = try await global.agent.withAgent { try await $0.explain(request) }
+        try global.printer.print(explanation) { _ in
+            Story(style: .output, width: Terminal.size?.columns, hasMarks: Terminal.size != nil && Terminal.isUTF8)
+                .text(explanation, of: request)
         }
-        lines += ["", explanation.summary]
-        guard let decidedBy = explanation.decidedBy else {
-            return (lines + ["No resource decided this: it is what happens where none says otherwise."])
-                .joined(separator: "\n") + "\n"
-        }
-        let resource = explanation.steps.last { $0.source == decidedBy }?.resource
-        lines.append("Decided by \(resource.map { "\($0), " } ?? "")\(decidedBy)")
-        return lines.joined(separator: "\n") + "\n"
     }
 }
 

@@ -3,36 +3,57 @@ import TrammelControlAPI
 
 struct ServicesCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "services", abstract: "Lists the services, with their addresses, ports and endpoints.")
+        commandName: "services", abstract: "Lists the services, with their addresses, ports and endpoints.",
+        discussion: HelpText.of(
+            """
+            READY counts the endpoints that can be called, of all there are. -o wide adds the names that a service is \
+            called by and the file that it came from.
+            """,
+            examples: [
+                ("All of them", "trammel services"),
+                ("With their hosts and the files they came from", "trammel services -o wide"),
+                ("As their endpoints come and go", "trammel services --watch"),
+            ]))
 
     @OptionGroup var global: GlobalOptions
+    @OptionGroup var watch: WatchOption
 
     func run() async throws {
-        let services = try await global.withAgent { try await $0.services() }
-            .filter { global.lists(namespace: $0.namespace) }
-        try Printer(format: global.output).print(ItemList(services)) { wide in
-            services.isEmpty
-                ? "no service is known; `trammel apply -f FILE` with a Service makes one"
-                : Self.table(services, wide: wide)
+        try await global.show(watch) { agent in
+            Self.listing(try await agent.services().filter { global.agent.lists(namespace: $0.namespace) })
         }
     }
 
-    static func table(_ services: [KnownService], wide: Bool) -> String {
+    static func listing(_ services: [KnownService]) -> Listing<KnownService> {
+        Listing(
+            items: services, name: { "\($0.namespace)/\($0.name)" }, table: table,
+            nothing: "no service is known; `trammel apply -f FILE` with a Service makes one")
+    }
+
+    static func table(_ services: [KnownService], wide: Bool) -> Table {
         var table = Table(
-            ["NAMESPACE", "NAME", "ADDRESSES", "PORTS", "READY"] + (wide ? ["HOSTS", "SOURCE"] : []))
+            ["NAMESPACE", "NAME", .init("ADDRESSES", .text), .init("PORTS", .text), .init("READY", .number)]
+                + (wide ? [.init("HOSTS", .text), .init("SOURCE", .text)] : []))
         for service in services {
             let ports = service.ports.map { port in
                 let target = port.targetPort == port.port ? "" : ">\(port.targetPort)"
                 return "\(port.port)\(target)/\(port.appProtocol)"
             }
-            let cells = [
-                service.namespace, service.name,
-                service.addresses.isEmpty ? "headless" : service.addresses.joined(separator: ","),
-                ports.joined(separator: ","), "\(service.endpoints.ready)/\(service.endpoints.total)",
+            let cells: [Table.Cell] = [
+                .init(service.namespace), .init(service.name),
+                .init(service.addresses.isEmpty ? "headless" : service.addresses.joined(separator: ",")),
+                .init(ports.joined(separator: ",")), ready(service.endpoints),
             ]
-            table.add(
-                cells + (wide ? [service.hosts.joined(separator: ","), service.source?.description ?? ""] : []))
+            let extra: [Table.Cell] = [
+                .init(service.hosts.joined(separator: ",")), .init(service.source?.description),
+            ]
+            table.add(cells + (wide ? extra : []))
         }
-        return table.text
+        return table
+    }
+
+    private static func ready(_ endpoints: KnownService.Endpoints) -> Table.Cell {
+        let tone: Tone = endpoints.ready == endpoints.total ? .good : endpoints.ready == 0 ? .bad : .warning
+        return Table.Cell("\(endpoints.ready)/\(endpoints.total)", endpoints.total == 0 ? .warning : tone)
     }
 }

@@ -3,20 +3,34 @@ import TrammelControlAPI
 
 struct StatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "status", abstract: "Shows the state of the agent: what it captures, what it knows, what is amiss."
-    )
+        commandName: "status",
+        abstract: "Shows the state of the agent: what it captures, what it knows, what is amiss.",
+        discussion: HelpText.of(
+            "Exit status 0 says that the agent answered, whatever its state; a script reads `.state` of the JSON.",
+            examples: [
+                ("At a glance", "trammel status"),
+                ("As it changes", "trammel status --watch"),
+                ("For a script", "trammel status -o json"),
+            ]))
 
     @OptionGroup var global: GlobalOptions
+    @OptionGroup var watch: WatchOption
 
     func run() async throws {
-        let status = try await global.withAgent { try await $0.status() }
-        try Printer(format: global.output).print(status) { _ in Self.text(status) }
+        guard watch.watch else {
+            let status = try await global.agent.withAgent { try await $0.status() }
+            return try global.printer.print(status, names: [status.node]) { _ in
+                Self.lines(status, style: .output).joined(separator: "\n")
+            }
+        }
+        try await StatusWatch(format: global.output).run(global.agent)
     }
 
-    static func text(_ status: AgentStatus) -> String {
+    static func lines(_ status: AgentStatus, style: Style) -> [String] {
         let kinds = status.resources.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }
+        let tone: Tone = status.state == .running ? .good : status.state == .degraded ? .bad : .warning
         var lines = [
-            ("Agent", "\(status.state.rawValue)\(status.reason.map { ": \($0)" } ?? "")"),
+            ("Agent", "\(style.paint(status.state.rawValue, tone))\(status.reason.map { ": \($0)" } ?? "")"),
             ("Version", status.version),
             ("Node", "\(status.node), pid \(status.pid), \(status.dataLoops) data loops"),
             ("Since", status.startedAt.description),
@@ -33,7 +47,7 @@ struct StatusCommand: AsyncParsableCommand {
             lines.append(("Refused", "\(status.connections.unknownDestination) whose destination was not known"))
         }
         let width = lines.map(\.0.count).max() ?? 0
-        return lines.map { "\($0.0):\(String(repeating: " ", count: width - $0.0.count + 2))\($0.1)\n" }.joined()
-            + status.warnings.map { "warning: \($0)\n" }.joined()
+        return lines.map { "\($0.0):\(String(repeating: " ", count: width - $0.0.count + 2))\($0.1)" }
+            + status.warnings.map { "\(style.paint("warning:", .warning)) \($0.printable)" }
     }
 }

@@ -7,16 +7,24 @@ struct ValidateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "validate",
         abstract: "Says whether resources are valid, without an agent.",
-        discussion: """
+        discussion: HelpText.of(
+            """
             Every fault is told with its file, line and field, and so is what two resources of the files contradict \
             each other in. What only the agent knows, such as whether a service that no file declares exists, \
             `trammel apply --dry-run` tells.
-            """)
+            """,
+            examples: [
+                ("One file", "trammel validate -f reviews.yaml"),
+                ("All files of a folder and those below it", "trammel validate -R -f mesh/"),
+                ("What another program makes", "cat reviews.yaml | trammel validate -f -"),
+            ]))
 
     @OptionGroup var files: FileOptions
     @OptionGroup var decoding: DecodingFlags
 
-    @Option(name: [.customShort("o"), .long], help: "How to print: table, wide (more columns), json or yaml.")
+    @OptionGroup var color: ColorOption
+
+    @Option(name: [.customShort("o"), .long], help: OutputFormat.help)
     var output: OutputFormat = .table
 
     @Option(
@@ -28,7 +36,7 @@ struct ValidateCommand: ParsableCommand {
         var options = TrammelConfig.DecodingOptions(namespace: namespace, checkRegex: Self.checkRegex)
         options.warnUnknown = decoding.warnUnknown
         options.skipUnimplemented = decoding.skipUnimplemented
-        let documents = try Files.read(files.file)
+        let documents = try Files.read(files.file, recursive: files.recursive)
         let batch: DecodedBatch
         let warnings: [ConfigError]
         do throws(ConfigErrors) {
@@ -44,7 +52,8 @@ struct ValidateCommand: ParsableCommand {
                 kind: $0.key.kind.rawValue, namespace: $0.key.namespace, name: $0.key.name,
                 source: SourceReference(file: $0.location.file, line: $0.location.line))
         }
-        try Printer(format: output).print(ItemList(found)) { _ in
+        let names = found.map { "\($0.namespace)/\($0.name)" }
+        try Printer(format: output).print(ItemList(found), names: names) { _ in
             found.isEmpty
                 ? "valid, and nothing in it that Trammel knows"
                 : found.map { "\($0.kind) \($0.namespace)/\($0.name) is valid (\($0.source))\n" }.joined()

@@ -4,37 +4,61 @@ import TrammelCore
 
 struct WorkloadsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "workloads", abstract: "Lists the attached workloads, with how their traffic is captured.")
+        commandName: "workloads", abstract: "Lists the attached workloads, with how their traffic is captured.",
+        discussion: HelpText.of(
+            "-o wide adds the service account, the labels, and why a workload is captured as it is.",
+            examples: [
+                ("All of them", "trammel workloads"),
+                ("Those of one namespace, as they come and go", "trammel workloads -n shop --watch"),
+                ("Their names, for a script", "trammel workloads -o name"),
+            ]))
 
     @OptionGroup var global: GlobalOptions
+    @OptionGroup var watch: WatchOption
 
     func run() async throws {
-        let workloads = try await global.withAgent { try await $0.workloads() }
-            .filter { global.lists(namespace: $0.namespace) }
-        let now = Timestamp(WallTime.now())
-        try Printer(format: global.output).print(ItemList(workloads)) { wide in
-            workloads.isEmpty
-                ? "no workload is attached; `trammel attach --netns NAME --name NAME` attaches one"
-                : Self.table(workloads, now: now, wide: wide)
+        try await global.show(watch) { agent in
+            Self.listing(try await agent.workloads().filter { global.agent.lists(namespace: $0.namespace) })
         }
     }
 
-    static func table(_ workloads: [AttachedWorkload], now: Timestamp, wide: Bool) -> String {
-        let more = ["FAILURE", "SERVICE-ACCOUNT", "LABELS", "REASON"]
+    static func listing(_ workloads: [AttachedWorkload]) -> Listing<AttachedWorkload> {
+        Listing(
+            items: workloads, name: { "\($0.namespace)/\($0.name)" },
+            table: { table($0, now: Timestamp(WallTime.now()), wide: $1) },
+            nothing: "no workload is attached; `trammel attach --netns NAME --name NAME` attaches one")
+    }
+
+    static func table(_ workloads: [AttachedWorkload], now: Timestamp, wide: Bool) -> Table {
+        let more: [Table.Column] = ["FAILURE", "SERVICE-ACCOUNT", .init("LABELS", .text), .init("REASON", .text)]
         var table = Table(
-            ["NAMESPACE", "NAME", "TARGET", "STATE", "CAPTURE", "ADDRESSES", "CONNECTIONS", "AGE"] + (wide ? more : []))
+            [
+                "NAMESPACE", "NAME", .init("TARGET", .text), "STATE", "CAPTURE", .init("ADDRESSES", .text),
+                .init("CONNECTIONS", .number), .init("AGE", .number),
+            ] + (wide ? more : []))
         for workload in workloads {
             let age = Double(now.milliseconds - workload.attachedAt.milliseconds) / 1000
-            let cells = [
-                workload.namespace, workload.name, workload.target, workload.state.rawValue, workload.captureMode,
-                workload.addresses.joined(separator: ","), String(workload.connections), Readable.age(seconds: age),
+            let cells: [Table.Cell] = [
+                .init(workload.namespace), .init(workload.name), .init(workload.target), state(workload.state),
+                .init(workload.captureMode), .init(workload.addresses.joined(separator: ",")),
+                .init(workload.connections), .init(Readable.age(seconds: age)),
             ]
-            let extra = [
-                workload.failureMode, workload.serviceAccount, Readable.labels(workload.labels),
-                workload.reason ?? workload.captureReason ?? "",
+            let extra: [Table.Cell] = [
+                .init(workload.failureMode), .init(workload.serviceAccount), .init(Readable.labels(workload.labels)),
+                .init(workload.reason ?? workload.captureReason),
             ]
             table.add(cells + (wide ? extra : []))
         }
-        return table.text
+        return table
+    }
+
+    private static func state(_ state: AttachedWorkload.State) -> Table.Cell {
+        let tone: Tone =
+            switch state {
+            case .attached: .good
+            case .degraded: .bad
+            case .waiting: .warning
+            }
+        return Table.Cell(state.rawValue, tone)
     }
 }

@@ -101,6 +101,7 @@ struct CommandChangeTests {
                 child.output == """
                     Service default/reviews created (dry run)
                     VirtualService default/reviews configured (dry run)
+                    1 created, 1 configured; a dry run, nothing was changed
 
                     """)
             #expect(

@@ -13,8 +13,8 @@ struct CommandLineTests {
                 "workloads -o table",
                 """
                 NAMESPACE  NAME         TARGET             STATE     CAPTURE   ADDRESSES         CONNECTIONS
-                default    productpage  netns productpage  attached  tproxy    10.1.0.2,fd00::2  3
-                shop       reviews-v1   pid 812            degraded  redirect  -                 0
+                default    productpage  netns productpage  attached  tproxy    10.1.0.2,fd00::2            3
+                shop       reviews-v1   pid 812            degraded  redirect  -                           0
 
                 """
             ),
@@ -22,8 +22,8 @@ struct CommandLineTests {
                 "services",
                 """
                 NAMESPACE  NAME     ADDRESSES              PORTS           READY
-                default    reviews  240.240.0.1,2001:2::1  9080>8080/http  1/2
-                shop       redis    headless               6379/redis      0/0
+                default    reviews  240.240.0.1,2001:2::1  9080>8080/http    1/2
+                shop       redis    headless               6379/redis        0/0
 
                 """
             ),
@@ -31,7 +31,7 @@ struct CommandLineTests {
                 "services -n shop -o wide",
                 """
                 NAMESPACE  NAME   ADDRESSES  PORTS       READY  HOSTS       SOURCE
-                shop       redis  headless   6379/redis  0/0    redis.shop  -
+                shop       redis  headless   6379/redis    0/0  redis.shop  -
 
                 """
             ),
@@ -39,8 +39,8 @@ struct CommandLineTests {
                 "endpoints reviews",
                 """
                 SERVICE          PORT  ADDRESS        WORKLOAD         SUBSETS  HEALTH    CONNECTIONS
-                default/reviews  9080  10.1.0.3:8080  shop/reviews-v1  v1       ready     2
-                default/reviews  9080  10.1.0.4:8080  -                -        notReady  0
+                default/reviews  9080  10.1.0.3:8080  shop/reviews-v1  v1       ready               2
+                default/reviews  9080  10.1.0.4:8080  -                -        notReady            0
 
                 """
             ),
@@ -48,8 +48,8 @@ struct CommandLineTests {
                 "endpoints -o wide",
                 """
                 SERVICE          PORT  ADDRESS        WORKLOAD         SUBSETS  HEALTH    CONNECTIONS  WEIGHT  ZONE  REASON
-                default/reviews  9080  10.1.0.3:8080  shop/reviews-v1  v1       ready     2            1       -     -
-                default/reviews  9080  10.1.0.4:8080  -                -        notReady  0            1       a     nothing listens on 8080
+                default/reviews  9080  10.1.0.3:8080  shop/reviews-v1  v1       ready               2       1  -     -
+                default/reviews  9080  10.1.0.4:8080  -                -        notReady            0       1  a     nothing listens on 8080
 
                 """
             ),
@@ -57,8 +57,8 @@ struct CommandLineTests {
                 "connections",
                 """
                 ID  WORKLOAD             DIRECTION  CLIENT          DESTINATION       UPSTREAM       PROTOCOL  SENT  RECEIVED  AGE
-                17  default/productpage  outbound   10.1.0.2:51000  240.240.0.1:9080  10.1.0.3:8080  http/1.1  1.5K  50M       3m
-                23  shop/reviews-v1      inbound    10.9.0.7:40000  10.1.0.3:443      127.0.0.1:443  tls       10    20        5s
+                17  default/productpage  outbound   10.1.0.2:51000  240.240.0.1:9080  10.1.0.3:8080  http/1.1  1.5K       50M   3m
+                23  shop/reviews-v1      inbound    10.9.0.7:40000  10.1.0.3:443      127.0.0.1:443  tls         10        20   5s
 
                 """
             ),

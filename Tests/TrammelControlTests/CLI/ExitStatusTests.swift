@@ -8,7 +8,7 @@ struct ExitStatusTests {
     @Test(
         "verbs that are to come are refused by name",
         arguments: [
-            "bypass", "tap", "top", "graph", "dashboard", "identity", "canary", "doctor", "bug-report", "log-level",
+            "bypass", "dashboard", "identity", "canary", "doctor", "bug-report",
         ])
     func notBuiltYet(verb: String) async throws {
         let child = try await Trammel.run("--socket", "/nonexistent", verb, "on", "--flag")
@@ -41,7 +41,10 @@ struct ExitStatusTests {
             "get vs -A -n b",
             "get vs a/b/c", "delete vs", "delete all x", "delete vs a -f b", "explain --from a",
             "explain --from a --to b -H nocolon", "connections a --kill 1", "connections --kill x", "status -o xml",
-            "status --nosuch", "completion csh", "status extra",
+            "status --nosuch", "completion csh", "status extra", "help statsu", "get vs -l a=b=c", "top --sort size",
+            "top --window 5", "graph --window 2h", "graph -o svg", "tap --status 6xx", "tap --sample 0",
+            "tap --slower-than fast", "tap --path api", "tap --protocol udp", "tap --limit 0", "tap -o yaml",
+            "log-level loud", "apply -f a --diff -o json", "connections --kill 1 --watch", "status --color red",
         ])
     func usage(command: String) async throws {
         let words = command.split(separator: " ").map(String.init)
@@ -167,8 +170,8 @@ struct ExitStatusTests {
         #expect(help.errors == "")
         for verb in [
             "apply", "get", "delete", "validate", "attach", "detach", "workloads", "services", "endpoints",
-            "connections",
-            "explain", "rules", "status", "version", "completion",
+            "connections", "explain", "rules", "status", "version", "completion", "top", "tap", "graph", "log-level",
+            "diff",
         ] {
             #expect(help.output.contains("\n  \(verb) "), "\(verb)")
             let own = try await Trammel.run(verb, "--help")

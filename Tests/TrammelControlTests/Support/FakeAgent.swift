@@ -35,6 +35,7 @@ final class FakeAgent: ControlService {
         var taps: [EventBuffer<TapEvent>] = []
         var cancelled = 0
         var level = "info"
+        var applied: ApplyResult?
         var metrics = Array("trammel_up 1\n".utf8)
     }
 
@@ -54,6 +55,9 @@ final class FakeAgent: ControlService {
         state.withLock { $0.explanations = (ask, go) }
         return (asked, { answer.finish() })
     }
+
+    /// Every apply, dry or not, is answered with this from now on.
+    func answerApply(with result: ApplyResult) { state.withLock { $0.applied = result } }
 
     func expose(_ metrics: [UInt8]) { state.withLock { $0.metrics = metrics } }
 
@@ -83,6 +87,10 @@ final class FakeAgent: ControlService {
 
     func apply(_ request: ApplyRequest) async throws -> ApplyResult {
         try note(.apply(request))
+        if var result = state.withLock({ $0.applied }) {
+            result.dryRun = request.dryRun
+            return result
+        }
         return ApplyResult(
             results: [
                 ResourceResult(kind: "Service", namespace: "default", name: "reviews", outcome: .created),
