@@ -173,6 +173,11 @@ final class LoopContext {
         return id
     }
 
+    /// Counts what long-lived connections have carried so far.
+    func reportConnections() {
+        for connection in connections.values { connection.stage?.report() }
+    }
+
     /// Numbers that stand for nothing any more are not to be counted under.
     func forget(_ retired: RetiredLabels) {
         // No endpoint has the serial 0.
