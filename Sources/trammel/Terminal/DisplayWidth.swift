@@ -20,6 +20,28 @@ extension String {
         return kept + "…"
     }
 
+    /// As `cut`, of a line that may hold colours, which take no columns.
+    func cutStyled(to width: Int) -> String {
+        guard contains("\u{1B}") else { return cut(to: width) }
+        var kept = ""
+        var used = 0
+        // What there is room for, should something have to be left out.
+        var end: String?
+        var isEscape = false
+        for character in self {
+            if isEscape || character == "\u{1B}" {
+                isEscape = character == "\u{1B}" || character == "[" || !character.isLetter
+                kept.append(character)
+                continue
+            }
+            if end == nil, used + character.displayWidth > width - 1 { end = kept }
+            used += character.displayWidth
+            kept.append(character)
+        }
+        guard used > width, let end else { return self }
+        return end + "…\u{1B}[0m"
+    }
+
     /// Without what would move a terminal's cursor or change its colours: what comes from the traffic is shown, and must
     /// not be obeyed.
     var printable: String {

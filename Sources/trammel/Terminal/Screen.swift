@@ -27,10 +27,10 @@ struct Screen: ~Copyable {
         isEntered = false
     }
 
-    /// Draws over what is there, so that nothing flickers; each line has to fit.
-    func draw(_ lines: [String], rows: Int) {
+    /// Draws over what is there, so that nothing flickers; what does not fit is left out.
+    func draw(_ lines: [String], size: Terminal.Size) {
         guard isEntered else { return }
-        let shown = lines.prefix(rows).map { $0 + "\u{1B}[K" }.joined(separator: "\r\n")
+        let shown = lines.prefix(size.rows).map { $0.cutStyled(to: size.columns) + "\u{1B}[K" }.joined(separator: "\r\n")
         StandardOutput.write("\u{1B}[H\(shown)\u{1B}[J")
     }
 

@@ -64,7 +64,7 @@ struct TopScreen {
         guard let size = Terminal.size else { return }
         let view = TopCommand.view(graph, connections, namespace: namespace, order: order)
         let page = TopPage(view: view, order: order, style: .output)
-        screen.draw(page.lines(size: size, time: Self.clock(), note: note), rows: size.rows)
+        screen.draw(page.lines(size: size, time: Self.clock(), note: note), size: size)
     }
 
     private static func read(

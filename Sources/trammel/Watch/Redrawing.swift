@@ -12,7 +12,8 @@ struct Redrawing {
         }
         guard lines != drawn else { return }
         var text = drawn.isEmpty ? "" : "\u{1B}[\(drawn.count)A"
-        for line in lines { text += "\r\(line)\u{1B}[K\n" }
+        // A line that wrapped would take two, and the count would be wrong.
+        for line in lines.map({ $0.cutStyled(to: size.columns) }) { text += "\r\(line)\u{1B}[K\n" }
         // What remains of a longer one.
         text += "\u{1B}[J"
         StandardOutput.write(text)

@@ -39,6 +39,7 @@ struct TopScreenTests {
             // One row for each line break: nothing is wider or taller than the terminal has become.
             let rows = last.replacing(#/\u{1B}\[[0-9;?]*[A-Za-z]/#, with: "").components(separatedBy: "\r\n")
             #expect(rows.count <= 12, "\(rows)")
+            #expect(rows.allSatisfy { $0.count <= 50 }, "\(rows)")
         }
     }
 
