@@ -150,13 +150,12 @@ extension ResourceSet {
         var warnings = warnings
         // Only what the batch holds, and what a change of its concerns, can be other than before.
         var concerned = batch
-        for key in written + removed {
+        for key in written + removed where batch.count < next.entries.count || !removed.isEmpty {
             concerned.formUnion(index.concerned(by: entries[key], next.entries[key]))
             concerned.formUnion(next.index.concerned(by: entries[key], next.entries[key]))
         }
-        concerned.formUnion(removed)
         // An old fault elsewhere is no business of this batch, unless the batch brought it about.
-        let before = Set(self.check(concerned).map(\.fault))
+        let before = Set(self.check(concerned.subtracting(batch)).map(\.fault))
         for var issue in next.check(concerned) {
             guard !before.contains(issue.fault) || issue.resource.map(batch.contains) ?? false else { continue }
             if options.strict, issue.code == .dangling { issue.severity = .error }
