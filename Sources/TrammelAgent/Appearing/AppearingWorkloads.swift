@@ -23,7 +23,19 @@ struct AppearingWorkloads: Sendable {
         let next: WallTime
     }
 
+    /// A namespace that has just appeared, and what it had at the last look.
+    private struct Newcomer: Sendable {
+        let identity: NetworkNamespaceIdentity
+        let facts: NamespaceFacts
+        let since: WallTime
+    }
+
     private(set) var waiting: [WorkloadName: Waiting] = [:]
+    private var newcomers: [WorkloadName: Newcomer] = [:]
+    /// What is there when the agent starts is not new.
+    private var hasLooked = false
+    /// Whether a look is on its way that the newcomers wait for.
+    var isLookingAgain = false
     private var refusals: [WorkloadName: Refusal] = [:]
     /// The Workload resources of a version of the set, the oldest first: they are asked for twice a second.
     private var listed: (version: UInt64, resources: [Resource]) = (.max, [])
@@ -37,6 +49,23 @@ struct AppearingWorkloads: Sendable {
             listed = (set.version, entries.sorted { $0.created < $1.created }.map(\.resource))
         }
         return listed.resources
+    }
+
+    var hasNewcomers: Bool { !newcomers.isEmpty }
+
+    /// Whether a namespace that has appeared is set up: it has addresses, and those it had at the look before. An attach
+    /// takes what it finds, and whoever makes a namespace gives it its interfaces one after the other. One that gets none
+    /// is attached after three seconds.
+    mutating func isSetUp(
+        _ candidate: WorkloadCandidate, _ identity: NetworkNamespaceIdentity, _ facts: NamespaceFacts, at now: WallTime
+    ) -> Bool {
+        let known = newcomers[candidate.name]
+        let isKnown = known?.identity == identity
+        let since = isKnown ? known?.since ?? now : now
+        if !facts.addresses.isEmpty, !hasLooked || (isKnown && known?.facts == facts) { return true }
+        if now.nanoseconds - since.nanoseconds > 3_000_000_000 { return true }
+        newcomers[candidate.name] = Newcomer(identity: identity, facts: facts, since: since)
+        return false
     }
 
     /// Why it is not to be tried now; nil where it is: it was not refused, or as another namespace, or long enough ago.
@@ -76,6 +105,8 @@ struct AppearingWorkloads: Sendable {
             if old?.reason != reason { news.append(entry) }
         }
         waiting = next
+        hasLooked = true
+        newcomers = newcomers.filter { next[$0.key] != nil }
         refusals = refusals.filter { next[$0.key] != nil }
         return news
     }

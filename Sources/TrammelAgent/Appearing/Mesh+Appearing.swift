@@ -22,7 +22,7 @@ extension Mesh {
         let now = WallTime.now()
         var waiting: [(candidate: WorkloadCandidate, reason: String, isTrouble: Bool)] = []
         let wanted = choose(candidates, &waiting)
-        await letGoOfUndeclared(wanted)
+        let released = await letGoOfUndeclared(wanted)
         for (candidate, identity) in wanted {
             if let known = attachments[candidate.name], known.opened.namespace.identity == identity {
                 if known.declared != candidate.declared { await redeclare(known, candidate) }
@@ -33,9 +33,16 @@ extension Mesh {
                 continue
             }
             do {
+                let facts = try capture.facts(of: candidate.request.target)
+                guard released.contains(identity) || appearing.isSetUp(candidate, identity, facts, at: now) else {
+                    waiting.append((candidate, "its network namespace has just appeared and is being set up", false))
+                    continue
+                }
                 _ = try await attachNow(candidate.request, declared: candidate.declared)
                 logger.notice(
                     "\(candidate.name) has appeared and is attached, by \(candidate.resource) (\(candidate.location))")
+            } catch let error as TrammelError where error.code == "loopback-down" {
+                waiting.append((candidate, error.message, false))
             } catch {
                 appearing.refuse(candidate, identity, "\(error)", at: now)
                 waiting.append((candidate, "\(error)", true))
@@ -43,6 +50,18 @@ extension Mesh {
         }
         for news in appearing.settle(waiting, at: now) {
             logger.log(level: news.isTrouble ? .warning : .info, "\(news.sentence)")
+        }
+        lookAgain()
+    }
+
+    /// Once more in a moment, for those that were being set up.
+    private func lookAgain() {
+        guard appearing.hasNewcomers, !appearing.isLookingAgain else { return }
+        appearing.isLookingAgain = true
+        Task {
+            try? await Task.sleep(for: .milliseconds(150))
+            appearing.isLookingAgain = false
+            await lookForWorkloads()
         }
     }
 
@@ -98,7 +117,11 @@ extension Mesh {
     /// Detaches what was attached by a resource that does not ask for it any more. What it asks for in another way (with
     /// other labels, say) is taken out of the agent's hands without its rules, so that nothing gets past them until it is
     /// attached anew in the next moment.
-    private func letGoOfUndeclared(_ wanted: [(WorkloadCandidate, NetworkNamespaceIdentity)]) async {
+    /// - Returns: those to be attached anew.
+    private func letGoOfUndeclared(
+        _ wanted: [(WorkloadCandidate, NetworkNamespaceIdentity)]
+    ) async -> Set<NetworkNamespaceIdentity> {
+        var released: Set<NetworkNamespaceIdentity> = []
         for attachment in attachments.values {
             guard let declared = attachment.declared else { continue }
             let identity = attachment.opened.namespace.identity
@@ -109,6 +132,7 @@ extension Mesh {
             if asked != nil {
                 logger.notice("\(attachment.name) is attached anew, as its Workload resource says now")
                 await release(attachment)
+                released.insert(identity)
                 continue
             }
             // Its namespace may have lost its name; whoever watches namespaces sees to that.
@@ -124,6 +148,7 @@ extension Mesh {
                 logger.warning("\(attachment.name) cannot be detached: \(error)")
             }
         }
+        return released
     }
 
     /// Only what has a name has changed, or whose it is.

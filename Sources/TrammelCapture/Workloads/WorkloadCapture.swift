@@ -94,6 +94,11 @@ package final class WorkloadCapture: Sendable {
         return workload
     }
 
+    /// What is true of a namespace that is not attached, for whoever waits until it is set up.
+    package func facts(of target: NetworkNamespace.Target) throws -> NamespaceFacts {
+        try inside(try NetworkNamespace(target)) { try NamespaceFacts.read() }
+    }
+
     /// Turns the traffic of an opened workload to its listeners. Doing so again brings the rules back to what they
     /// should be.
     package func install(_ workload: OpenedWorkload) throws {

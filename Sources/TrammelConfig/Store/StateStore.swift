@@ -90,7 +90,10 @@ package final class StateStore: Sendable {
 
     /// Writes down what could not be before.
     package func saveWhatIsLeft(of set: ResourceSet) throws(TrammelError) {
-        guard state.withLock({ !$0.unsaved.isEmpty || $0.opened.database == nil }) else { return }
+        let isLeft = state.withLock { state in
+            !state.unsaved.isEmpty || state.opened.database == nil || state.opened.identity != StoreFiles.Identity(path)
+        }
+        guard isLeft else { return }
         try write(UnsavedChanges(), set: set)
     }
 
@@ -172,6 +175,7 @@ package final class StateStore: Sendable {
                 }
                 state.opened = again
             }
+            try state.opened.putBack(path)
             var all = state.unsaved
             all.note(changes)
             try state.opened.database!.write(all, set: set)
@@ -219,7 +223,7 @@ struct UnsavedChanges: Sendable {
 }
 
 extension Database {
-    fileprivate func read(into rows: inout StoredRows) throws(TrammelError) { try rows.read(self) }
+    func read(into rows: inout StoredRows) throws(TrammelError) { try rows.read(self) }
 
     fileprivate func attachment(of workload: WorkloadName) throws(TrammelError) -> StateStore.Attachment? {
         var found: StateStore.Attachment?

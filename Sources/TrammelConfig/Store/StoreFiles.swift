@@ -22,6 +22,20 @@ enum StoreFiles {
         return status.st_size == 0 ? .empty : .plain
     }
 
+    /// Which file it is, whatever it is called.
+    struct Identity: Equatable, Sendable {
+        let device: UInt64
+        let inode: UInt64
+
+        /// Nil where there is none.
+        init?(_ path: String) {
+            var status = stat()
+            guard stat(path, &status) == 0 else { return nil }
+            device = UInt64(status.st_dev)
+            inode = UInt64(status.st_ino)
+        }
+    }
+
     static func remove(_ path: String) {
         for suffix in [""] + companions { unlink(path + suffix) }
     }

@@ -19,6 +19,8 @@ struct OpenedStore: ~Copyable {
     var rows = StoredRows()
     /// What whoever runs the agent has to know, each in a sentence.
     var notes: [String] = []
+    /// The file that is open.
+    var identity: StoreFiles.Identity?
 
     /// - Throws: for a database of another program, and for one that can be neither written nor read because another
     ///   process holds it.
@@ -38,6 +40,7 @@ struct OpenedStore: ~Copyable {
             let database = try Database.open(path: path)
             try StoreSchema.prepare(database, path: path)
             opened.database = consume database
+            opened.identity = StoreFiles.Identity(path)
             if kind == .empty {
                 opened.notes.append(
                     "the store \(path) was there and empty; if it held anything before, that is lost: apply it again "
@@ -79,6 +82,7 @@ struct OpenedStore: ~Copyable {
             try StoreFiles.move(building, to: path)
             var opened = OpenedStore()
             opened.database = try Database.open(path: path)
+            opened.identity = StoreFiles.Identity(path)
             opened.notes = [isNewer ? newer(path, reason, rows, aside) : damaged(path, reason, rows, aside)]
             return opened
         } catch {
@@ -99,6 +103,32 @@ struct OpenedStore: ~Copyable {
         try StoreSchema.prepare(database, path: path)
         try database.transaction { () throws(TrammelError) in try rows.write(to: database) }
     }
+
+    // MARK: A file that was taken away
+
+    /// Writes everything into a new file where the open one is not in its place any more: what has no name is gone when
+    /// the agent ends. What somebody put there is moved aside.
+    mutating func putBack(_ path: String) throws(TrammelError) {
+        guard database != nil, StoreFiles.Identity(path) != identity else { return }
+        var rows = StoredRows()
+        try database!.read(into: &rows)
+        let building = path + ".new"
+        StoreFiles.remove(building)
+        try Self.build(building, rows)
+        var note = "the store \(path) was removed while it was in use; everything was written anew"
+        if StoreFiles.kind(path) != .missing {
+            let aside = try StoreFiles.setAside(path, as: "replaced")
+            note = "the store \(path) was replaced while it was in use, which has no effect; the other one is now \(aside), "
+            note += "and holds if it is put in its place while trammeld is stopped"
+        }
+        for companion in StoreFiles.companions { StoreFiles.remove(path + companion) }
+        try StoreFiles.move(building, to: path)
+        database = try Database.open(path: path)
+        identity = StoreFiles.Identity(path)
+        notes = notes.filter { $0 != note } + [note]
+    }
+
+    // MARK: Salvage
 
     /// What can be read: as it is, or with its header mended where that yields more.
     private static func salvage(_ path: String, sums: Bool) -> StoredRows {

@@ -231,6 +231,38 @@ struct TemporaryDirectory: ~Copyable {
         #expect(try StateStore(directory: place).restore().set.listed().map(\.resource.key.name) == ["f"])
     }
 
+    @Test func aFileThatIsTakenAwayWhileInUseIsPutBack() throws {
+        let directory = try TemporaryDirectory()
+        let store = try StateStore(directory: directory.path)
+        let applied = try ResourceSet().applying(ResourceSetTests.batch(ResourceSetTests.service("a")))
+        try store.commit(applied)
+        for name in directory.names { unlink("\(directory.path)/\(name)") }
+        try store.keep(.init(workload: WorkloadName(namespace: "shop", name: "a"), payload: [1]))
+        #expect(store.warnings.count == 1 && store.warnings[0].contains("was removed while it was in use"))
+        // Somebody puts another in its place.
+        let other = try TemporaryDirectory()
+        _ = try StateStore(directory: other.path)
+        #expect(rename("\(other.path)/state.db", store.path) == 0)
+        try store.saveWhatIsLeft(of: applied.set)
+        #expect(store.warnings.count == 2 && store.warnings[1].contains("was replaced while it was in use"))
+        #expect(directory.names.contains { $0.hasPrefix("state.db.replaced-") })
+        let again = try StateStore(directory: directory.path)
+        #expect(again.warnings == [])
+        #expect(try again.restore().set.listed().map(\.resource.key.name) == ["a"])
+        #expect(try again.attachments().map(\.payload) == [[1]])
+    }
+
+    @Test func aStoreThatAnotherProcessWritesIsOpenedAndRead() throws {
+        let directory = try TemporaryDirectory()
+        let store = try StateStore(directory: directory.path)
+        try store.commit(try ResourceSet().applying(ResourceSetTests.batch(ResourceSetTests.service("a"))))
+        try FileLock.whileLocked(store.path) {
+            let other = try StateStore(directory: directory.path)
+            #expect(other.warnings == [])
+            #expect(try other.restore().set.entries.count == 1)
+        }
+    }
+
     @Test func aStoreOfVersion1IsTakenOver() throws {
         let directory = try TemporaryDirectory()
         let applied = try ResourceSet().applying(ResourceDecoder.decode(Self.file, file: "shop/a.yaml"))
