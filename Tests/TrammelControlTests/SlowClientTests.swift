@@ -12,7 +12,7 @@ struct SlowClientTests {
         let prologue = """
             import socket, sys, time
             def connect():
-                s = socket.socket(socket.AF_UNIX); s.settimeout(20); s.connect(sys.argv[1]); return s
+                s = socket.socket(socket.AF_UNIX); s.settimeout(60); s.connect(sys.argv[1]); return s
             def held():  # a connection that has been answered once, and so was counted
                 s = connect(); s.sendall(b'GET /v1/status HTTP/1.1\\r\\nhost: a\\r\\n\\r\\n')
                 answer = b''
@@ -92,7 +92,7 @@ struct SlowClientTests {
                 import select
                 s = connect(); s.sendall(b'GET /metrics HTTP/1.1\\r\\nhost: a\\r\\n\\r\\n')
                 poll = select.poll(); poll.register(s, select.POLLHUP | select.POLLERR)
-                print('hung up' if poll.poll(20000) else 'still open', len(rest(s)) < (8 << 20))
+                print('hung up' if poll.poll(60000) else 'still open', len(rest(s)) < (8 << 20))
                 """)
             #expect(seen == "hung up True\n")
         }
@@ -139,9 +139,9 @@ struct SlowClientTests {
                         """)
                 }
                 group.addTask { () async throws in
-                    _ = try await Child.run(["timeout", "20", "cat", gate])
+                    _ = try await Child.run(["timeout", "60", "cat", gate])
                     #expect(try await Curl.ask("GET", "/v1/status", on: server).status == 200)
-                    _ = try await Child.run(["timeout", "20", "sh", "-c", "echo go > \(gate)"])
+                    _ = try await Child.run(["timeout", "60", "sh", "-c", "echo go > \(gate)"])
                 }
                 try await group.waitForAll()
             }

@@ -10,7 +10,7 @@ import TrammelCore
 struct StreamTests {
     /// Waits until `isSo`, for a server that does its part in its own time.
     private static func until(_ what: String, _ isSo: () -> Bool) async throws {
-        let deadline = ContinuousClock.now + .seconds(20)
+        let deadline = ContinuousClock.now + .seconds(60)
         while !isSo() {
             try #require(ContinuousClock.now < deadline, "\(what)")
             try await Task.sleep(for: .milliseconds(5))
@@ -107,7 +107,7 @@ struct StreamTests {
         try await RunningServer.with(limits: limits) { server async throws in
             let seen = try await Child.run(
                 [
-                    "timeout", "20", "sh", "-c",
+                    "timeout", "60", "sh", "-c",
                     "curl -sN --unix-socket \(server.socket) http://trammel/v1/tap | head -n 4",
                 ])
             #expect(seen.output == "\n\n\n\n")
@@ -140,13 +140,13 @@ struct StreamTests {
         try await RunningServer.with(limits: limits) { server async throws in
             let reader = Task {
                 try await Child.run([
-                    "timeout", "20", "/usr/bin/python3", "-c",
+                    "timeout", "60", "/usr/bin/python3", "-c",
                     """
                     import select, socket, sys
                     s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])
                     s.sendall(b'GET /v1/tap HTTP/1.1\\r\\nhost: a\\r\\n\\r\\n')
                     poll = select.poll(); poll.register(s, select.POLLHUP | select.POLLERR)
-                    print('hung up' if poll.poll(20000) else 'still open')
+                    print('hung up' if poll.poll(60000) else 'still open')
                     """, server.socket,
                 ])
             }
@@ -190,7 +190,7 @@ struct StreamTests {
                 for path in ["/v1/tap", "/v1/resources?watch=true"] {
                     let reader = Task {
                         try await Child.run(
-                            ["curl", "-sN", "-m", "20", "--unix-socket", server.socket, "http://trammel\(path)"]
+                            ["curl", "-sN", "-m", "60", "--unix-socket", server.socket, "http://trammel\(path)"]
                         ).status
                     }
                     readers.withLock { $0.append(reader) }

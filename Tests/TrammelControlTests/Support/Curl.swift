@@ -15,7 +15,7 @@ struct Curl: Sendable {
         _ method: String, _ path: String, on server: RunningServer, body: String? = nil,
         type: String = "application/json", more: [String] = [], as user: User = .root
     ) async throws -> Curl {
-        var command = ["curl", "-sS", "-X", method, "--unix-socket", server.socket, "-m", "20"]
+        var command = ["curl", "-sS", "-X", method, "--unix-socket", server.socket, "-m", "60"]
         command += ["-v", "-w", "\n%{http_code} %{content_type}"]
         if body != nil { command += ["-H", "content-type: \(type)", "--data-binary", "@-"] }
         command += more + ["http://trammel\(path)"]
