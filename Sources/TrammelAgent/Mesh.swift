@@ -262,10 +262,11 @@ actor Mesh {
         if dryRun {
             var next = vips
             next.take(try next.plan(written: applied.writtenResources, removed: applied.removed, now: .now()))
-            compiled = SnapshotCompiler().compile(
-                resources: applied.set.resources, workloads: facts, resolved: resolved, version: version,
-                vips: next.addresses(of:)
-            ).warnings
+            compiled =
+                SnapshotCompiler().compile(
+                    resources: applied.set.resources, workloads: facts, resolved: resolved, version: version,
+                    vips: next.addresses(of:)
+                ).warnings
         } else {
             compiled = try await commit(applied)
         }

@@ -88,12 +88,18 @@ package final class DataPlane: Sendable {
     }
 
     package func metrics() async -> [LoopMetricsSnapshot] {
-        await loops.onEach { $0.telemetry.snapshot() }
+        await loops.onEach { loop in
+            loop.reportConnections()
+            return loop.telemetry.snapshot()
+        }
     }
 
     /// What the graph is made of, by loop; nil for a loop that has counted nothing since what `seen` says of it.
     package func edgeTotals(since seen: [UInt64?]) async -> [LoopEdgeTotals?] {
-        await loops.onEach { $0.telemetry.edgeTotals(since: $0.index < seen.count ? seen[$0.index] : nil) }
+        await loops.onEach { loop in
+            loop.reportConnections()
+            return loop.telemetry.edgeTotals(since: loop.index < seen.count ? seen[loop.index] : nil)
+        }
     }
 
     /// Lets go of the counters and names of labels that are no longer there.

@@ -54,6 +54,8 @@ protocol ConnectionStage: AnyObject {
     func closeIfIdle()
     /// In whose network namespace the connection onward is, where there is one now.
     var upstreamWorkload: WorkloadID? { get }
+    /// Has the bytes counted that have passed since it was last asked, where they are not counted at an end of requests.
+    func report()
 }
 
 /// What a connection was found, or declared, to speak.

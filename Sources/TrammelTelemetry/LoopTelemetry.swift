@@ -61,7 +61,8 @@ package final class LoopTelemetry {
         metrics.countConnection(EdgeKey(record.flow, .tcp), .open, opened: 1)
     }
 
-    /// Counts the bytes that a long-lived connection moved since the last call. For a timer, every few seconds.
+    /// Counts the bytes that a long-lived connection moved since the last call. For whoever is about to read
+    /// the counters.
     package func report(_ record: inout ConnectionRecord) {
         guard record.isOpen else { return }
         let (received, sent) = record.takeUnreported()

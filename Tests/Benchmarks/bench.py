@@ -20,6 +20,7 @@ sys.path.insert(0, str(SOURCES))
 import measures  # noqa: E402
 import peers  # noqa: E402
 import report  # noqa: E402
+import scale  # noqa: E402
 import trammel  # noqa: E402
 import world  # noqa: E402
 
@@ -36,8 +37,8 @@ def arguments():
     parser.add_argument("--rounds", type=int, help="rounds of every case (default 5)")
     parser.add_argument("--seconds", type=float, help="seconds of load in each round (default 4)")
     parser.add_argument(
-        "--only", action="append", metavar="MEASURE", choices=list(measures.MEASURES),
-        help=f"one of {', '.join(measures.MEASURES)}; may be repeated")
+        "--only", action="append", metavar="MEASURE", choices=[*measures.MEASURES, "scale"],
+        help=f"one of {', '.join(measures.MEASURES)}, scale; may be repeated")
     parser.add_argument("--peers", metavar="A,B", help=f"only these of {', '.join(CASES)}")
     parser.add_argument("--without", metavar="A,B", default="", help="all but these; 'trammel' means both its cases")
     parser.add_argument(
@@ -47,7 +48,7 @@ def arguments():
     chosen = parser.parse_args()
     chosen.rounds = chosen.rounds or (2 if chosen.quick else 5)
     chosen.seconds = chosen.seconds or (2 if chosen.quick else 4)
-    chosen.only = chosen.only or list(measures.MEASURES)
+    chosen.only = chosen.only or [*measures.MEASURES, "scale"]
     chosen.cases = chosen.peers.split(",") if chosen.peers else list(CASES)
     without = set(filter(None, chosen.without.split(",")))
     if "trammel" in without:
@@ -163,6 +164,14 @@ def inside(chosen):
         if taken:
             print("\n" + "\n".join(report.table(measure, taken)), flush=True)
     lines, misses = report.budgets(results)
+    if "scale" in chosen.only:
+        # Last: it leaves a large mesh behind.
+        found = scale.run(scene, cases, settings, progress)
+        if found:
+            print("\n" + "\n".join(scale.table(found)), flush=True)
+        for line, missed in scale.budgets(found):
+            lines.append(line)
+            misses += missed
     if lines:
         print("\nbudgets", *lines, sep="\n")
     return 1 if misses and chosen.gate else 0

@@ -113,19 +113,20 @@ class World:
         process = subprocess.Popen(pod.command(self.cache / "backend", name, core=self.cores.load))
         self.wait_for_port(pod, 7001, process)
 
-    def proxy(self, pod, argv, log, port, user=PROXY_USER):
-        """Starts a proxy in `pod` on its core, its output appended to `log`, and waits until `port` listens."""
+    def proxy(self, pod, argv, log, port, user=PROXY_USER, patience=20):
+        """Starts a proxy in `pod` on its core, its output appended to `log`, and waits until `port` listens, `patience`
+        seconds at most."""
         output = open(log, "ab")
         os.chmod(log, 0o666)
         process = subprocess.Popen(
             pod.command(*argv, core=self.cores.proxy, user=user), stdout=output, stderr=output,
             stdin=subprocess.DEVNULL)
-        self.wait_for_port(pod, port, process, log)
+        self.wait_for_port(pod, port, process, log, patience)
         return process
 
     @staticmethod
-    def wait_for_port(pod, port, process, log=None):
-        deadline = time.monotonic() + 20
+    def wait_for_port(pod, port, process, log=None, patience=20):
+        deadline = time.monotonic() + patience
         while f":{port} " not in pod.run("ss", "-Hltn", f"sport = {port}") + " ":
             if process.poll() is not None or time.monotonic() > deadline:
                 tail = open(log).read()[-2000:] if log else ""

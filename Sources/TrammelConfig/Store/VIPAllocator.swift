@@ -66,7 +66,8 @@ package struct VIPAllocator: Sendable {
     /// - Throws: as `plan`; the allocator is as it was then.
     package mutating func allocate(for set: ResourceSet, now: WallTime) throws(TrammelError) -> VIPChanges {
         let plan = try plan(
-            written: set.entries.values.map(\.resource), removed: claims.keys.filter { set.entries[$0] == nil }, now: now)
+            written: set.entries.values.map(\.resource), removed: claims.keys.filter { set.entries[$0] == nil },
+            now: now)
         take(plan)
         return plan.changes
     }

@@ -43,7 +43,8 @@ struct EndpointSources {
 
     /// The endpoints of each port of `shape` that is carried over TCP, in a stable order.
     /// - Parameter former: of the last compile; what is still the same place stays the same endpoint.
-    mutating func candidates(of shape: ServiceShape, ports: [ServiceSpec.Port], former: [[Candidate]]) -> [[Candidate]] {
+    mutating func candidates(of shape: ServiceShape, ports: [ServiceSpec.Port], former: [[Candidate]]) -> [[Candidate]]
+    {
         var gathering = Gathering(known: EndpointSources.bare(in: former), namespace: shape.identity.namespace)
         let found = ports.map { port in
             gathering.seen.removeAll(keepingCapacity: true)
@@ -63,7 +64,8 @@ struct EndpointSources {
     private static func bare(in candidates: [[Candidate]]) -> [Place: Endpoint] {
         var known: [Place: Endpoint] = [:]
         for candidate in candidates.joined() where candidate.endpoint.source == nil {
-            known[Place(address: candidate.endpoint.address, identity: candidate.endpoint.identity)] = candidate.endpoint
+            known[Place(address: candidate.endpoint.address, identity: candidate.endpoint.identity)] =
+                candidate.endpoint
         }
         return known
     }
@@ -150,7 +152,8 @@ struct EndpointSources {
     }
 
     private mutating func take(
-        _ slice: EndpointSliceSpec, _ port: ServiceSpec.Port, _ gathering: inout Gathering, into found: inout [Candidate]
+        _ slice: EndpointSliceSpec, _ port: ServiceSpec.Port, _ gathering: inout Gathering,
+        into found: inout [Candidate]
     ) {
         guard let target = slice.port(of: port) else { return }
         for endpoint in slice.endpoints {

@@ -63,7 +63,8 @@ final class KnownWorkload: Selectable {
         let former = endpoints.first { $0.address.port == port }
         let slot = former?.slot ?? inherited[port] ?? slots.take()
         let endpoint = Endpoint(
-            slot: slot, serial: slots.serial(), source: source, address: address, otherFamily: other, addresses: addresses)
+            slot: slot, serial: slots.serial(), source: source, address: address, otherFamily: other,
+            addresses: addresses)
         endpoints.append(endpoint)
         return endpoint
     }

@@ -64,7 +64,8 @@ struct PrivateViews {
         if !wildcards.isEmpty {
             for owner in plan.services.order {
                 guard let service = plan.services.compiled[owner], service.shape.exportTo == .everywhere,
-                    shown[service.hostKey] == nil, HostName.suffixes(of: service.identity.host).contains(where: { wildcards[$0] != nil })
+                    shown[service.hostKey] == nil,
+                    HostName.suffixes(of: service.identity.host).contains(where: { wildcards[$0] != nil })
                 else { continue }
                 shown[service.hostKey] = service
             }

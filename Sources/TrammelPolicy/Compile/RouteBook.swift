@@ -39,8 +39,9 @@ struct RouteBook {
         }
     }
 
-    mutating func put(_ item: Inventory.Item, _ spec: VirtualServiceSpec, _ inventory: Inventory, _ services: ServiceDirectory)
-    {
+    mutating func put(
+        _ item: Inventory.Item, _ spec: VirtualServiceSpec, _ inventory: Inventory, _ services: ServiceDirectory
+    ) {
         let key = item.reference.key
         remove(key)
         let entry = RouteBook.compile(item, spec, inventory, services)

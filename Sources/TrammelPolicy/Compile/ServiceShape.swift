@@ -78,7 +78,8 @@ struct ServiceShape: Equatable {
         case .static: backing = spec.workloadSelector.map(Backing.selected) ?? .listed(spec.endpoints)
         case .dns, .dnsRoundRobin:
             backing =
-                spec.workloadSelector.map(Backing.selected) ?? (spec.endpoints.isEmpty ? .resolved : .listed(spec.endpoints))
+                spec.workloadSelector.map(Backing.selected)
+                ?? (spec.endpoints.isEmpty ? .resolved : .listed(spec.endpoints))
         }
         takesFirstAddress = spec.resolution == .dnsRoundRobin
         exportTo = spec.exportTo

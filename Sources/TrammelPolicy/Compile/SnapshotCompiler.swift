@@ -152,7 +152,8 @@ package final class SnapshotCompiler {
         touched.rules = true
         if let suffix = HostName.wildcardSuffix(hostKey) {
             touched.services.formUnion(
-                services.shapes.lazy.filter { HostName.suffixes(of: $0.value.identity.host).contains(suffix) }.map(\.key))
+                services.shapes.lazy.filter { HostName.suffixes(of: $0.value.identity.host).contains(suffix) }.map(
+                    \.key))
         }
         touched.services.formUnion(services.owners(ofHost: hostKey))
     }
@@ -217,8 +218,10 @@ package final class SnapshotCompiler {
             self.claims = claims
         }
         if touched.rules || touched.layout {
-            ruleWarnings = rules.byHost.lazy.filter { key, _ in !key.hasPrefix("*") && self.services.owners(ofHost: key).isEmpty }
-                .flatMap { _, rules in rules.map { RouteCompiler.noSuchHost($0.spec.host, $0.reference, directory) } }
+            ruleWarnings = rules.byHost.lazy.filter { key, _ in
+                !key.hasPrefix("*") && self.services.owners(ofHost: key).isEmpty
+            }
+            .flatMap { _, rules in rules.map { RouteCompiler.noSuchHost($0.spec.host, $0.reference, directory) } }
         }
     }
 }

@@ -55,7 +55,8 @@ struct ViewParts {
                         CompileWarning(
                             .conflict, port.origin.key, port.origin.location,
                             "\(address) is \(owner.host)'s already (\(owner.origin)); calls to it go there. Give one "
-                                + "of the two another \(service.origin.key.kind == .service ? "clusterIP" : "address")"))
+                                + "of the two another \(service.origin.key.kind == .service ? "clusterIP" : "address")")
+                    )
                 }
             }
         }

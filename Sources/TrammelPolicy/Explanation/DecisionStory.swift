@@ -88,7 +88,8 @@ package func explainName(
 ) -> (step: DecisionStory.Step, resolved: ResolvedName?) {
     let namespace = source.identity.name.namespace
     guard let resolved = snapshot.resolve(name: name, from: namespace) else {
-        let detail = "\"\(name)\" is no name of the mesh's to namespace \(namespace); the resolver that the workload asked answers"
+        let detail =
+            "\"\(name)\" is no name of the mesh's to namespace \(namespace); the resolver that the workload asked answers"
         return (DecisionStory.Step(title: "name", detail: detail, origin: nil), nil)
     }
     let addresses = resolved.addresses.map(\.description).joined(separator: ", ")

@@ -100,7 +100,9 @@ struct StoryTrace: DecisionTrace {
             tell(title, "matches: \(reason)", route.origin)
             let rest = program.owner.takeUnretainedValue().routes[(index + 1)...]
             if !rest.isEmpty {
-                tell("routes", "not looked at: \(rest.map(\.name).joined(separator: ", ")), since the first match decides")
+                tell(
+                    "routes",
+                    "not looked at: \(rest.map(\.name).joined(separator: ", ")), since the first match decides")
             }
         } else {
             let reasons = failures.map { $0.lacking.joined(separator: " and ") }

@@ -54,7 +54,8 @@ struct StreamStoryTrace: StreamTrace {
 
     mutating func entered(_ table: StreamTable, of routes: RouteTable) {
         tell(
-            "routes", "\(table.tls.count) tls and \(table.tcp.count) tcp routes of \(routes.origin.key), the first that matches decides",
+            "routes",
+            "\(table.tls.count) tls and \(table.tcp.count) tcp routes of \(routes.origin.key), the first that matches decides",
             routes.origin)
     }
 
@@ -66,7 +67,8 @@ struct StreamStoryTrace: StreamTrace {
             return
         }
         let failures = alternatives.map { $0.filter { !$0.holds }.map(\.words).joined(separator: " and ") }
-        tell("route \(route.name)", "does not match; it would need \(failures.joined(separator: ", or "))", route.origin)
+        tell(
+            "route \(route.name)", "does not match; it would need \(failures.joined(separator: ", or "))", route.origin)
         for alternative in alternatives {
             nearest.consider(
                 route.name, failed: alternative.filter { !$0.holds }.map(\.words), of: alternative.count, route.origin)
@@ -94,7 +96,9 @@ struct StreamStoryTrace: StreamTrace {
                     + destination.written.text, route.origin)
         }
         if let problem = destination.problem {
-            tell("destination", problem, ResourceReference(key: route.origin.key, location: destination.written.location))
+            tell(
+                "destination", problem, ResourceReference(key: route.origin.key, location: destination.written.location)
+            )
         }
     }
 

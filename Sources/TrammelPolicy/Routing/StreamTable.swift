@@ -70,16 +70,25 @@ extension StreamMatch {
                 destinationSubnets.contains { $0.contains(address) },
                 "address \(address) in \(destinationSubnets.map(\.description).joined(separator: ", "))")
         }
-        if let port { add(port == call.original.endpoint.port, "port \(port)" + (port == call.original.endpoint.port ? "" : ", the call's is \(call.original.endpoint.port)")) }
+        if let port {
+            add(
+                port == call.original.endpoint.port,
+                "port \(port)"
+                    + (port == call.original.endpoint.port ? "" : ", the call's is \(call.original.endpoint.port)"))
+        }
         for (name, value) in sourceLabels.sorted(by: { $0.key < $1.key }) {
             let own = call.source.identity.labels[name]
             add(own == value, "label \(name) of the caller is \(value)" + (own == value ? "" : ", not \(own ?? "set")"))
         }
         if let sourceNamespace {
             let own = call.source.identity.name.namespace
-            add(own == sourceNamespace, "namespace of the caller is \(sourceNamespace)" + (own == sourceNamespace ? "" : ", not \(own)"))
+            add(
+                own == sourceNamespace,
+                "namespace of the caller is \(sourceNamespace)" + (own == sourceNamespace ? "" : ", not \(own)"))
         }
-        if !gateways.isEmpty { add(gateways.contains("mesh"), "gateways \(gateways.joined(separator: ", ")) hold mesh") }
+        if !gateways.isEmpty {
+            add(gateways.contains("mesh"), "gateways \(gateways.joined(separator: ", ")) hold mesh")
+        }
         return conditions
     }
 

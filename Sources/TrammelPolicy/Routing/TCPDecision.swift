@@ -66,7 +66,8 @@ struct NoStreamTrace: StreamTrace {
     mutating func nameLookup(_ name: String?, _ outcome: HostLookup) {}
     mutating func entered(_ table: StreamTable, of routes: RouteTable) {}
     mutating func judged(_ route: CompiledStreamRoute, _ alternatives: [[StreamCondition]], holds: Bool) {}
-    mutating func picked(_ destination: CompiledDestination, of route: CompiledStreamRoute, point: UInt64, port: UInt16) {}
+    mutating func picked(_ destination: CompiledDestination, of route: CompiledStreamRoute, point: UInt64, port: UInt16)
+    {}
     mutating func noRoute(_ port: ServicePort) {}
 }
 

@@ -61,5 +61,7 @@ package final class Endpoint: Sendable {
 
 extension Endpoint: CustomStringConvertible {
     /// `reviews-v2 (10.1.0.3:9080)`; the address alone where nobody has a name for it.
-    package var description: String { identity.flatMap { $0.name.name.isEmpty ? nil : "\($0.name) (\(address))" } ?? "\(address)" }
+    package var description: String {
+        identity.flatMap { $0.name.name.isEmpty ? nil : "\($0.name) (\(address))" } ?? "\(address)"
+    }
 }

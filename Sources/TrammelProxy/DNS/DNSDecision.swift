@@ -125,7 +125,8 @@ private struct MeshName {
             let rest = host.dropLast(domain.utf8.count)
             // A bare name is not every domain's.
             guard rest.utf8.contains(UInt8(ascii: ".")) else { continue }
-            if let found = lookUp(String(rest), namespace, snapshot) { return found }
+            // Nor is an unknown service's name one of the world's.
+            if let found = lookUp(String(rest), namespace, snapshot), found.host != "*" { return found }
         }
         return nil
     }

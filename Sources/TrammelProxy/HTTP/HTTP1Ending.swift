@@ -15,6 +15,8 @@ extension HTTP1ServerHandler: ConnectionStage {
         abort(reason, flags: .localReset, resets: phase == .exchange || phase == .tunnel)
     }
 
+    func report() {}
+
     func closeIfIdle() {
         if phase == .head, inbox.readableBytes == 0 { closeAfterFlush() }
     }

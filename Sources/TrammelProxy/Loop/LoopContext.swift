@@ -164,13 +164,20 @@ final class LoopContext {
 
     /// Looked up once for each endpoint.
     func peerID(of endpoint: Endpoint) -> PeerID {
-        if endpoint.slot < peers.count, peers[endpoint.slot].serial == endpoint.serial { return peers[endpoint.slot].id }
+        if endpoint.slot < peers.count, peers[endpoint.slot].serial == endpoint.serial {
+            return peers[endpoint.slot].id
+        }
         let id = endpoint.identity.map { labels.id(ofPeer: PeerLabels($0)) } ?? .unknown
         if endpoint.slot >= peers.count {
             peers.append(contentsOf: repeatElement((0, .unknown), count: endpoint.slot + 1 - peers.count))
         }
         peers[endpoint.slot] = (endpoint.serial, id)
         return id
+    }
+
+    /// Counts what long-lived connections have carried so far.
+    func reportConnections() {
+        for connection in connections.values { connection.stage?.report() }
     }
 
     /// Numbers that stand for nothing any more are not to be counted under.

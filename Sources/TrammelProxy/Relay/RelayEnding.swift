@@ -8,6 +8,8 @@ extension RelayClientHandler: ConnectionStage {
 
     func kill(_ reason: CloseReason) { end(reason, flags: .localReset, resets: true) }
 
+    func report() { loop.telemetry.report(&record) }
+
     func closeIfIdle() {
         if phase == .detecting, held.readableBytes == 0 { end(.drained, flags: [], resets: false) }
     }

@@ -76,7 +76,9 @@ struct ResolverWorld {
     mutating func run(_ seconds: Double) {
         let end = MonotonicTime(nanoseconds: now.nanoseconds + UInt64(seconds * 1e9))
         while true {
-            guard let next = [coming.first?.time, core.nextDeadline].compactMap({ $0 }).min(), next <= end else { break }
+            guard let next = [coming.first?.time, core.nextDeadline].compactMap({ $0 }).min(), next <= end else {
+                break
+            }
             now = max(now, next)
             while let first = coming.first, first.time <= now {
                 coming.removeFirst()

@@ -97,7 +97,9 @@ import TrammelTestSupport
     @Test(.timeLimit(.minutes(5)), arguments: 0..<8)
     func mutatedFilesNeverTrap(part: UInt64) throws {
         var random = SplitMix(seed: part)
-        let wrong = WrongSyntax.all + WrongRoutes.all + WrongEntries.all + WrongEndpoints.all + WrongStreams.all
+        let wrong =
+            WrongSyntax.all + WrongRoutes.all + WrongEntries.all + WrongEntryEndpoints.all + WrongEndpoints.all
+            + WrongStreams.all
         let seeds = [Self.seed] + wrong.map(\.text) + SampleShapeTests.shapes.map(\.text)
         var decoded = 0
         for _ in 0..<400 {

@@ -19,7 +19,8 @@ struct WrongFile: Sendable, CustomTestStringConvertible {
 @Suite struct WrongFileTests {
     @Test(
         arguments: WrongSyntax.all + WrongIdentity.all + WrongServices.all + WrongMatches.all + WrongRoutes.all
-            + WrongAnswers.all + WrongOthers.all + WrongEntries.all + WrongEndpoints.all + WrongStreams.all)
+            + WrongAnswers.all + WrongOthers.all + WrongEntries.all + WrongEntryEndpoints.all + WrongEndpoints.all
+            + WrongStreams.all)
     func isRefusedWithThePlaceAndTheRemedy(file: WrongFile) {
         var options = DecodingOptions()
         // Stands for the engine: enough of its grammar for the cases above.

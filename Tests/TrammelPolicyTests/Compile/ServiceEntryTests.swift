@@ -63,7 +63,8 @@ struct ServiceEntryTests {
 
     @Test("NONE: wherever the client was going, known and permitted; its own resolver answers for the name")
     func asked() {
-        let mesh = Fixture().serviceEntry("*.example.com", ports: [(80, .http), (443, .tls)], .none).registryOnly().mesh()
+        let mesh = Fixture().serviceEntry("*.example.com", ports: [(80, .http), (443, .tls)], .none).registryOnly()
+            .mesh()
         #expect(mesh.snapshot.resolve(name: "a.example.com", from: "default") == nil)
         #expect(mesh.decide("GET /\nhost: a.example.com", to: "203.0.113.9:80").summary == "passthrough")
         #expect(mesh.decide("GET /\nhost: example.com", to: "203.0.113.9:80").summary == "502 -")

@@ -62,9 +62,11 @@ struct UpdateTests {
                 let selects = resolution == .static && chance(2)
                 spec = .serviceEntry(
                     ServiceEntrySpec(
-                        hosts: [host], addresses: chance(3) ? [CIDR("10.0.0.0/8")].compactMap(\.self) : [], ports: [port],
+                        hosts: [host], addresses: chance(3) ? [CIDR("10.0.0.0/8")].compactMap(\.self) : [],
+                        ports: [port],
                         resolution: resolution,
-                        endpoints: resolution == .static && !selects ? [.at("10.1.0.\(random.next() % 4)", labels: labels)] : [],
+                        endpoints: resolution == .static && !selects
+                            ? [.at("10.1.0.\(random.next() % 4)", labels: labels)] : [],
                         workloadSelector: selects ? labels : nil, exportTo: exportTo()))
             case .workloadEntry:
                 spec = .workloadEntry(.at("10.1.0.\(random.next() % 4)", labels: ["app": name, "version": "v1"]))
@@ -87,7 +89,8 @@ struct UpdateTests {
                                     location: location)
                                 : .route([], to: [destination()])
                         ],
-                        tcp: chance(2) ? [StreamRoute(match: [match], destinations: [destination()], location: location)] : [],
+                        tcp: chance(2)
+                            ? [StreamRoute(match: [match], destinations: [destination()], location: location)] : [],
                         exportTo: exportTo()))
             case .destinationRule:
                 spec = .destinationRule(
@@ -102,7 +105,8 @@ struct UpdateTests {
                 spec = .workload(WorkloadSpec(target: .pid(1)))
             }
             return Resource(
-                key: ResourceKey(kind: kind, namespace: one(of: Self.namespaces), name: kind == .meshConfig ? "m" : name),
+                key: ResourceKey(
+                    kind: kind, namespace: one(of: Self.namespaces), name: kind == .meshConfig ? "m" : name),
                 location: location, spec: spec)
         }
 
@@ -163,10 +167,14 @@ struct UpdateTests {
             "\(cluster.name) \(cluster.policy) \(cluster.endpoints.map(\.description)) \(cluster.notReady.map(\.description))"
         }
         lines += warnings.map { plain($0.description) }.sorted()
-        let addresses = ["10.1.0.1", "203.0.113.1"].compactMap { IPAddress($0) } + world.resources.flatMap { resource in
-            let hosts = if case .serviceEntry(let spec) = resource.spec { spec.hosts } else { [resource.key.name] }
-            return hosts.flatMap { world.vips(resource.key.kind == .service ? resource.key : resource.key.owner(ofHost: $0)) }
-        }
+        let addresses =
+            ["10.1.0.1", "203.0.113.1"].compactMap { IPAddress($0) }
+            + world.resources.flatMap { resource in
+                let hosts = if case .serviceEntry(let spec) = resource.spec { spec.hosts } else { [resource.key.name] }
+                return hosts.flatMap {
+                    world.vips(resource.key.kind == .service ? resource.key : resource.key.owner(ofHost: $0))
+                }
+            }
         for namespace in ["default", "shop"] {
             let source = Source(
                 id: WorkloadID(rawValue: 9999),

@@ -25,7 +25,8 @@ struct VisibilityTests {
     func entries() throws {
         let mesh = Fixture()
             .serviceEntry(
-                "api.example.com", in: "shop", ports: Self.http, endpoints: [.at("192.0.2.1")], exportTo: only("shop"))
+                "api.example.com", in: "shop", ports: Self.http, endpoints: [.at("192.0.2.1")], exportTo: only("shop")
+            )
             .service("other", ports: [80])
             .workload("cart-v1", in: "shop").workload("productpage-v1").mesh()
         let name = try #require(mesh.snapshot.resolve(name: "api.example.com", from: "shop"))
@@ -46,12 +47,15 @@ struct VisibilityTests {
         var fixture = Fixture().workload("cart-v1", in: "shop").workload("till-v1", in: "bank")
         for (namespace, address) in [("shop", "192.0.2.1"), ("bank", "192.0.2.2")] {
             fixture = fixture.serviceEntry(
-                "api.example.com", in: namespace, ports: Self.http, endpoints: [.at(address)], exportTo: only(namespace))
+                "api.example.com", in: namespace, ports: Self.http, endpoints: [.at(address)], exportTo: only(namespace)
+            )
         }
         let mesh = fixture.mesh()
         func endpoint(_ source: String) -> String? {
-            guard case .forward(let cluster) = mesh.decide(
-                "GET /\nhost: api.example.com", to: "203.0.113.1:80", from: source).verdict
+            guard
+                case .forward(let cluster) = mesh.decide(
+                    "GET /\nhost: api.example.com", to: "203.0.113.1:80", from: source
+                ).verdict
             else { return nil }
             return cluster.endpoints.first?.address.description
         }
@@ -93,7 +97,8 @@ struct VisibilityTests {
             .destinationRule("reviews.default.svc.cluster.local", in: "shop", policy: policy(.roundRobin))
             .workload("cart-v1", in: "shop").workload("productpage-v1").mesh()
         func balancer(_ source: String) -> LoadBalancer? {
-            guard case .forward(let cluster) = mesh.decide("GET /\nhost: x", to: "reviews:80", from: source).verdict else {
+            guard case .forward(let cluster) = mesh.decide("GET /\nhost: x", to: "reviews:80", from: source).verdict
+            else {
                 return nil
             }
             return cluster.policy
@@ -106,7 +111,8 @@ struct VisibilityTests {
     func destinations() {
         let fixture = Fixture().service("front", ports: [80])
             .serviceEntry(
-                "api.example.com", in: "shop", ports: Self.http, endpoints: [.at("192.0.2.1")], exportTo: only("shop"))
+                "api.example.com", in: "shop", ports: Self.http, endpoints: [.at("192.0.2.1")], exportTo: only("shop")
+            )
             .workload("cart-v1", in: "shop").workload("productpage-v1")
         let mesh = routes("front", in: "default", hosts: ["front"], to: "api.example.com", .everywhere)(fixture).mesh()
         #expect(mesh.decide("GET /\nhost: x", to: "front:80", from: "cart-v1").summary == "api.example.com")

@@ -39,7 +39,11 @@ struct StreamRouteTests {
         let block = try #require(CIDR("240.240.0.0/24"))
         let mesh = mesh(tcp: [
             route(to: "db/v2", { $0.port = 5433 }, { $0.sourceLabels = ["app": "batch"] }),
-            route(to: "db/v1", { $0.destinationSubnets = [block]; $0.sourceNamespace = "default" }),
+            route(
+                to: "db/v1",
+                {
+                    $0.destinationSubnets = [block]; $0.sourceNamespace = "default"
+                }),
         ])
         #expect(goes(mesh.decideTCP(to: "db:5433")) == "db/v2")
         #expect(goes(mesh.decideTCP(to: "db:5432", from: "batch-v1")) == "db/v2")
@@ -58,7 +62,8 @@ struct StreamRouteTests {
                 destinations: [.to("db/v1", weight: 1), .to("db/v2", weight: 3)], location: Self.somewhere)
         ])
         let counts = Dictionary(
-            grouping: (0..<1000).map { goes(mesh.decideTCP(to: "db:5432", entropy: UInt64.max / 1000 * $0)) }, by: \.self
+            grouping: (0..<1000).map { goes(mesh.decideTCP(to: "db:5432", entropy: UInt64.max / 1000 * $0)) },
+            by: \.self
         ).mapValues(\.count)
         #expect((249...251).contains(counts["db/v1"] ?? 0))
         #expect((749...751).contains(counts["db/v2"] ?? 0))
@@ -76,8 +81,16 @@ struct StreamRouteTests {
     func tls() {
         let mesh = mesh(
             tls: [
-                route(to: "db/v1", { $0.sniHosts = ["a.example.com"]; $0.port = 5432 }),
-                route(to: "db/v2", { $0.sniHosts = ["*.example.com"]; $0.port = 5432 }),
+                route(
+                    to: "db/v1",
+                    {
+                        $0.sniHosts = ["a.example.com"]; $0.port = 5432
+                    }),
+                route(
+                    to: "db/v2",
+                    {
+                        $0.sniHosts = ["*.example.com"]; $0.port = 5432
+                    }),
             ], .tls)
         #expect(goes(mesh.decideTCP(to: "db:5432", serverName: .unheard)) == "awaits")
         #expect(goes(mesh.decideTCP(to: "db:5433", serverName: .unheard)) == "db")
@@ -95,7 +108,13 @@ struct StreamRouteTests {
                 .virtualService(
                     VirtualServiceSpec(
                         hosts: ["*.example.com"],
-                        tls: [route(to: "proxy", { $0.sniHosts = ["*.example.com"]; $0.port = 443 })]))
+                        tls: [
+                            route(
+                                to: "proxy",
+                                {
+                                    $0.sniHosts = ["*.example.com"]; $0.port = 443
+                                })
+                        ]))
             ).mesh()
         #expect(goes(mesh.decideTCP(to: "203.0.113.9:443", serverName: .unheard)) == "awaits")
         #expect(goes(mesh.decideTCP(to: "203.0.113.9:443", serverName: .name("x.example.com"))) == "proxy")
@@ -112,10 +131,17 @@ struct StreamRouteTests {
     @Test("the story tells of each route, what it lacked, and which lacked least")
     func story() {
         let mesh = mesh(tcp: [
-            route(to: "db/v2", { $0.port = 5433; $0.sourceLabels = ["app": "productpage"] }), route(to: "db/v1"),
+            route(
+                to: "db/v2",
+                {
+                    $0.port = 5433; $0.sourceLabels = ["app": "productpage"]
+                }), route(to: "db/v1"),
         ])
         let told = mesh.explainTCP(to: "db:5432")
-        #expect(told.steps.map(\.title) == ["address", "routes", "route tcp #1", "route tcp #2", "endpoints", "nearest miss"])
+        #expect(
+            told.steps.map(\.title) == [
+                "address", "routes", "route tcp #1", "route tcp #2", "endpoints", "nearest miss",
+            ])
         #expect(told.steps.last?.detail == "route tcp #1 lacks only: port 5433, the call's is 5432")
     }
 }
