@@ -23,9 +23,11 @@ struct TopScreen {
         let reader = Task.detached { [socket, window] in
             await Self.keepReading(socket: socket, window: window) { continuation.yield($0) }
         }
+        // Before the screen is another: a signal in between would leave it so.
+        let terminal = TerminalEvents.stream()
         var screen = Screen()
         let keys = Task.detached {
-            for await event in TerminalEvents.stream() { continuation.yield(.terminal(event)) }
+            for await event in terminal { continuation.yield(.terminal(event)) }
         }
         defer {
             reader.cancel()
@@ -44,7 +46,8 @@ struct TopScreen {
                 break
             case .terminal(.suspended):
                 screen.leave()
-                kill(getpid(), SIGSTOP)
+                // To this very thread, so that it does not go on for a moment while another one takes the signal.
+                raise(SIGSTOP)
                 screen.enter()
             case .terminal(.ended(let signal)):
                 screen.leave()
