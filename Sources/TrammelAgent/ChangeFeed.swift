@@ -28,7 +28,7 @@ final class ChangeFeed: Sendable {
             self.previous = previous
             self.version = version
             self.changes = changes
-            weight = changes.reduce(0) { $0 + $1.entry.resource.document.nodeCount }
+            weight = changes.reduce(0) { $0 + $1.entry.resource.documentSize }
         }
     }
 
@@ -125,15 +125,4 @@ final class ChangeFeed: Sendable {
     func ring(_ bell: Doorbell) { state.withLock { $0.bells[ObjectIdentifier(bell)] = bell } }
 
     func stopRinging(_ bell: Doorbell) { state.withLock { $0.bells[ObjectIdentifier(bell)] = nil } }
-}
-
-extension ConfigNode {
-    /// How many values it is made of.
-    fileprivate var nodeCount: Int {
-        switch value {
-        case .scalar: 1
-        case .sequence(let items): items.reduce(1) { $0 + $1.nodeCount }
-        case .mapping(let entries): entries.reduce(1) { $0 + $1.value.nodeCount }
-        }
-    }
 }

@@ -1,3 +1,4 @@
+import CTrammelLinux
 import Glibc
 import Logging
 import TrammelCapture
@@ -305,6 +306,8 @@ actor Mesh {
         feed.expect(applied.set.version)
         let warnings = await publish(
             ResourceChanges(written: applied.writtenResources, removed: applied.removed))
+        // A large apply leaves the allocator holes of the size of its documents.
+        if applied.written.count > 1000 { trammel_give_memory_back() }
         // Last: what a watcher is told is live.
         feed.publish(applied, after: before)
         return warnings

@@ -30,4 +30,7 @@ int trammel_pidfd_open(pid_t pid);
 ssize_t trammel_receive_datagram(
     int fd, void *buffer, size_t length, void *sender, void *destination, int *truncated);
 
+/// malloc_trim(3): gives memory that nothing uses back to the kernel, holes in the middle of the heap included.
+void trammel_give_memory_back(void);
+
 #endif

@@ -72,6 +72,11 @@ package struct ConfigScalar: Sendable, Hashable {
         type = .string
     }
 
+    init(_ text: String, _ type: ScalarType) {
+        self.text = text
+        self.type = type
+    }
+
     /// A scalar written without quotes: its type follows from its text, as in the tools of Kubernetes.
     package init(plain text: String) {
         self.text = text

@@ -70,7 +70,10 @@ package struct Resource: Sendable {
     package let spec: Spec
     /// The document behind it, without what a server adds: what the store keeps and `get` shows. An empty mapping for
     /// a resource that was made in code.
-    package let document: ConfigNode
+    package var document: ConfigNode { packed.node }
+    /// How many nodes `document` has.
+    package var documentSize: Int { packed.count }
+    private let packed: PackedDocument
 
     package enum Spec: Sendable, Equatable {
         case service(ServiceSpec)
@@ -94,6 +97,6 @@ package struct Resource: Sendable {
         self.annotations = annotations
         self.location = location
         self.spec = spec
-        self.document = document
+        packed = PackedDocument(document)
     }
 }

@@ -137,7 +137,9 @@ package struct VIPAllocator: Sendable {
         for (owner, families) in wanted.sorted(by: { $0.key < $1.key }) {
             for family in [IPAddress.Family.v4, .v6] where families.contains(family) {
                 if let own = address(of: owner, family), !dropped.contains(own) { continue }
-                let chosen = try choose(owner, family, dropped) { isNamed($0) || taken.contains($0) }
+                let chosen = try choose(owner, family, dropped, planned: taken) {
+                    isNamed($0) || taken.contains($0)
+                }
                 taken.insert(chosen)
                 plan.changes.written.append(VIPRecord(address: chosen, owner: owner))
             }
@@ -162,7 +164,8 @@ package struct VIPAllocator: Sendable {
     }
 
     private func choose(
-        _ service: ResourceKey, _ family: IPAddress.Family, _ dropped: Set<IPAddress>, _ isTaken: (IPAddress) -> Bool
+        _ service: ResourceKey, _ family: IPAddress.Family, _ dropped: Set<IPAddress>, planned: Set<IPAddress>,
+        _ isTaken: (IPAddress) -> Bool
     ) throws(TrammelError) -> IPAddress {
         if let old = byOwner[service]?[family], !dropped.contains(old), !isTaken(old) { return old }
         let range = family == .v4 ? ranges[0] : ranges[1]
@@ -178,7 +181,10 @@ package struct VIPAllocator: Sendable {
             }
             offset = (offset + 1) & (size - 1)
         }
-        let inUse = records.values.filter { $0.freed == nil && $0.address.family == family }.count
+        let inUse =
+            records.values.filter { $0.freed == nil && $0.address.family == family && !planned.contains($0.address) }
+            .count
+            + planned.filter { $0.family == family }.count
         let resting = records.values.filter { $0.freed != nil && $0.address.family == family }.count
         throw TrammelError(
             .exhausted, code: "vip-exhausted",

@@ -14,6 +14,8 @@ struct EndpointSources {
     var workloads = WorkloadMemory()
     private(set) var entries = LabelIndex<KnownEntry>()
     private var entriesByKey: [ResourceKey: KnownEntry] = [:]
+    /// Those that are at a name, by it.
+    private var entriesByName: [String: [KnownEntry]] = [:]
     /// By the Service that each slice is of, in the order of their names.
     private var slices: [ResourceKey: [(name: String, spec: EndpointSliceSpec)]] = [:]
     var resolved: [String: ResolvedAddresses] = [:]
@@ -22,12 +24,22 @@ struct EndpointSources {
     mutating func put(_ entry: KnownEntry, _ key: ResourceKey) {
         entriesByKey[key] = entry
         entries.insert(entry)
+        if case .host(let name) = entry.spec.address { entriesByName[name, default: []].append(entry) }
     }
 
     mutating func removeEntry(_ key: ResourceKey) -> KnownEntry? {
         guard let entry = entriesByKey.removeValue(forKey: key) else { return nil }
         entries.remove(entry)
+        if case .host(let name) = entry.spec.address {
+            entriesByName[name]?.removeAll { $0 === entry }
+            if entriesByName[name]?.isEmpty == true { entriesByName[name] = nil }
+        }
         return entry
+    }
+
+    /// The WorkloadEntries at names that do not resolve to what they did.
+    func entries(movedBy resolved: [String: ResolvedAddresses]) -> [KnownEntry] {
+        entriesByName.lazy.filter { self.resolved[$0.key] != resolved[$0.key] }.flatMap(\.value)
     }
 
     mutating func putSlice(_ name: String, _ spec: EndpointSliceSpec, of service: ResourceKey) {

@@ -20,6 +20,7 @@ struct PrivateViews {
             if case .namespaces(let names) = exportTo { found.formUnion(names) }
         }
         for service in plan.services.restricted { add(service.shape.exportTo) }
+        found.formUnion(plan.services.overshadowed.map(\.identity.namespace))
         for entry in plan.routes.entries.values { add(entry.spec.exportTo) }
         for rule in plan.rules.byHost.values.joined() {
             add(rule.spec.exportTo)
@@ -96,6 +97,12 @@ struct PrivateViews {
         for service in plan.services.restricted
         where service.shape.exportTo.includes(namespace) && found[service.hostKey] == nil {
             found[service.hostKey] = asSeen(service, from: namespace, plan) ?? service
+        }
+        // Its own before everybody's.
+        for service in plan.services.overshadowed where service.identity.namespace == namespace {
+            if found[service.hostKey] == nil {
+                found[service.hostKey] = asSeen(service, from: namespace, plan) ?? service
+            }
         }
         for (hostKey, rules) in plan.rules.byHost {
             let isOurs = rules.contains { rule in

@@ -107,12 +107,29 @@ struct ServiceBook {
         }
     }
 
-    /// The service that everybody means by a host; a Service before a ServiceEntry.
-    func common(_ hostKey: String) -> CompiledService? {
-        let found = (byHost[hostKey] ?? []).lazy.filter { shapes[$0]?.exportTo == .everywhere }
-        return found.min { $0.kind == .service && $1.kind != .service || $0.kind == $1.kind && $0 < $1 }.flatMap {
-            compiled[$0]
-        }
+    /// The service that everybody means by a host: a Service before a ServiceEntry, else the older.
+    func common(_ hostKey: String) -> CompiledService? { commonOwner(hostKey).flatMap { compiled[$0] } }
+
+    private func commonOwner(_ hostKey: String) -> ResourceKey? {
+        guard let owners = byHost[hostKey] else { return nil }
+        if owners.count == 1 { return shapes[owners[0]]?.exportTo == .everywhere ? owners[0] : nil }
+        return owners.filter { shapes[$0]?.exportTo == .everywhere }.min { rank($0) < rank($1) }
+    }
+
+    private func rank(_ owner: ResourceKey) -> (Int, UInt64) {
+        (owner.kind == .service ? 0 : 1, claims[owner]?.first?.age ?? .max)
+    }
+
+    /// Whether nobody but its own namespace means this service by its host.
+    func isOvershadowed(_ owner: ResourceKey, _ hostKey: String) -> Bool {
+        byHost[hostKey].map { $0.count > 1 } ?? false && commonOwner(hostKey) != owner
+    }
+
+    /// Those whose host everybody else takes for another service, though they are exported to everybody.
+    var overshadowed: [CompiledService] {
+        byHost.lazy.filter { $0.value.count > 1 }.flatMap { hostKey, owners in
+            owners.filter { shapes[$0]?.exportTo == .everywhere && isOvershadowed($0, hostKey) }
+        }.sorted().compactMap { compiled[$0] }
     }
 
     /// The services that only some namespaces see.

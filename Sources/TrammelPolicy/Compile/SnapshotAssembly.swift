@@ -23,7 +23,9 @@ struct SnapshotAssembly {
         var inbound: [WorkloadPort: ServicePort] = [:]
         var keys: [String] = []
         for owner in plan.services.order {
-            guard let service = plan.services.compiled[owner], service.shape.exportTo == .everywhere else { continue }
+            guard let service = plan.services.compiled[owner], service.shape.exportTo == .everywhere,
+                !plan.services.isOvershadowed(owner, service.hostKey)
+            else { continue }
             let table = assigned[owner].flatMap { plan.routes.entries[$0]?.table }
             let ports = service.servicePorts(routedBy: table)
             if service.wildcardSuffix == nil { keys.append(service.hostKey) }
@@ -50,7 +52,7 @@ struct SnapshotAssembly {
         if plan.servicesAreNew || plan.headlessAreNew { ownAddresses = AddressTable(parts.ownAddresses()) }
         let common = parts.view(exact: exact, addresses: addresses, ownAddresses: ownAddresses, blocks: blocks)
         let own = privateViews.make(plan)
-        for service in plan.services.restricted {
+        for service in plan.services.restricted + plan.services.overshadowed {
             clusters += service.clusters
             SnapshotAssembly.claim(service, service.servicePorts(routedBy: nil), &inbound)
         }

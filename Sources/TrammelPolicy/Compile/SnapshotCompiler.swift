@@ -167,6 +167,7 @@ package final class SnapshotCompiler {
         for name in services.namesToResolve where sources.resolved[name] != resolved[name] {
             touched.services.formUnion(services.owners(hangingOn: name))
         }
+        for entry in sources.entries(movedBy: resolved) { touched.services.formUnion(services.selecting(entry)) }
         sources.resolved = resolved
     }
 

@@ -116,6 +116,20 @@ struct ServiceEntryTests {
                 == ["10.1.0.1:9080", "192.0.2.5:9080"])
     }
 
+    @Test("a selected WorkloadEntry may be at a name, and moves with it")
+    func namedEntries() {
+        let compiler = SnapshotCompiler()
+        let fixture = Fixture().serviceEntry("api.example.com", ports: Self.http, .dns, selector: ["app": "api"])
+            .workloadEntry("vm", .at("vm.example.net", labels: ["app": "api"]))
+        func addresses(_ fixture: Fixture, _ version: UInt64) -> [String]? {
+            self.addresses(
+                fixture.mesh(compiler: compiler, version: version).cluster("outbound|80||api.example.com"))
+        }
+        #expect(addresses(fixture, 1) == [])
+        #expect(addresses(fixture.resolving("vm.example.net", to: "192.0.2.1"), 2) == ["192.0.2.1:80"])
+        #expect(addresses(fixture.resolving("vm.example.net", to: "192.0.2.2"), 3) == ["192.0.2.2:80"])
+    }
+
     @Test("subsets choose among entries by their labels, and weights share the load")
     func subsetsAndWeights() throws {
         let mesh = Fixture()

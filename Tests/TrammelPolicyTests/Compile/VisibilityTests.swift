@@ -63,6 +63,25 @@ struct VisibilityTests {
         #expect(endpoint("till-v1") == "192.0.2.2:80")
     }
 
+    @Test("of two that everybody sees a caller gets its own namespace's, else the older")
+    func rivals() {
+        var fixture = Fixture().workload("cart-v1", in: "shop").workload("till-v1", in: "bank").workload(
+            "productpage-v1")
+        for (namespace, address) in [("shop", "192.0.2.1"), ("bank", "192.0.2.2")] {
+            fixture = fixture.serviceEntry(
+                "api.example.com", in: namespace, ports: Self.http, endpoints: [.at(address)])
+        }
+        let mesh = fixture.mesh()
+        func endpoint(_ source: String) -> String? {
+            let decision = mesh.decide("GET /\nhost: api.example.com", to: "203.0.113.1:80", from: source)
+            guard case .forward(let cluster) = decision.verdict else { return nil }
+            return cluster.endpoints.first?.address.description
+        }
+        #expect(endpoint("cart-v1") == "192.0.2.1:80")
+        #expect(endpoint("till-v1") == "192.0.2.2:80")
+        #expect(endpoint("productpage-v1") == "192.0.2.1:80")
+    }
+
     @Test("a VirtualService goes before those that everybody sees, for its namespaces only")
     func virtualServices() {
         let fixture = Fixture().service("reviews", ports: [80]).versions("reviews", "v1", "v2")
