@@ -30,8 +30,7 @@ struct Screen: ~Copyable {
     /// Draws over what is there, so that nothing flickers; what does not fit is left out.
     func draw(_ lines: [String], size: Terminal.Size) {
         guard isEntered else { return }
-        let shown = lines.prefix(size.rows).map { $0.cutStyled(to: size.columns) + "\u{1B}[K" }.joined(
-            separator: "\r\n")
+        let shown = lines.prefix(size.rows).map { $0.cutStyled(to: size.columns) + "\u{1B}[K" }.joined(separator: "\n")
         StandardOutput.write("\u{1B}[H\(shown)\u{1B}[J")
     }
 

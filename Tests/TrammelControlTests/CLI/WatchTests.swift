@@ -128,7 +128,7 @@ struct WatchTests {
                 ])
             #expect(child.errors == "")
             let shown = try await Pseudoterminal.run(
-                [verb, "--watch"], environment: ["TRAMMEL_SOCKET": server.socket],
+                [verb, "--watch"], columns: 200, environment: ["TRAMMEL_SOCKET": server.socket],
                 steps: [.init(after: "(CONNECTIONS|READY|AGE)", type: "\u{3}")])
             #expect(shown.status == -SIGINT)
             #expect(!shown.output.contains("EVENT"))
