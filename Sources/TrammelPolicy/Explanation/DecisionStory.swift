@@ -88,8 +88,9 @@ package func explainName(
 ) -> (step: DecisionStory.Step, resolved: ResolvedName?) {
     let namespace = source.identity.name.namespace
     guard let resolved = snapshot.resolve(name: name, from: namespace) else {
+        let near = snapshot.nearestName(to: name, from: namespace)
         let detail =
-            "\"\(name)\" is no name of the mesh's to namespace \(namespace); the resolver that the workload asked answers"
+            "\"\(name)\" is no name of the mesh's to namespace \(namespace)\(near); the resolver that the workload asked answers"
         return (DecisionStory.Step(title: "name", detail: detail, origin: nil), nil)
     }
     let addresses = resolved.addresses.map(\.description).joined(separator: ", ")
@@ -101,4 +102,18 @@ package func explainName(
         DecisionStory.Step(
             title: "name", detail: "\"\(name)\" is \(resolved.host), \(meaning)", origin: resolved.origin), resolved
     )
+}
+
+extension RuntimeSnapshot {
+    /// ` (did you mean "reviews"?)`, or nothing. Walks over all names: for people only.
+    fileprivate func nearestName(to name: String, from namespace: String) -> String {
+        let names = (own[namespace]?.names ?? []) + common.names
+        if !name.contains(".") {
+            return NearestName.hint(
+                for: name, among: names.lazy.filter { $0.service.namespace == namespace }.map(\.service.name))
+        }
+        let key = HostName.key(of: name, namespace: namespace)
+        let keys = names.lazy.map { HostName.key(of: $0.host, namespace: $0.service.namespace) }
+        return NearestName.hint(for: key, among: keys)
+    }
 }
