@@ -196,7 +196,8 @@ def test_targets():
 def units(tally):
     for target in test_targets():
         if target not in ("KernelTests", "SystemTests"):
-            swift_testing(tally, target)
+            # Those of the command line start programs and watch terminals, a hundred of which at once have to wait.
+            swift_testing(tally, target, parallel=target != "TrammelControlTests")
 
 
 def kernel(tally):

@@ -57,7 +57,8 @@ struct Explaining {
         let addresses = resolved.addresses.map(\.description).joined(separator: ", ")
         return TrammelControlAPI.Explanation(
             steps: steps.map(\.message), verdict: .answered,
-            summary: "is answered by the agent: \(addresses.isEmpty ? "the name exists and has no address" : addresses)",
+            summary:
+                "is answered by the agent: \(addresses.isEmpty ? "the name exists and has no address" : addresses)",
             decidedBy: SourceReference(resolved.origin.location))
     }
 
@@ -168,7 +169,8 @@ extension SystemRandomNumberGenerator {
 extension DecisionStory.Step {
     fileprivate var message: TrammelControlAPI.Explanation.Step {
         .init(
-            title: title, text: detail, resource: origin.map { "\($0.key)" }, source: location.map(SourceReference.init))
+            title: title, text: detail, resource: origin.map { "\($0.key)" }, source: location.map(SourceReference.init)
+        )
     }
 }
 

@@ -118,7 +118,8 @@ struct OpenedStore: ~Copyable {
         var note = "the store \(path) was removed while it was in use; everything was written anew"
         if StoreFiles.kind(path) != .missing {
             let aside = try StoreFiles.setAside(path, as: "replaced")
-            note = "the store \(path) was replaced while it was in use, which has no effect; the other one is now \(aside), "
+            note =
+                "the store \(path) was replaced while it was in use, which has no effect; the other one is now \(aside), "
             note += "and holds if it is put in its place while trammeld is stopped"
         }
         for companion in StoreFiles.companions { StoreFiles.remove(path + companion) }

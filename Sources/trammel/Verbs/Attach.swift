@@ -14,7 +14,10 @@ struct AttachCommand: AsyncParsableCommand {
             it no more, or, where it was attached by a pid, when no process is left in it.
             """,
             examples: [
-                ("A network namespace of those that ip netns lists", "trammel attach --netns web --name web --label app=web"),
+                (
+                    "A network namespace of those that ip netns lists",
+                    "trammel attach --netns web --name web --label app=web"
+                ),
                 ("That of a process", "trammel attach --pid 4711 --name web"),
                 (
                     "Without its traffic to a database",
