@@ -11,7 +11,9 @@ extension RelayClientHandler: ConnectionStage {
     func report() { loop.telemetry.report(&record) }
 
     func closeIfIdle() {
-        if phase == .detecting, held.readableBytes == 0 { end(.drained, flags: [], resets: false) }
+        if phase == .detecting || isAwaitingServerName, held.readableBytes == 0 {
+            end(.drained, flags: [], resets: false)
+        }
     }
 
     /// Both sides have ended. Each closes when the last bytes of the other are out.
