@@ -2,12 +2,15 @@
 #include "trammel_linux.h"
 
 #include <errno.h>
+#include <link.h>
 #include <linux/nsfs.h>
 #include <malloc.h>
 #include <netinet/in.h>
 #include <sched.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -68,3 +71,20 @@ ssize_t trammel_receive_datagram(
 }
 
 void trammel_give_memory_back(void) { malloc_trim(0); }
+
+static int forget_code(struct dl_phdr_info *info, size_t size, void *done) {
+    (void)size;
+    (void)done;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *part = &info->dlpi_phdr[i];
+        if (part->p_type != PT_LOAD || (part->p_flags & (PF_X | PF_W)) != PF_X) continue;
+        uintptr_t start = (info->dlpi_addr + part->p_vaddr) & ~(page - 1);
+        uintptr_t end = (info->dlpi_addr + part->p_vaddr + part->p_memsz + page - 1) & ~(page - 1);
+        madvise((void *)start, end - start, MADV_DONTNEED);
+    }
+    // The program itself comes first; libraries are shared with others and small.
+    return 1;
+}
+
+void trammel_forget_code_of_start(void) { dl_iterate_phdr(forget_code, NULL); }

@@ -1,3 +1,4 @@
+import CTrammelLinux
 import Glibc
 package import Logging
 import NIOCore
@@ -80,7 +81,11 @@ package struct Agent: Sendable {
         let socket = settings.socket
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
-                try await server.run { log.info("ready", metadata: ["socket": "\(socket)"]) }
+                try await server.run {
+                    log.info("ready", metadata: ["socket": "\(socket)"])
+                    // Reading settings, store and files takes much of the program, and serving little of that.
+                    trammel_forget_code_of_start()
+                }
             }
             group.addTask { try await scrape.run() }
             group.addTask { await ReadinessWatch(mesh: mesh, refused: refusedDials).run() }

@@ -33,4 +33,8 @@ ssize_t trammel_receive_datagram(
 /// malloc_trim(3): gives memory that nothing uses back to the kernel, holes in the middle of the heap included.
 void trammel_give_memory_back(void);
 
+/// Takes the program's own code out of this process's page tables, MADV_DONTNEED of madvise(2): what is run again is
+/// mapped again from the page cache, and what only the start needed no longer counts as this process's memory.
+void trammel_forget_code_of_start(void);
+
 #endif
