@@ -91,15 +91,3 @@ struct SetCheck {
         hints.take() ? NearestName.nearest(to: name, among: names()) : nil
     }
 }
-
-/// Counts down over one check.
-private final class HintBudget {
-    private var left: Int
-
-    init(left: Int) { self.left = left }
-
-    func take() -> Bool {
-        left -= 1
-        return left >= 0
-    }
-}

@@ -32,7 +32,7 @@ struct PrivateViews {
     }
 
     private func view(of namespace: String, _ plan: SnapshotPlan) -> SnapshotView? {
-        var directory = plan.services.directory(HintBudget())
+        var directory = plan.services.directory(HintBudget(left: 20))
         directory.own = services(of: namespace, plan)
         let own = plan.routes.entries.values.filter { entry in
             entry.spec.exportTo != .everywhere && entry.spec.exportTo.includes(namespace)

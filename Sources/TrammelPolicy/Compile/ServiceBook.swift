@@ -16,6 +16,9 @@ struct ServiceBook {
     private(set) var order: [ResourceKey] = []
     let clusterSlots = ClusterSlots()
     private var byHost: [String: [ResourceKey]] = [:]
+    /// The hosts that several claim, and those that only some namespaces see: few, and asked for at each compile.
+    private var contested: Set<String> = []
+    private var hidden: Set<ResourceKey> = []
     private var selectors = SelectorIndex<ResourceKey>()
     private var byName: [String: Set<ResourceKey>] = [:]
     private var warned: Set<ResourceKey> = []
@@ -55,6 +58,8 @@ struct ServiceBook {
     private mutating func link(_ shape: ServiceShape) {
         let owner = shape.owner
         byHost[shape.hostKey, default: []].append(owner)
+        if byHost[shape.hostKey]?.count == 2 { contested.insert(shape.hostKey) }
+        if shape.exportTo != .everywhere { hidden.insert(owner) }
         if case .selected(let labels) = shape.backing {
             selectors.insert(owner, labels, in: shape.identity.namespace)
         }
@@ -64,7 +69,9 @@ struct ServiceBook {
     private mutating func unlink(_ shape: ServiceShape) {
         let owner = shape.owner
         byHost[shape.hostKey]?.removeAll { $0 == owner }
+        if byHost[shape.hostKey]?.count == 1 { contested.remove(shape.hostKey) }
         if byHost[shape.hostKey]?.isEmpty == true { byHost[shape.hostKey] = nil }
+        hidden.remove(owner)
         if case .selected(let labels) = shape.backing {
             selectors.remove(owner, labels, in: shape.identity.namespace)
         }
@@ -122,19 +129,19 @@ struct ServiceBook {
 
     /// Whether nobody but its own namespace means this service by its host.
     func isOvershadowed(_ owner: ResourceKey, _ hostKey: String) -> Bool {
-        byHost[hostKey].map { $0.count > 1 } ?? false && commonOwner(hostKey) != owner
+        contested.contains(hostKey) && commonOwner(hostKey) != owner
     }
 
     /// Those whose host everybody else takes for another service, though they are exported to everybody.
     var overshadowed: [CompiledService] {
-        byHost.lazy.filter { $0.value.count > 1 }.flatMap { hostKey, owners in
-            owners.filter { shapes[$0]?.exportTo == .everywhere && isOvershadowed($0, hostKey) }
+        contested.flatMap { hostKey in
+            (byHost[hostKey] ?? []).filter { shapes[$0]?.exportTo == .everywhere && isOvershadowed($0, hostKey) }
         }.sorted().compactMap { compiled[$0] }
     }
 
     /// The services that only some namespaces see.
     var restricted: [CompiledService] {
-        order.compactMap { shapes[$0]?.exportTo == .everywhere ? nil : compiled[$0] }
+        hidden.sorted().compactMap { compiled[$0] }
     }
 
     func directory(_ hints: HintBudget) -> ServiceDirectory {

@@ -30,14 +30,3 @@ struct ServiceDirectory {
         return NearestName.hint(for: host, among: services.lazy.map(\.hostKey))
     }
 }
-
-/// Looking for the nearest name costs a walk over all names. Where more dangle than this in one compile, no typo is the
-/// cause.
-final class HintBudget {
-    private var left = 20
-
-    func take() -> Bool {
-        left -= 1
-        return left >= 0
-    }
-}

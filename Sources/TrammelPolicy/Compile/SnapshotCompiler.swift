@@ -50,7 +50,7 @@ package final class SnapshotCompiler {
         let plan = SnapshotPlan(
             inventory: inventory, rules: rules, services: services, routes: routes, claims: claims,
             claimsAreNew: touched.claims, servicesAreNew: touched.layout, headlessAreNew: touched.headless,
-            visibilityIsNew: touched.rules || !touched.routes.isEmpty || !touched.removedRoutes.isEmpty)
+            visibilityIsNew: touched.rules || touched.visibility)
         let snapshot = assembly.snapshot(plan, version: version)
         var warnings = services.warnings + routes.entries.values.flatMap(\.warnings) + claimWarnings + ruleWarnings
         warnings += assembly.warnings
@@ -71,6 +71,8 @@ package final class SnapshotCompiler {
         var hosts: Set<String> = []
         var claims = false
         var rules = false
+        /// A VirtualService came, went or changed.
+        var visibility = false
         /// A service came, went or has other ports or addresses.
         var layout = false
         /// The endpoints of a headless service have changed.
@@ -203,10 +205,11 @@ package final class SnapshotCompiler {
     private func compileRoutes(_ touched: inout Touched) {
         touched.removedRoutes.subtract(touched.routes)
         let moved = touched.routes.union(touched.removedRoutes)
+        touched.visibility = !moved.isEmpty
         touched.routes.formUnion(routes.affected(by: touched.hosts, or: moved))
         touched.routes.subtract(touched.removedRoutes)
         for key in touched.removedRoutes { routes.remove(key) }
-        let directory = services.directory(HintBudget())
+        let directory = services.directory(HintBudget(left: 20))
         for key in touched.routes.sorted() {
             guard let item = inventory[key], case .virtualService(let spec) = item.spec else { continue }
             routes.put(item, spec, inventory, directory)

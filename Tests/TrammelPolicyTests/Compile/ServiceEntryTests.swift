@@ -166,9 +166,6 @@ struct ServiceEntryTests {
 
     @Test("EndpointSlices are the endpoints of a Service, those that are not ready only for want of others")
     func slices() throws {
-        func slice(_ name: String, _ addresses: [(String, Bool)], port: UInt16 = 9080) -> Fixture {
-            Fixture().resource(.endpointSlice, name, slice: addresses, port: port)
-        }
         let service = Fixture().service("reviews", ports: [80], selector: [:])
         let mesh = service.resource(.endpointSlice, "reviews-b", slice: [("192.0.2.3", true)], port: 9081)
             .resource(.endpointSlice, "reviews-a", slice: [("192.0.2.1", true), ("192.0.2.2", false)], port: 9080)
