@@ -64,25 +64,18 @@ extension AttachRequest {
         try refuseWhatIsNotBuilt()
         var capture = CaptureRequest(target: target, mode: CaptureMode(rawValue: captureMode.rawValue) ?? mode)
         capture.capturesDNS = true
-        capture.excludedOutbound = excludeOutboundCIDRs.compactMap { CIDR($0) }
-        capture.excludedOutboundPorts = excludeOutboundPorts
-        capture.excludedInboundPorts = excludeInboundPorts
+        capture.excludedOutbound = scope.excludeOutboundCIDRs.compactMap { CIDR($0) }
+        capture.excludedOutboundPorts = scope.excludeOutboundPorts
+        capture.excludedInboundPorts = scope.excludeInboundPorts
         return capture
     }
 
     private func refuseWhatIsNotBuilt() throws {
-        let asked = [
-            (failureMode == .open, "--failure-mode open", "use --failure-mode closed, the default"),
-            (
-                !includeOutboundCIDRs.isEmpty, "--include-outbound-cidr",
-                "leave addresses out by --exclude-outbound-cidr"
-            ),
-            (!includeOutboundPorts.isEmpty, "--include-outbound-port", "leave ports out by --exclude-outbound-port"),
-            (!includeInboundPorts.isEmpty, "--include-inbound-port", "leave ports out by --exclude-inbound-port"),
-        ]
-        for (isAsked, flag, hint) in asked where isAsked {
+        let asked = [(failureMode == .open, "--failure-mode open")] + scope.notBuilt
+        for (isAsked, flag) in asked where isAsked {
             throw TrammelError(
-                .unimplemented, code: "not-built-yet", "attaching with \(flag): not built yet", hint: hint)
+                .unimplemented, code: "not-built-yet", "attaching with \(flag): not built yet",
+                hint: "leave it out; `trammel attach --help` says what there is")
         }
     }
 
@@ -95,5 +88,26 @@ extension AttachRequest {
     var identity: WorkloadIdentity {
         WorkloadIdentity(
             name: WorkloadName(namespace: namespace, name: name), serviceAccount: serviceAccount, labels: labels)
+    }
+}
+
+extension CaptureScope {
+    /// What there is a name for and no more: whether it is asked for, and by which flag.
+    fileprivate var notBuilt: [(Bool, String)] {
+        [
+            (!excludeOutboundInterfaces.isEmpty, "--exclude-outbound-interface"),
+            (!includeOutboundCIDRs.isEmpty, "--include-outbound-cidr"),
+            (!includeOutboundPorts.isEmpty, "--include-outbound-port"),
+            (!includeOutboundInterfaces.isEmpty, "--include-outbound-interface"),
+            (!excludeInboundCIDRs.isEmpty, "--exclude-inbound-cidr"),
+            (!excludeInboundInterfaces.isEmpty, "--exclude-inbound-interface"),
+            (!includeInboundCIDRs.isEmpty, "--include-inbound-cidr"),
+            (!includeInboundPorts.isEmpty, "--include-inbound-port"),
+            (!includeInboundInterfaces.isEmpty, "--include-inbound-interface"),
+            (!outboundFromInterfaces.isEmpty, "--outbound-from-interface"),
+            (udp != .pass, "--udp \(udp.rawValue)"),
+            (!udpAllow.isEmpty, "--udp-allow"),
+            (quic != .pass, "--quic \(quic.rawValue)"),
+        ]
     }
 }

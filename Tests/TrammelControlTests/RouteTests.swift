@@ -13,9 +13,18 @@ struct RouteTests {
                 name: "web", namespace: "shop", serviceAccount: "web",
                 labels: ["app": "web", "example.org/tier": "A_b.1"],
                 netns: "/run/netns/web", failureMode: .open, captureMode: .redirect,
-                excludeOutboundCIDRs: ["10.0.0.0/8"], excludeOutboundPorts: [22], excludeInboundPorts: [8081],
-                includeOutboundCIDRs: ["fd00::/8"], includeOutboundPorts: [80], includeInboundPorts: [8080],
-                force: true)
+                scope: CaptureScope {
+                    $0.excludeOutboundCIDRs = ["10.0.0.0/8"]
+                    $0.excludeOutboundPorts = [22]
+                    $0.excludeInboundPorts = [8081]
+                    $0.includeOutboundCIDRs = ["fd00::/8"]
+                    $0.includeOutboundPorts = [80]
+                    $0.includeInboundPorts = [8080]
+                    $0.outboundFromInterfaces = ["tap0"]
+                    $0.udp = .policy
+                    $0.udpAllow = ["10.0.0.0/8:123"]
+                    $0.quic = .refuse
+                }, force: true)
             let apply = ApplyRequest(
                 documents: [.init(path: "/srv/ä b.yaml", text: "kind: Service\n# \u{1F600}\n")], dryRun: true,
                 prune: true, selector: "a=b", strict: true, warnUnknown: true, skipUnimplemented: true)

@@ -86,9 +86,7 @@ extension WorkloadSpec {
     func request(named name: String, in namespace: String, at target: Target) -> AttachRequest {
         var request = AttachRequest(
             name: name, namespace: namespace, serviceAccount: serviceAccount, labels: labels,
-            captureMode: captureMode.flatMap { AttachRequest.CaptureChoice(rawValue: $0) } ?? .auto,
-            excludeOutboundCIDRs: excludeOutboundCIDRs, excludeOutboundPorts: excludeOutboundPorts,
-            excludeInboundPorts: excludeInboundPorts)
+            captureMode: captureMode.flatMap { AttachRequest.CaptureChoice(rawValue: $0) } ?? .auto, scope: scope)
         switch target {
         case .netns(let netns): request.netns = netns
         case .pid(let pid): request.pid = pid

@@ -57,7 +57,7 @@ package struct CaptureRequest: Hashable, Sendable {
         case open
     }
 
-    package var target: NetworkNamespace.Target
+    package var target: CaptureTarget
     /// How outbound connections are captured; nil to let the agent choose.
     package var mode: CaptureMode?
     package var failureMode: FailureMode = .closed
@@ -80,8 +80,12 @@ package struct CaptureRequest: Hashable, Sendable {
     /// With any given, only these ports are captured inbound.
     package var includedInboundPorts: [UInt16] = []
 
-    package init(target: NetworkNamespace.Target, mode: CaptureMode? = nil) {
+    package init(target: CaptureTarget, mode: CaptureMode? = nil) {
         self.target = target
         self.mode = mode
+    }
+
+    package init(target: NetworkNamespace.Target, mode: CaptureMode? = nil) {
+        self.init(target: .namespace(target), mode: mode)
     }
 }

@@ -41,17 +41,18 @@ enum ListenerSockets {
         let ports = plan.settings.ports
         let backlog = plan.settings.backlog
         do {
-            for loopback in hasIPv6 ? [IPAddress.loopbackV4, .loopbackV6] : [.loopbackV4] {
+            for family in hasIPv6 ? CapturePlan.families : [.v4] {
+                let own = plan.place.address(family)
                 for (direction, port, mode) in [
                     (TrafficDirection.outbound, ports.outbound, plan.outboundMode), (.inbound, ports.inbound, .tproxy),
                 ] {
-                    let address = ListenerAddress(IPEndpoint(loopback, port))
+                    let address = ListenerAddress(IPEndpoint(own, port))
                     let socket = try stream(address, mode, backlog: backlog).release()
                     opened.streams.append(
                         OpenedListener(socket: socket, direction: direction, mode: mode, address: address))
                 }
                 guard plan.capturesDNS else { continue }
-                let address = ListenerAddress(IPEndpoint(loopback, ports.dns))
+                let address = ListenerAddress(IPEndpoint(own, ports.dns))
                 for transport in [ConntrackEntry.TransportProtocol.udp, .tcp] {
                     let socket =
                         transport == .tcp

@@ -4,6 +4,8 @@ package import TrammelCore
 /// A workload's namespace with its listeners open and no traffic turned yet.
 package struct OpenedWorkload: Sendable {
     package let id: WorkloadID
+    package let identity: CaptureIdentity
+    /// The agent's own for a workload of the host.
     package let namespace: NetworkNamespace
     package let facts: NamespaceFacts
     package let plan: CapturePlan
@@ -63,10 +65,15 @@ package final class WorkloadCapture: Sendable {
                 .unimplemented, code: "not-built-yet", "capturing with failure mode 'open': not built yet",
                 hint: "use failure mode 'closed', the default")
         }
-        let namespace = try NetworkNamespace(request.target)
+        guard case .namespace(let target) = request.target else {
+            throw TrammelError(
+                .unimplemented, code: "not-built-yet", "capturing a \(request.target): not built yet",
+                hint: "attach a network namespace")
+        }
+        let namespace = try NetworkNamespace(target)
         guard namespace.identity != sockets.home.identity else {
             throw TrammelError(
-                .forbidden, code: "netns-of-the-agent", "\(request.target.path) is the network namespace of the agent",
+                .forbidden, code: "netns-of-the-agent", "\(target.path) is the network namespace of the agent",
                 hint: "attach a pod's own namespace; capturing the host's would take its ssh connections too")
         }
         try attachments.withLock { try WorkloadCapture.refuseConflict(namespace, id, among: $0) }
@@ -77,7 +84,8 @@ package final class WorkloadCapture: Sendable {
                 settings: settings, request: request, agent: cgroup.reference, outboundMode: mode)
             let listeners = try ListenerSockets.open(plan, hasIPv6: facts.hasIPv6)
             return OpenedWorkload(
-                id: id, namespace: namespace, facts: facts, plan: plan, modeReason: reason,
+                id: id, identity: .namespace(namespace.identity), namespace: namespace, facts: facts, plan: plan,
+                modeReason: reason,
                 listeners: listeners.streams, dnsListeners: listeners.dns)
         }
         do {

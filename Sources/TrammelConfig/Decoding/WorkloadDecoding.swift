@@ -5,12 +5,10 @@ import TrammelCore
 enum WorkloadDecoding {
     private static let targets = ["netns", "pid"]
     private static let laterTargets = ["unit", "cgroup", "uid"]
-    private static let included = ["includeOutboundCIDRs", "includeOutboundPorts", "includeInboundPorts"]
     private static let fields = FieldSet(
         targets + [
-            "labels", "serviceAccount", "ports", "failureMode", "captureMode", "excludeOutboundCIDRs",
-            "excludeOutboundPorts", "excludeInboundPorts",
-        ], later: laterTargets + included + ["killExisting"],
+            "labels", "serviceAccount", "ports", "failureMode", "captureMode",
+        ] + CaptureScopeDecoding.fields, later: laterTargets + CaptureScopeDecoding.laterFields + ["killExisting"],
         withdrawn: ["selector": "a Workload has labels, which selectors of services find"])
 
     static func decode(_ spec: Field) -> WorkloadSpec? {
@@ -31,15 +29,7 @@ enum WorkloadDecoding {
                 .unimplemented, "failureMode open is not implemented yet", hint: "write closed, or remove failureMode")
         }
         workload.captureMode = object["captureMode"]?.oneOf(["auto", "redirect", "tproxy"])
-        for item in object["excludeOutboundCIDRs"]?.list() ?? [] {
-            guard let text = item.string() else { continue }
-            if CIDR(text) == nil {
-                item.error(.badValue, "found \(item.found); expected an address or a block such as 10.1.0.0/16")
-            }
-            workload.excludeOutboundCIDRs.append(text)
-        }
-        workload.excludeOutboundPorts = (object["excludeOutboundPorts"]?.list() ?? []).compactMap { $0.port() }
-        workload.excludeInboundPorts = (object["excludeInboundPorts"]?.list() ?? []).compactMap { $0.port() }
+        workload.scope = CaptureScopeDecoding.decode(object)
         guard let target = decodeTarget(object) else { return nil }
         workload.target = target
         return workload

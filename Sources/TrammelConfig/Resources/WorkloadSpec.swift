@@ -1,3 +1,5 @@
+package import TrammelCore
+
 /// `trammel.dev/v1 Workload`: what to attach, whenever it is there.
 ///
 /// Attached when the namespace or process appears, detached when the resource goes.
@@ -10,9 +12,8 @@ package struct WorkloadSpec: Sendable, Equatable {
     package var ports: [String: UInt16]
     /// Of the attach request: `redirect`, `tproxy`, or `auto`.
     package var captureMode: String?
-    package var excludeOutboundCIDRs: [String]
-    package var excludeOutboundPorts: [UInt16]
-    package var excludeInboundPorts: [UInt16]
+    /// Its fields stand beside the others.
+    package var scope: CaptureScope
 
     package enum Target: Sendable, Hashable {
         /// A name under /run/netns, an absolute path, or a name with `*` and `?`: each namespace that it fits becomes
@@ -23,16 +24,14 @@ package struct WorkloadSpec: Sendable, Equatable {
 
     package init(
         target: Target, labels: [String: String] = [:], serviceAccount: String = "default",
-        ports: [String: UInt16] = [:], captureMode: String? = nil, excludeOutboundCIDRs: [String] = [],
-        excludeOutboundPorts: [UInt16] = [], excludeInboundPorts: [UInt16] = []
+        ports: [String: UInt16] = [:], captureMode: String? = nil,
+        scope: CaptureScope = CaptureScope()
     ) {
         self.target = target
         self.labels = labels
         self.serviceAccount = serviceAccount
         self.ports = ports
         self.captureMode = captureMode
-        self.excludeOutboundCIDRs = excludeOutboundCIDRs
-        self.excludeOutboundPorts = excludeOutboundPorts
-        self.excludeInboundPorts = excludeInboundPorts
+        self.scope = scope
     }
 }

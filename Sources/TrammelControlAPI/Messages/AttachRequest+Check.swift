@@ -20,14 +20,7 @@ extension AttachRequest {
                 "netns", "\"\(netns)\" is neither a name nor an absolute path",
                 hint: "give a name that `ip netns` lists, or a path like /proc/PID/ns/net")
         }
-        for block in excludeOutboundCIDRs + includeOutboundCIDRs where CIDR(block) == nil {
-            throw invalid(
-                "cidr", "\"\(block)\" is not an address block", hint: "write address/length, for example 10.0.0.0/8")
-        }
-        for ports in [excludeOutboundPorts, excludeInboundPorts, includeOutboundPorts, includeInboundPorts]
-        where ports.contains(0) {
-            throw invalid("port", "0 is not a port", hint: "ports are 1 to 65535")
-        }
+        try scope.check()
     }
 
     private func refuseWhatIsNotBuilt() throws {

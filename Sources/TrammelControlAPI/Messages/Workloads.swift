@@ -1,3 +1,5 @@
+package import TrammelCore
+
 /// `POST /v1/workloads`: what `trammel attach` sends. Names, paths and pids are resolved in the agent's view.
 ///
 /// Exactly one of `netns`, `pid`, `unit`, `cgroup` and `uid` says what to attach.
@@ -15,12 +17,8 @@ package struct AttachRequest: Codable, Hashable, Sendable {
     package var uid: String?
     package var failureMode: FailureMode
     package var captureMode: CaptureChoice
-    package var excludeOutboundCIDRs: [String]
-    package var excludeOutboundPorts: [UInt16]
-    package var excludeInboundPorts: [UInt16]
-    package var includeOutboundCIDRs: [String]
-    package var includeOutboundPorts: [UInt16]
-    package var includeInboundPorts: [UInt16]
+    /// Its fields stand beside the others.
+    package var scope: CaptureScope
     /// Whether the connections that are older than the attachment are ended, so that none goes uncaptured.
     package var killExisting: Bool
     /// Allows what would else be refused as probably a mistake; never the agent's own network namespace.
@@ -40,9 +38,8 @@ package struct AttachRequest: Codable, Hashable, Sendable {
         name: String, namespace: String = "default", serviceAccount: String = "default",
         labels: [String: String] = [:], netns: String? = nil, pid: Int32? = nil, unit: String? = nil,
         cgroup: String? = nil, uid: String? = nil, failureMode: FailureMode = .closed,
-        captureMode: CaptureChoice = .auto, excludeOutboundCIDRs: [String] = [], excludeOutboundPorts: [UInt16] = [],
-        excludeInboundPorts: [UInt16] = [], includeOutboundCIDRs: [String] = [], includeOutboundPorts: [UInt16] = [],
-        includeInboundPorts: [UInt16] = [], killExisting: Bool = false, force: Bool = false
+        captureMode: CaptureChoice = .auto, scope: CaptureScope = CaptureScope(), killExisting: Bool = false,
+        force: Bool = false
     ) {
         self.name = name
         self.namespace = namespace
@@ -55,12 +52,7 @@ package struct AttachRequest: Codable, Hashable, Sendable {
         self.uid = uid
         self.failureMode = failureMode
         self.captureMode = captureMode
-        self.excludeOutboundCIDRs = excludeOutboundCIDRs
-        self.excludeOutboundPorts = excludeOutboundPorts
-        self.excludeInboundPorts = excludeInboundPorts
-        self.includeOutboundCIDRs = includeOutboundCIDRs
-        self.includeOutboundPorts = includeOutboundPorts
-        self.includeInboundPorts = includeInboundPorts
+        self.scope = scope
         self.killExisting = killExisting
         self.force = force
     }
@@ -79,9 +71,6 @@ package struct AttachRequest: Codable, Hashable, Sendable {
             }
             return value
         }
-        func ports(_ key: CodingKeys) throws -> [UInt16] {
-            try value(key, default: [Int]()).map { try narrow($0, key, "port, 1 to 65535") }
-        }
         name = try container.decode(String.self, forKey: .name)
         namespace = try value(.namespace, default: "default")
         serviceAccount = try value(.serviceAccount, default: "default")
@@ -93,25 +82,39 @@ package struct AttachRequest: Codable, Hashable, Sendable {
         uid = try container.decodeIfPresent(String.self, forKey: .uid)
         failureMode = try value(.failureMode, default: .closed)
         captureMode = try value(.captureMode, default: .auto)
-        excludeOutboundCIDRs = try value(.excludeOutboundCIDRs, default: [])
-        excludeOutboundPorts = try ports(.excludeOutboundPorts)
-        excludeInboundPorts = try ports(.excludeInboundPorts)
-        includeOutboundCIDRs = try value(.includeOutboundCIDRs, default: [])
-        includeOutboundPorts = try ports(.includeOutboundPorts)
-        includeInboundPorts = try ports(.includeInboundPorts)
+        scope = try CaptureScope(from: decoder)
         killExisting = try value(.killExisting, default: false)
         force = try value(.force, default: false)
     }
 
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(name, forKey: .name)
+        try container.encode(namespace, forKey: .namespace)
+        try container.encode(serviceAccount, forKey: .serviceAccount)
+        try container.encode(labels, forKey: .labels)
+        try container.encodeIfPresent(netns, forKey: .netns)
+        try container.encodeIfPresent(pid, forKey: .pid)
+        try container.encodeIfPresent(unit, forKey: .unit)
+        try container.encodeIfPresent(cgroup, forKey: .cgroup)
+        try container.encodeIfPresent(uid, forKey: .uid)
+        try container.encode(failureMode, forKey: .failureMode)
+        try container.encode(captureMode, forKey: .captureMode)
+        try container.encode(killExisting, forKey: .killExisting)
+        try container.encode(force, forKey: .force)
+        try scope.encode(to: encoder)
+    }
+
     enum CodingKeys: String, CodingKey, CaseIterable {
         case name, namespace, serviceAccount, labels, netns, pid, unit, cgroup, uid, failureMode, captureMode
-        case excludeOutboundCIDRs, excludeOutboundPorts, excludeInboundPorts
-        case includeOutboundCIDRs, includeOutboundPorts, includeInboundPorts, killExisting, force
+        case killExisting, force
     }
 }
 
 extension AttachRequest: StrictMessage {
-    package static var memberNames: [String] { CodingKeys.allCases.map(\.rawValue) }
+    package static var memberNames: [String] {
+        CodingKeys.allCases.map(\.rawValue) + CaptureScope.CodingKeys.allCases.map(\.rawValue)
+    }
 }
 
 /// What became of an attach. When it is answered, the workload's next connection is captured.

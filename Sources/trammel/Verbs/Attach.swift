@@ -54,7 +54,7 @@ struct AttachCommand: AsyncParsableCommand {
         help: "How outbound traffic is captured: redirect, tproxy, or auto, where the agent chooses and says why.")
     var captureMode: AttachRequest.CaptureChoice = .auto
 
-    @OptionGroup(title: "What not to capture") var scope: ScopeOptions
+    @OptionGroup(title: "What to capture of it") var scope: ScopeOptions
 
     @Flag(name: .long, help: "End the connections that are older than the attachment, so that none goes uncaptured.")
     var killExisting = false
@@ -79,10 +79,7 @@ struct AttachCommand: AsyncParsableCommand {
             labels: Dictionary(uniqueKeysWithValues: label.map { ($0.key, $0.value) }),
             netns: target.netns.map { $0.contains("/") ? Files.absolute($0) : $0 }, pid: target.pid,
             unit: target.unit, cgroup: target.cgroup, uid: target.uid, failureMode: failureMode,
-            captureMode: captureMode, excludeOutboundCIDRs: scope.excludeOutboundCidr,
-            excludeOutboundPorts: scope.excludeOutboundPort, excludeInboundPorts: scope.excludeInboundPort,
-            includeOutboundCIDRs: scope.includeOutboundCidr, includeOutboundPorts: scope.includeOutboundPort,
-            includeInboundPorts: scope.includeInboundPort, killExisting: killExisting, force: force)
+            captureMode: captureMode, scope: scope.scope, killExisting: killExisting, force: force)
         try request.check()
         let result = try await global.agent.withAgent("attaching") { try await $0.attach(request) }
         StandardError.warn(result.warnings)
@@ -114,47 +111,6 @@ struct TargetOptions: ParsableArguments {
 
     @Option(name: .long, help: ArgumentHelp("The processes of a user. Not built yet.", valueName: "user"))
     var uid: String?
-}
-
-struct ScopeOptions: ParsableArguments {
-    @Option(
-        name: .long,
-        help: ArgumentHelp("Leave traffic to these addresses alone. May be given many times.", valueName: "cidr"))
-    var excludeOutboundCidr: [String] = []
-
-    @Option(
-        name: .long,
-        help: ArgumentHelp("Leave traffic to this port alone, 1-65535. May be given many times.", valueName: "port"))
-    var excludeOutboundPort: [UInt16] = []
-
-    @Option(
-        name: .long,
-        help: ArgumentHelp(
-            "Leave connections to this port of the workload alone, 1-65535. May be given many times.",
-            valueName: "port"))
-    var excludeInboundPort: [UInt16] = []
-
-    @Option(
-        name: .long,
-        help: ArgumentHelp(
-            "Capture traffic to these addresses and to no other. May be given many times. Not built yet.",
-            valueName: "cidr"))
-    var includeOutboundCidr: [String] = []
-
-    @Option(
-        name: .long,
-        help: ArgumentHelp(
-            "Capture traffic to this port and to no other, 1-65535. May be given many times. Not built yet.",
-            valueName: "port"))
-    var includeOutboundPort: [UInt16] = []
-
-    @Option(
-        name: .long,
-        help: ArgumentHelp(
-            "Capture connections to this port of the workload and to no other, 1-65535. May be given many times. "
-                + "Not built yet.",
-            valueName: "port"))
-    var includeInboundPort: [UInt16] = []
 }
 
 /// `key=value`.

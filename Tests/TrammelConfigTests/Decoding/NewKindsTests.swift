@@ -201,8 +201,12 @@ import TrammelCore
             workload
                 == WorkloadSpec(
                     target: expected, labels: ["app": "shop"], serviceAccount: "shop", ports: ["http": 8080],
-                    captureMode: "redirect", excludeOutboundCIDRs: ["10.0.0.0/8", "192.0.2.1"],
-                    excludeOutboundPorts: [22], excludeInboundPorts: [23]))
+                    captureMode: "redirect",
+                    scope: CaptureScope {
+                        $0.excludeOutboundCIDRs = ["10.0.0.0/8", "192.0.2.1"]
+                        $0.excludeOutboundPorts = [22]
+                        $0.excludeInboundPorts = [23]
+                    }))
     }
 
     @Test func connectionsAreRoutedByNameAndByAddress() throws {

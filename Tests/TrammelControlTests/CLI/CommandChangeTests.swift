@@ -39,9 +39,14 @@ struct CommandChangeTests {
                             name: "web", namespace: "shop", serviceAccount: "web",
                             labels: ["app": "web", "empty": ""], netns: server.directory + "/ns/web",
                             failureMode: .open, captureMode: .redirect,
-                            excludeOutboundCIDRs: ["10.0.0.0/8", "fd00::/8"], excludeOutboundPorts: [22],
-                            excludeInboundPorts: [81], includeOutboundCIDRs: ["0.0.0.0/0"], includeOutboundPorts: [80],
-                            includeInboundPorts: [8080], force: true))
+                            scope: CaptureScope {
+                                $0.excludeOutboundCIDRs = ["10.0.0.0/8", "fd00::/8"]
+                                $0.excludeOutboundPorts = [22]
+                                $0.excludeInboundPorts = [81]
+                                $0.includeOutboundCIDRs = ["0.0.0.0/0"]
+                                $0.includeOutboundPorts = [80]
+                                $0.includeInboundPorts = [8080]
+                            }, force: true))
                 ])
         }
     }

@@ -1,0 +1,41 @@
+import TrammelCore
+
+/// What becomes of packets that arrive for a workload.
+extension CapturePlan {
+    /// Of packets that came for the workload, wherever from: those to pass by, then those to turn to the agent, then,
+    /// where nobody took them, the refusal.
+    var inboundRules: [NftRule] {
+        var rules = inboundExemptions
+        for family in CapturePlan.families {
+            rules.append(
+                NftRule(
+                    .family(family), .transport(.tcp),
+                    do: .tproxy(place.address(family), port: settings.ports.inbound), .counter, .accept))
+        }
+        if closed {
+            rules.append(NftRule(.tcpSYN, do: .counter, .rejectWithReset, comment: "no agent: closed"))
+        }
+        return rules
+    }
+
+    /// Inbound connections to pass by. Where outbound packets are marked one by one, the accepted socket inherits the
+    /// mark `passed`, so that its replies are passed by too.
+    var inboundExemptions: [NftRule] {
+        var conditions: [NftMatch] = []
+        if !request.excludedInboundSources.isEmpty {
+            for family in CapturePlan.families {
+                conditions.append(.addressInSet(.source, family, named(family, SetName.inboundExcluded), true))
+            }
+        }
+        if !request.excludedInboundPorts.isEmpty {
+            conditions.append(.portInSet(.destination, .tcp, named(SetName.inboundExcludedPorts), true))
+        }
+        if !request.includedInboundPorts.isEmpty {
+            conditions.append(.portInSet(.destination, .tcp, named(SetName.inboundIncludedPorts), false))
+        }
+        return conditions.map {
+            outboundMode == .tproxy
+                ? NftRule($0, do: .setMark(mark(marks.passed)), .accept) : NftRule($0, do: .accept)
+        }
+    }
+}

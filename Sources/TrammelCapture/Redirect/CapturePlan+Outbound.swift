@@ -1,0 +1,114 @@
+import TrammelCore
+
+/// What becomes of packets that a workload sends. The order is the agent's exemption (of whoever puts these rules into
+/// a chain), then DNS, since a resolver may live on 127.0.0.53, then local destinations and what is excluded.
+extension CapturePlan {
+    /// Of packets that the workload sends, the agent's own left out already.
+    var outboundRules: [NftRule] {
+        var rules = linkLocalExemption
+        switch outboundMode {
+        case .redirect:
+            if capturesDNS {
+                for transport in [NftMatch.Transport.udp, .tcp] {
+                    rules.append(
+                        NftRule(
+                            .port(.destination, transport, 53), do: .counter, .redirect(port: settings.ports.dns)))
+                }
+            }
+            rules.append(localExemption)
+            rules += outboundExemptions
+            rules.append(NftRule(.tcpSYN, do: .counter, .redirect(port: settings.ports.outbound)))
+        case .tproxy:
+            if capturesDNS {
+                rules.append(
+                    NftRule(
+                        .port(.destination, .udp, 53), do: .counter, .setMark(mark(marks.outbound)), .accept))
+                rules.append(NftRule(.port(.destination, .tcp, 53), do: .jump(claim.name)))
+            }
+            rules.append(directHitRefusal)
+            rules.append(localExemption)
+            rules += outboundExemptions
+            rules.append(NftRule(.transport(.tcp), do: .jump(claim.name)))
+        }
+        return rules
+    }
+
+    /// Decides, without conntrack, which of an application's TCP packets belong to a captured connection.
+    ///
+    /// Every SYN does, whatever mark an application has put on it. Later packets do unless they answer an inbound
+    /// connection: those bear a mark inherited from the packet that opened it. An application that forges such a mark
+    /// gains nothing, because its SYN went to the agent and nothing outside knows the connection. Replies that the
+    /// kernel makes for sockets of its own (the SYN-ACK and resets of the agent's inbound side) come from no bound
+    /// socket and go straight out.
+    var claim: NftChain {
+        var chain = NftChain(name: named("claim"))
+        chain.rules.append(NftRule(.tcpSYN, do: .counter, .setMark(mark(marks.outbound)), .accept))
+        if !established.isEmpty {
+            for family in CapturePlan.families {
+                chain.rules.append(
+                    NftRule(
+                        .connectionInSet(family, named(family, SetName.established)), do: .accept,
+                        comment: "older than the rules"))
+            }
+        }
+        chain.rules.append(
+            NftRule(.transport(.tcp), .socketBound, do: .setMark(mark(marks.outbound)), .accept))
+        return chain
+    }
+
+    /// What the application sent and the routing turned back to lo: handed to the listeners.
+    var fromApplication: NftChain {
+        var chain = NftChain(name: named("from_app"))
+        for family in CapturePlan.families {
+            let address = place.address(family)
+            if capturesDNS {
+                // UDP by the mark alone: a container runtime's own NAT may have changed the port since (Docker's
+                // resolver at 127.0.0.11).
+                let handOver = NftStatement.tproxy(address, port: settings.ports.dns)
+                chain.rules.append(NftRule(.family(family), .transport(.udp), do: handOver, .accept))
+                chain.rules.append(
+                    NftRule(.family(family), .port(.destination, .tcp, 53), do: handOver, .accept))
+            }
+            chain.rules.append(
+                NftRule(
+                    .family(family), .transport(.tcp), do: .tproxy(address, port: settings.ports.outbound), .accept))
+        }
+        chain.rules.append(NftRule(.tcpSYN, do: .counter, .rejectWithReset, comment: "no agent: closed"))
+        return chain
+    }
+
+    // MARK: Exemptions
+
+    /// An IPv6 link-local address means something on one link only, which a packet turned to lo has left.
+    private var linkLocalExemption: [NftRule] {
+        [CIDR(IPAddress(v6: 0xFE80 << 48, 0), prefixLength: 10)].compactMap { $0 }.map {
+            NftRule(.destinationBlock($0), do: .accept, comment: "link-local")
+        }
+    }
+
+    private var localExemption: NftRule { NftRule(.localDestination, do: .accept) }
+
+    private var outboundExemptions: [NftRule] {
+        var rules: [NftRule] = []
+        if !request.excludedOutboundPorts.isEmpty {
+            rules.append(
+                NftRule(.portInSet(.destination, .tcp, named(SetName.outboundExcludedPorts), true), do: .accept))
+        }
+        for family in CapturePlan.families where !request.excludedOutbound.isEmpty {
+            let set = named(family, SetName.outboundExcluded)
+            rules.append(NftRule(.addressInSet(.destination, family, set, true), do: .accept))
+        }
+        let otherPort = NftMatch.portInSet(.destination, .tcp, named(SetName.outboundIncludedPorts), false)
+        if !request.includedOutbound.isEmpty {
+            for family in CapturePlan.families {
+                let set = named(family, SetName.outboundIncluded)
+                var rule = NftRule(.addressInSet(.destination, family, set, false), do: .accept)
+                if !request.includedOutboundPorts.isEmpty { rule.matches.append(otherPort) }
+                rules.append(rule)
+            }
+        } else if !request.includedOutboundPorts.isEmpty {
+            rules.append(NftRule(otherPort, do: .accept))
+        }
+        return rules
+    }
+}

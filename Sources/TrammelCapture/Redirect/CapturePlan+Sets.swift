@@ -1,0 +1,43 @@
+import TrammelCore
+
+/// The sets of a workload: members are looked up by hash or tree, so a packet's cost does not grow with their number.
+extension CapturePlan {
+    enum SetName {
+        static let outboundExcluded = "outbound_excluded"
+        static let outboundIncluded = "outbound_included"
+        static let outboundExcludedPorts = "outbound_excluded_ports"
+        static let outboundIncludedPorts = "outbound_included_ports"
+        static let inboundExcluded = "inbound_excluded"
+        static let inboundExcludedPorts = "inbound_excluded_ports"
+        static let inboundIncludedPorts = "inbound_included_ports"
+        static let established = "established"
+    }
+
+    var sets: [NftSet] {
+        var sets: [NftSet] = []
+        func add(_ name: String, blocks: [CIDR]) {
+            guard !blocks.isEmpty else { return }
+            for family in CapturePlan.families {
+                sets.append(NftSet(name: named(family, name), members: .blocks(family, blocks)))
+            }
+        }
+        func add(_ name: String, ports: [UInt16]) {
+            if !ports.isEmpty { sets.append(NftSet(name: named(name), members: .ports(ports))) }
+        }
+        add(SetName.outboundExcluded, blocks: request.excludedOutbound)
+        add(SetName.outboundExcludedPorts, ports: request.excludedOutboundPorts)
+        add(SetName.outboundIncluded, blocks: request.includedOutbound)
+        add(SetName.outboundIncludedPorts, ports: request.includedOutboundPorts)
+        add(SetName.inboundExcluded, blocks: request.excludedInboundSources)
+        add(SetName.inboundExcludedPorts, ports: request.excludedInboundPorts)
+        add(SetName.inboundIncludedPorts, ports: request.includedInboundPorts)
+        if outboundMode == .tproxy, !established.isEmpty {
+            for family in CapturePlan.families {
+                let ours = established.filter { $0.source.address.family == family }
+                sets.append(
+                    NftSet(name: named(family, SetName.established), members: .connections(family, ours)))
+            }
+        }
+        return sets
+    }
+}

@@ -1,0 +1,36 @@
+import TrammelCore
+
+extension CaptureScope {
+    /// Judges what can be judged without the kernel: blocks, ports and names of interfaces.
+    /// - Throws: `TrammelError` of kind `invalid` for the first that is none.
+    package func check() throws {
+        for block in excludeOutboundCIDRs + includeOutboundCIDRs + excludeInboundCIDRs + includeInboundCIDRs
+        where CIDR(block) == nil {
+            throw invalid(
+                "cidr", "\"\(block)\" is not an address block", hint: "write address/length, for example 10.0.0.0/8")
+        }
+        for ports in [excludeOutboundPorts, excludeInboundPorts, includeOutboundPorts, includeInboundPorts]
+        where ports.contains(0) {
+            throw invalid("port", "0 is not a port", hint: "ports are 1 to 65535")
+        }
+        let interfaces =
+            excludeOutboundInterfaces + includeOutboundInterfaces + excludeInboundInterfaces
+            + includeInboundInterfaces + outboundFromInterfaces
+        for name in interfaces where !CaptureScope.isInterface(name) {
+            throw invalid(
+                "interface", "\"\(name)\" is not the name of a network interface",
+                hint: "give one that `ip link` lists, 15 bytes at most")
+        }
+    }
+
+    /// As the kernel's dev_valid_name has it.
+    package static func isInterface(_ name: String) -> Bool {
+        let bytes = Array(name.utf8)
+        return (1...15).contains(bytes.count) && name != "." && name != ".."
+            && bytes.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: ":") }
+    }
+
+    private func invalid(_ code: String, _ message: String, hint: String) -> TrammelError {
+        TrammelError(.invalid, code: "attach-\(code)", message, hint: hint)
+    }
+}
