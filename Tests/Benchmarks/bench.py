@@ -17,6 +17,7 @@ ROOT = SOURCES.parent.parent
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(SOURCES))
 
+import crowd  # noqa: E402
 import measures  # noqa: E402
 import peers  # noqa: E402
 import report  # noqa: E402
@@ -25,6 +26,8 @@ import trammel  # noqa: E402
 import world  # noqa: E402
 
 CASES = {**peers.PEERS, "trammel": trammel.Trammel, "trammel-off": trammel.TrammelOffNode}
+LAST = ["crowd", "scale"]
+"""Measured after the others, for what they leave behind."""
 CGROUPS = [pathlib.Path("/sys/fs/cgroup/trammel"), pathlib.Path("/sys/fs/cgroup/unified/trammel")]
 
 
@@ -37,8 +40,8 @@ def arguments():
     parser.add_argument("--rounds", type=int, help="rounds of every case (default 5)")
     parser.add_argument("--seconds", type=float, help="seconds of load in each round (default 4)")
     parser.add_argument(
-        "--only", action="append", metavar="MEASURE", choices=[*measures.MEASURES, "scale"],
-        help=f"one of {', '.join(measures.MEASURES)}, scale; may be repeated")
+        "--only", action="append", metavar="MEASURE", choices=[*measures.MEASURES, *LAST],
+        help=f"one of {', '.join([*measures.MEASURES, *LAST])}; may be repeated")
     parser.add_argument("--peers", metavar="A,B", help=f"only these of {', '.join(CASES)}")
     parser.add_argument("--without", metavar="A,B", default="", help="all but these; 'trammel' means both its cases")
     parser.add_argument(
@@ -48,7 +51,7 @@ def arguments():
     chosen = parser.parse_args()
     chosen.rounds = chosen.rounds or (2 if chosen.quick else 5)
     chosen.seconds = chosen.seconds or (2 if chosen.quick else 4)
-    chosen.only = chosen.only or [*measures.MEASURES, "scale"]
+    chosen.only = chosen.only or [*measures.MEASURES, *LAST]
     chosen.cases = chosen.peers.split(",") if chosen.peers else list(CASES)
     without = set(filter(None, chosen.without.split(",")))
     if "trammel" in without:
@@ -164,12 +167,15 @@ def inside(chosen):
         if taken:
             print("\n" + "\n".join(report.table(measure, taken)), flush=True)
     lines, misses = report.budgets(results)
+    found = {}
+    if "crowd" in chosen.only and "trammel" in cases:
+        found[crowd] = crowd.run(scene, settings, progress)
     if "scale" in chosen.only:
-        # Last: it leaves a large mesh behind.
-        found = scale.run(scene, cases, settings, progress)
-        if found:
-            print("\n" + "\n".join(scale.table(found)), flush=True)
-        for line, missed in scale.budgets(found):
+        found[scale] = scale.run(scene, cases, settings, progress)
+    for module, of_it in found.items():
+        if of_it:
+            print("\n" + "\n".join(module.table(of_it)), flush=True)
+        for line, missed in module.budgets(of_it):
             lines.append(line)
             misses += missed
     if lines:

@@ -47,27 +47,35 @@ spec:
 class Agent:
     """`trammeld` as a user runs it, and its command line. It stays in the host's namespace, on the proxies' core."""
 
-    def __init__(self, world):
-        self.trammel = [world.trammel / "trammel", "--socket", RUN / "trammel.sock"]
-        self.log = RUN / "trammel.log"
-        config, output = RUN / "trammeld.yaml", RUN / "trammeld.out"
-        config.write_text(f"""
-socket: {RUN}/trammel.sock
-stateDirectory: {RUN}/state
-configDirectory: {RUN}/conf.d
+    def __init__(self, world, home=RUN):
+        """`home` is where it keeps what it keeps: one folder for each agent."""
+        self.world, self.home = world, home
+        self.trammel = [world.trammel / "trammel", "--socket", home / "trammel.sock"]
+        self.log = home / "trammel.log"
+        metrics = "" if home == RUN else "ports: {metrics: 15021}\n"
+        (home / "trammeld.yaml").write_text(f"""
+socket: {home}/trammel.sock
+stateDirectory: {home}/state
+configDirectory: {home}/conf.d
 dataLoops: 1
 accessLog: {{path: {self.log}, format: json}}
-""")
-        (RUN / "conf.d").mkdir()
+{metrics}""")
+        (home / "conf.d").mkdir()
+        self.launch()
+
+    def launch(self):
+        """Starts it and waits until it is ready."""
+        output = self.home / "trammeld.out"
         self.process = subprocess.Popen(
-            ["taskset", "-c", str(world.cores.proxy), world.trammel / "trammeld", "--config", config],
+            ["taskset", "-c", str(self.world.cores.proxy), self.world.trammel / "trammeld", "--config",
+             self.home / "trammeld.yaml"],
             stdout=open(output, "ab"), stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
         deadline = time.monotonic() + 20
-        ready = ["curl", "-sf", "-m", "1", "--unix-socket", RUN / "trammel.sock", "http://trammel/readyz"]
+        ready = ["curl", "-sf", "-m", "1", "--unix-socket", self.home / "trammel.sock", "http://trammel/readyz"]
         while subprocess.run(ready, capture_output=True).returncode != 0:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise BenchError(f"trammeld did not become ready:\n{output.read_text()[-3000:]}")
-            time.sleep(0.05)
+            time.sleep(0.02)
 
     def call(self, *words, stdin=None):
         done = subprocess.run(
@@ -88,12 +96,12 @@ class Trammel(Case):
 
     def start(self):
         world = self.world
-        world.agent = getattr(world, "agent", None) or Agent(world)
-        self.pids, self.logs = [world.agent.process.pid], [world.agent.log]
+        self.agent = world.agent = getattr(world, "agent", None) or Agent(world)
+        self.pids, self.logs = [self.agent.process.pid], [self.agent.log]
         self.attach()
 
     def attach(self):
-        agent = self.world.agent
+        agent = self.agent
         agent.attach(self.client, app="client")
         for version, pod in self.servers.items():
             agent.attach(pod, app="reviews", version=version)
@@ -106,7 +114,7 @@ class TrammelOffNode(Trammel):
     name = "trammel-off"
 
     def attach(self):
-        self.world.agent.attach(self.client, app="client")
+        self.agent.attach(self.client, app="client")
         self.address = self.servers["v1"].address
 
     def check(self):

@@ -54,7 +54,7 @@ package enum GoldenRules {
                 type filter hook prerouting priority mangle; policy accept;
                 iifname "lo" accept
                 ct state invalid counter drop
-                tcp dport { 15001, 15006, 15053 } reject with tcp reset comment "the agent's ports are not for direct use"
+                tcp flags syn / fin,syn,rst,ack tcp dport { 15001, 15006, 15053 } reject with tcp reset comment "the agent's ports are not for direct use"
                 meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:15006 counter accept
                 meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:15006 counter accept
                 tcp flags syn / fin,syn,rst,ack counter reject with tcp reset comment "no agent: closed"
@@ -83,7 +83,7 @@ package enum GoldenRules {
                 type filter hook prerouting priority mangle; policy accept;
                 iifname "lo" meta mark & 0x00000fff == 0x00000222 jump from_app
                 iifname "lo" accept
-                tcp dport { 15001, 15006, 15053 } reject with tcp reset comment "the agent's ports are not for direct use"
+                tcp flags syn / fin,syn,rst,ack tcp dport { 15001, 15006, 15053 } reject with tcp reset comment "the agent's ports are not for direct use"
                 meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:15006 counter accept
                 meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:15006 counter accept
                 tcp flags syn / fin,syn,rst,ack counter reject with tcp reset comment "no agent: closed"
@@ -178,7 +178,7 @@ package enum GoldenRules {
                 type filter hook prerouting priority mangle; policy accept;
                 iifname "lo" accept
                 ct state invalid counter drop
-                tcp dport { 15001, 15006, 15053 } reject with tcp reset comment "the agent's ports are not for direct use"
+                tcp flags syn / fin,syn,rst,ack tcp dport { 15001, 15006, 15053 } reject with tcp reset comment "the agent's ports are not for direct use"
                 ip saddr @inbound_excluded4 accept
                 ip6 saddr @inbound_excluded6 accept
                 tcp dport @inbound_excluded_ports accept
@@ -278,7 +278,7 @@ package enum GoldenRules {
                 type filter hook prerouting priority mangle; policy accept;
                 iifname "lo" meta mark & 0x00000fff == 0x00000222 jump from_app
                 iifname "lo" accept
-                tcp dport { 15001, 15006, 15053 } reject with tcp reset comment "the agent's ports are not for direct use"
+                tcp flags syn / fin,syn,rst,ack tcp dport { 15001, 15006, 15053 } reject with tcp reset comment "the agent's ports are not for direct use"
                 ip saddr @inbound_excluded4 meta mark set meta mark & 0xfffff53a | 0x0000053a accept
                 ip6 saddr @inbound_excluded6 meta mark set meta mark & 0xfffff53a | 0x0000053a accept
                 tcp dport @inbound_excluded_ports meta mark set meta mark & 0xfffff53a | 0x0000053a accept

@@ -28,9 +28,10 @@ extension CapturePlan {
             // Only where the rules switch tracking on anyhow; there, an invalid packet would be answered with a reset.
             chain.rules.append(NftRule(.conntrackInvalid, do: .counter, .drop))
         }
+        // First packets only: a connection that is left alone may have one of these numbers for its own port.
         chain.rules.append(
             NftRule(
-                .ports(.destination, .tcp, settings.ports.all), do: .rejectWithReset,
+                .tcpSYN, .ports(.destination, .tcp, settings.ports.all), do: .rejectWithReset,
                 comment: "the agent's ports are not for direct use"))
         chain.rules += inboundRules
         return chain
