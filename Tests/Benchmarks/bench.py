@@ -167,17 +167,16 @@ def inside(chosen):
         if taken:
             print("\n" + "\n".join(report.table(measure, taken)), flush=True)
     lines, misses = report.budgets(results)
-    found = {}
+    last = []
     if "crowd" in chosen.only and "trammel" in cases:
-        found[crowd] = crowd.run(scene, settings, progress)
+        last += crowd.budgets(crowd.run(scene, settings, progress))
     if "scale" in chosen.only:
-        found[scale] = scale.run(scene, cases, settings, progress)
-    for module, of_it in found.items():
-        if of_it:
-            print("\n" + "\n".join(module.table(of_it)), flush=True)
-        for line, missed in module.budgets(of_it):
-            lines.append(line)
-            misses += missed
+        found = scale.run(scene, cases, settings, progress)
+        if found:
+            print("\n" + "\n".join(scale.table(found)), flush=True)
+        last += scale.budgets(found)
+    lines += [line for line, _ in last]
+    misses += sum(missed for _, missed in last)
     if lines:
         print("\nbudgets", *lines, sep="\n")
     return 1 if misses and chosen.gate else 0

@@ -112,7 +112,7 @@ def passing(case, count=20_000):
         return (time.perf_counter() - begun) / count * 1e6
 
 
-def crowd(case, settings, kind, targets):
+def crowd(case, settings, targets):
     """Attaches all of `targets` (name and what the request says of it) and measures before and after."""
     control = Control(HOME / "trammel.sock")
     before, resident = costs(case, settings), memory(case.pids, "RssAnon")
@@ -136,9 +136,11 @@ def crowd(case, settings, kind, targets):
     return Result(attached, each, threads, start, before, after)
 
 
+@contextlib.contextmanager
 def namespaces(world):
+    """Empty network namespaces; they end with the run."""
     world.sh("\n".join(f"ip netns add crowd{n}; ip -n crowd{n} link set lo up" for n in range(WORKLOADS)))
-    return [(f"crowd{n}", {"netns": f"crowd{n}"}) for n in range(WORKLOADS)]
+    yield [(f"crowd{n}", {"netns": f"crowd{n}"}) for n in range(WORKLOADS)]
 
 
 @contextlib.contextmanager
@@ -163,12 +165,12 @@ def run(scene, settings, progress):
     scene.backend(case.bystander, "bystander")
     case.check()
     results = {}
-    progress(f"crowd: {WORKLOADS} namespaces")
-    results["namespaces"] = crowd(case, settings, "netns", namespaces(scene))
-    progress(f"crowd: {WORKLOADS} cgroups")
-    with groups() as targets:
-        results["cgroups"] = crowd(case, settings, "cgroup", targets)
-    progress("")
+    for kind, made in (("namespaces", namespaces(scene)), ("cgroups", groups())):
+        progress(f"crowd: {WORKLOADS} {kind}")
+        with made as targets:
+            results[kind] = crowd(case, settings, targets)
+        progress("")
+        print("\n" + "\n".join(table({kind: results[kind]})), flush=True)
     return results
 
 
