@@ -11,6 +11,8 @@ package struct OpenedWorkload: Sendable {
     package let plan: CapturePlan
     /// Why the outbound mode was taken, in a sentence.
     package let modeReason: String
+    /// Whether the client's address can be kept on the way to the application, and why.
+    package let sourceKeeping: SourceKeeping
     /// Whoever adopts the sockets closes them.
     package let listeners: [OpenedListener]
     /// Empty where DNS is not captured.
@@ -86,6 +88,8 @@ package final class WorkloadCapture: Sendable {
             return OpenedWorkload(
                 id: id, identity: .namespace(namespace.identity), namespace: namespace, facts: facts, plan: plan,
                 modeReason: reason,
+                sourceKeeping: SourceKeeping(
+                    isPossible: true, reason: "replies find their way back by the mark of the accepted socket"),
                 listeners: listeners.streams, dnsListeners: listeners.dns)
         }
         do {
