@@ -62,7 +62,8 @@ extension AttachRequest {
     /// - Throws: `unimplemented` for what the agent is to be able to do and is not yet.
     func captureRequest(mode: CaptureMode?) throws -> CaptureRequest {
         try refuseWhatIsNotBuilt()
-        var capture = CaptureRequest(target: target, mode: CaptureMode(rawValue: captureMode.rawValue) ?? mode)
+        var capture = CaptureRequest(
+            target: .namespace(target), mode: CaptureMode(rawValue: captureMode.rawValue) ?? mode)
         capture.capturesDNS = true
         capture.excludedOutbound = scope.excludeOutboundCIDRs.compactMap { CIDR($0) }
         capture.excludedOutboundPorts = scope.excludeOutboundPorts

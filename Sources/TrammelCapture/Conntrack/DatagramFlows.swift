@@ -5,17 +5,23 @@ import TrammelCore
 enum DatagramFlows {
     /// After rules were installed: DNS flows that do not go to the agent yet are forgotten. In the network namespace
     /// of the calling thread.
-    static func turn(_ plan: CapturePlan) throws {
+    /// - Parameter facts: where only what the namespace itself sends is meant, and not what it forwards.
+    static func turn(_ plan: CapturePlan, of facts: NamespaceFacts? = nil) throws {
         guard plan.capturesDNS, plan.outboundMode == .redirect else { return }
         let port = plan.settings.ports.dns
-        try forget { $0.original.destination.port == 53 && $0.reply.source.port != port }
+        let own = facts.map { Set($0.interfaces.map(\.address)) }
+        try forget {
+            $0.original.destination.port == 53 && $0.reply.source.port != port
+                && own?.contains($0.original.source.address) ?? true
+        }
     }
 
     /// After rules were removed: flows that still go to the agent are forgotten.
     static func release(_ plan: CapturePlan) throws {
         guard plan.capturesDNS, plan.outboundMode == .redirect else { return }
         let port = plan.settings.ports.dns
-        try forget { $0.reply.source.port == port && $0.reply.source.address.isLoopback }
+        let own = CapturePlan.families.map(plan.place.address)
+        try forget { $0.reply.source.port == port && own.contains($0.reply.source.address) }
     }
 
     private static func forget(_ isStale: (ConntrackEntry) -> Bool) throws {

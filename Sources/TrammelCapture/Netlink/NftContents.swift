@@ -29,6 +29,7 @@ struct NftContents: Equatable {
 
     init(encoding table: NftTable) throws {
         for set in table.sets { sets[set.name] = set.members.elements.map(NftContents.text).sorted() }
+        for map in table.maps { sets[map.name] = map.elements.map(NftContents.text).sorted() }
         for chain in table.chains {
             let hook = chain.hook.map {
                 NftContents.hook($0.kind.rawValue, $0.point.rawValue, $0.priority)
@@ -41,7 +42,7 @@ struct NftContents: Equatable {
 
     private static func rule(_ rule: NftRule, _ table: NftTable) throws -> Rule {
         var encoder = try NftRuleEncoder(table: table.name, chain: "", comment: nil)
-        for (index, set) in table.sets.enumerated() { encoder.setIDs[set.name] = UInt32(index + 1) }
+        for name in table.sets.map(\.name) + table.maps.map(\.name) { encoder.setIDs[name] = 1 }
         // Anonymous sets all bear one name before the kernel gives them theirs; their order tells them apart.
         var anonymous: [[String]] = []
         for match in rule.matches {
@@ -79,7 +80,8 @@ struct NftContents: Equatable {
                     nftnl_expr_get_str(expression, UInt16(NFTNL_EXPR_LOOKUP_SET)).map { String(cString: $0) } ?? ""
                 let inverted = nftnl_expr_get_u32(expression, UInt16(NFTNL_EXPR_LOOKUP_FLAGS)) != 0
                 let target = set.hasPrefix("__set") ? "{ \(members(set).joined(separator: ", ")) }" : "@\(set)"
-                expressions.append("lookup \(inverted ? "!= " : "")\(target)")
+                let isMap = nftnl_expr_is_set(expression, UInt16(NFTNL_EXPR_LOOKUP_DREG))
+                expressions.append("\(isMap ? "vmap" : "lookup") \(inverted ? "!= " : "")\(target)")
             default:
                 expressions.append("\(name) \(describe(expression))")
             }
@@ -103,6 +105,6 @@ struct NftContents: Equatable {
 
     static func text(_ element: NftSetElement) -> String {
         element.key.map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
-            + (element.isIntervalEnd ? " end" : "")
+            + (element.isIntervalEnd ? " end" : "") + (element.verdict.map { " : \($0.text)" } ?? "")
     }
 }

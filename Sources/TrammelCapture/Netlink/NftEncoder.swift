@@ -10,10 +10,13 @@ struct NftEncoder {
     /// Members per message: a netlink attribute holds at most 64 KiB.
     private static let membersPerMessage = 500
 
-    private let table: NftTable
-    private var messages: [NetlinkMessage] = []
+    /// NFT_DATA_VERDICT of linux/netfilter/nf_tables.h, which says it in a way that C alone understands.
+    private static let verdictData: UInt32 = 0xFFFF_FF00
+
+    let table: NftTable
+    private(set) var messages: [NetlinkMessage] = []
     private var nextSetID: UInt32 = 1
-    private var setIDs: [String: UInt32] = [:]
+    var setIDs: [String: UInt32] = [:]
 
     /// The messages that put `table` in place of whatever bears its name.
     static func replace(_ table: NftTable) throws -> [NetlinkMessage] {
@@ -22,7 +25,10 @@ struct NftEncoder {
         try encoder.encodeTable(NFT_MSG_DELTABLE, flags: 0, comment: nil)
         try encoder.encodeTable(NFT_MSG_NEWTABLE, flags: NLM_F_CREATE, comment: table.comment)
         for set in table.sets { try encoder.encode(set) }
+        for map in table.maps { try encoder.encode(map) }
         for chain in table.chains { try encoder.encode(chain) }
+        // What members lead to has to be there first.
+        for map in table.maps { try encoder.encode(members: map.elements, of: map.name) }
         for chain in table.chains {
             for rule in chain.rules { try encoder.encode(rule, in: chain.name) }
         }
@@ -37,11 +43,11 @@ struct NftEncoder {
         return encoder.messages
     }
 
-    private init(table: NftTable) { self.table = table }
+    init(table: NftTable) { self.table = table }
 
     // MARK: Objects
 
-    private mutating func encodeTable(_ type: nf_tables_msg_types, flags: Int32, comment: String?) throws {
+    mutating func encodeTable(_ type: nf_tables_msg_types, flags: Int32, comment: String?) throws {
         let object = try allocated(nftnl_table_alloc())
         defer { nftnl_table_free(object) }
         nftnl_table_set_str(object, UInt16(NFTNL_TABLE_NAME.rawValue), table.name)
@@ -55,7 +61,7 @@ struct NftEncoder {
         emit(type, flags) { nftnl_table_nlmsg_build_payload($0, object) }
     }
 
-    private mutating func encode(_ chain: NftChain) throws {
+    mutating func encode(_ chain: NftChain) throws {
         let object = try allocated(nftnl_chain_alloc())
         defer { nftnl_chain_free(object) }
         nftnl_chain_set_str(object, UInt16(NFTNL_CHAIN_TABLE.rawValue), table.name)
@@ -69,11 +75,16 @@ struct NftEncoder {
         emit(NFT_MSG_NEWCHAIN, NLM_F_CREATE) { nftnl_chain_nlmsg_build_payload($0, object) }
     }
 
-    private mutating func encode(_ set: NftSet) throws {
+    mutating func encode(_ set: NftSet) throws {
         let flags = if case .blocks = set.members { NFT_SET_INTERVAL.rawValue } else { UInt32(0) }
         let id = try encodeSet(named: set.name, type: set.members.keyType, flags: flags, size: nil)
         setIDs[set.name] = id
-        try encode(members: set.members.elements, of: set.name, id: id)
+        try encode(members: set.members.elements, of: set.name)
+    }
+
+    mutating func encode(_ map: NftVerdictMap) throws {
+        setIDs[map.name] = try encodeSet(
+            named: map.name, type: map.keyType, flags: NFT_SET_MAP.rawValue, size: nil)
     }
 
     private mutating func encodeSet(
@@ -90,19 +101,25 @@ struct NftEncoder {
         nftnl_set_set_u32(object, UInt16(NFTNL_SET_FLAGS.rawValue), flags)
         nftnl_set_set_u32(object, UInt16(NFTNL_SET_KEY_TYPE.rawValue), type.identifier)
         nftnl_set_set_u32(object, UInt16(NFTNL_SET_KEY_LEN.rawValue), type.length)
+        if flags & NFT_SET_MAP.rawValue != 0 {
+            nftnl_set_set_u32(object, UInt16(NFTNL_SET_DATA_TYPE.rawValue), NftEncoder.verdictData)
+        }
         if let size { nftnl_set_set_u32(object, UInt16(NFTNL_SET_DESC_SIZE.rawValue), UInt32(size)) }
         emit(NFT_MSG_NEWSET, NLM_F_CREATE) { nftnl_set_nlmsg_build_payload($0, object) }
         return id
     }
 
-    private mutating func encode(members: [NftSetElement], of name: String, id: UInt32) throws {
+    /// - Parameter id: of an anonymous set; one with a name is found by that.
+    mutating func encode(
+        members: [NftSetElement], of name: String, id: UInt32? = nil, _ type: nf_tables_msg_types = NFT_MSG_NEWSETELEM
+    ) throws {
         var rest = members[...]
         while !rest.isEmpty {
             let object = try allocated(nftnl_set_alloc())
             defer { nftnl_set_free(object) }
             nftnl_set_set_str(object, UInt16(NFTNL_SET_TABLE.rawValue), table.name)
             nftnl_set_set_str(object, UInt16(NFTNL_SET_NAME.rawValue), name)
-            nftnl_set_set_u32(object, UInt16(NFTNL_SET_ID.rawValue), id)
+            if let id = id ?? setIDs[name] { nftnl_set_set_u32(object, UInt16(NFTNL_SET_ID.rawValue), id) }
             for member in rest.prefix(NftEncoder.membersPerMessage) {
                 let element = try allocated(nftnl_set_elem_alloc())
                 _ = member.key.withUnsafeBytes {
@@ -112,14 +129,24 @@ struct NftEncoder {
                     nftnl_set_elem_set_u32(
                         element, UInt16(NFTNL_SET_ELEM_FLAGS), NFT_SET_ELEM_INTERVAL_END.rawValue)
                 }
+                switch type == NFT_MSG_NEWSETELEM ? member.verdict : nil {
+                case .goTo(let chain):
+                    nftnl_set_elem_set_u32(
+                        element, UInt16(NFTNL_SET_ELEM_VERDICT), UInt32(bitPattern: NFT_GOTO.rawValue))
+                    nftnl_set_elem_set_str(element, UInt16(NFTNL_SET_ELEM_CHAIN), chain)
+                case .accept:
+                    nftnl_set_elem_set_u32(element, UInt16(NFTNL_SET_ELEM_VERDICT), UInt32(NF_ACCEPT))
+                case nil:
+                    break
+                }
                 nftnl_set_elem_add(object, element)
             }
             rest = rest.dropFirst(NftEncoder.membersPerMessage)
-            emit(NFT_MSG_NEWSETELEM, NLM_F_CREATE) { nftnl_set_elems_nlmsg_build_payload($0, object) }
+            emit(type, type == NFT_MSG_NEWSETELEM ? NLM_F_CREATE : 0) { nftnl_set_elems_nlmsg_build_payload($0, object) }
         }
     }
 
-    private mutating func encode(_ rule: NftRule, in chain: String) throws {
+    mutating func encode(_ rule: NftRule, in chain: String) throws {
         var encoder = try NftRuleEncoder(table: table.name, chain: chain, comment: rule.comment)
         encoder.setIDs = setIDs
         for match in rule.matches {
@@ -139,7 +166,7 @@ struct NftEncoder {
 
     // MARK: Messages
 
-    private mutating func emit(
+    mutating func emit(
         _ type: nf_tables_msg_types, _ flags: Int32, _ build: (UnsafeMutablePointer<nlmsghdr>) -> Void
     ) {
         withUnsafeTemporaryAllocation(byteCount: 128 * 1024, alignment: 8) { scratch in

@@ -10,6 +10,9 @@ struct NftKeyType: Equatable {
     static let ipv4 = NftKeyType(identifier: 7, length: 4)
     static let ipv6 = NftKeyType(identifier: 8, length: 16)
     static let port = NftKeyType(identifier: 13, length: 2)
+    static let mark = NftKeyType(identifier: 19, length: 4)
+    static let user = NftKeyType(identifier: 24, length: 4)
+    static let cgroup = NftKeyType(identifier: 46, length: 8)
     static let addressKind = NftKeyType(identifier: 38, length: 4)
 
     /// Each field of a concatenation is padded to four bytes.
@@ -25,6 +28,8 @@ struct NftKeyType: Equatable {
 struct NftSetElement: Equatable {
     let key: [UInt8]
     var isIntervalEnd = false
+    /// Of a verdict map's member.
+    var verdict: NftVerdictMap.Verdict?
 }
 
 extension NftSet.Members {

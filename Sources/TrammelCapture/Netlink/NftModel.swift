@@ -7,6 +7,7 @@ struct NftTable: Hashable, Sendable {
     /// Kept by the kernel with the table and shown by `nft list`; at most 127 bytes.
     var comment: String?
     var sets: [NftSet] = []
+    var maps: [NftVerdictMap] = []
     var chains: [NftChain] = []
 }
 
@@ -30,9 +31,10 @@ struct NftChain: Hashable, Sendable {
         case filter, nat, route
     }
 
-    /// The two hooks that capture uses, by the kernel's `enum nf_inet_hooks`.
+    /// The hooks that capture uses, by the kernel's `enum nf_inet_hooks`.
     enum Point: UInt32, Hashable, Sendable {
         case prerouting = 0
+        case input = 1
         case output = 3
     }
 
@@ -55,6 +57,12 @@ struct NftRule: Hashable, Sendable {
     var comment: String?
 
     init(_ matches: NftMatch..., do statements: NftStatement..., comment: String? = nil) {
+        self.matches = matches
+        self.statements = statements
+        self.comment = comment
+    }
+
+    init(matching matches: [NftMatch], do statements: [NftStatement], comment: String? = nil) {
         self.matches = matches
         self.statements = statements
         self.comment = comment
@@ -105,6 +113,12 @@ enum NftMatch: Hashable, Sendable {
     /// The packet comes from a socket with a local address: a connection of an application, not one of the kernel's
     /// own sockets that answer for closed connections.
     case socketBound
+    /// There is a socket behind the packet, and it belongs to another cgroup.
+    case socketOutsideCgroup(CgroupReference)
+    /// A field of the connection's mark. Switches tracking on in the namespace.
+    case conntrackMark(Mark)
+    /// The packet answers the one that opened its connection, or with `false` goes the same way.
+    case conntrackReply(Bool)
 }
 
 enum NftStatement: Hashable, Sendable {
@@ -118,4 +132,12 @@ enum NftStatement: Hashable, Sendable {
     case tproxy(IPAddress, port: UInt16)
     case setMark(NftMatch.Mark)
     case jump(String)
+    /// As `jump`, without coming back.
+    case goTo(String)
+    /// Looks up and goes where the member says; goes on with the next rule where there is none.
+    case lookUp(NftVerdictMap.Field, String)
+    /// Sends the connection to this address.
+    case dnat(IPAddress, port: UInt16)
+    /// All of the connection's mark.
+    case setConntrackMark(UInt32)
 }

@@ -98,16 +98,24 @@ extension NftSetElement {
     init(_ attribute: NetlinkAttribute) {
         var key: [UInt8] = []
         var flags: UInt32 = 0
+        var verdict: NftVerdictMap.Verdict?
         for part in attribute.nested {
             switch UInt32(part.type) {
             case NFTA_SET_ELEM_KEY.rawValue:
                 for data in part.nested where data.type == Int(NFTA_DATA_VALUE.rawValue) { key = Array(data.bytes) }
             case NFTA_SET_ELEM_FLAGS.rawValue:
                 flags = part.number(UInt32.self).map { UInt32(bigEndian: $0) } ?? 0
+            case NFTA_SET_ELEM_DATA.rawValue:
+                for data in part.nested where data.type == Int(NFTA_DATA_VERDICT.rawValue) {
+                    verdict = .accept
+                    for word in data.nested where word.type == Int(NFTA_VERDICT_CHAIN.rawValue) {
+                        verdict = .goTo(word.text)
+                    }
+                }
             default:
                 break
             }
         }
-        self.init(key: key, isIntervalEnd: flags & NFT_SET_ELEM_INTERVAL_END.rawValue != 0)
+        self.init(key: key, isIntervalEnd: flags & NFT_SET_ELEM_INTERVAL_END.rawValue != 0, verdict: verdict)
     }
 }

@@ -75,10 +75,7 @@ struct NftRuleEncoder: ~Copyable {
             try bitwise(mask: hostBytes(mark.mask), xor: hostBytes(UInt32(0)))
             try compare(hostBytes(mark.value))
         case .conntrackInvalid:
-            try add("ct") {
-                nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_CT_KEY), UInt32(NFT_CT_STATE.rawValue))
-                nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_CT_DREG), NftRuleEncoder.register1)
-            }
+            try conntrack(NFT_CT_STATE)
             try bitwise(mask: hostBytes(UInt32(1)), xor: hostBytes(UInt32(0)))  // NF_CT_STATE_INVALID_BIT
             try compare(hostBytes(UInt32(0)), equal: false)
         case .localDestination:
@@ -94,6 +91,16 @@ struct NftRuleEncoder: ~Copyable {
         case .socketBound:
             try socket(NFT_SOCKET_WILDCARD)
             try compare([0])
+        case .socketOutsideCgroup(let cgroup):
+            try socket(NFT_SOCKET_CGROUPV2, level: cgroup.level)
+            try compare(hostBytes(cgroup.id), equal: false)
+        case .conntrackMark(let mark):
+            try conntrack(NFT_CT_MARK)
+            try bitwise(mask: hostBytes(mark.mask), xor: hostBytes(UInt32(0)))
+            try compare(hostBytes(mark.value))
+        case .conntrackReply(let isReply):
+            try conntrack(NFT_CT_DIRECTION)
+            try compare([isReply ? 1 : 0])  // enum ip_conntrack_dir
         }
     }
 
@@ -112,6 +119,28 @@ struct NftRuleEncoder: ~Copyable {
             try verdict(NF_DROP)
         case .jump(let chain):
             try verdict(NFT_JUMP.rawValue, chain: chain)
+        case .goTo(let chain):
+            try verdict(NFT_GOTO.rawValue, chain: chain)
+        case .lookUp(let field, let map):
+            try load(field)
+            try lookup(map, id: setIDs[map], isMap: true)
+        case .dnat(let address, let port):
+            try immediate(address.networkBytes, into: NftRuleEncoder.register1)
+            try immediate(bigEndianBytes(port), into: NftRuleEncoder.register2)
+            let family = address.family == .v4 ? NFPROTO_IPV4 : NFPROTO_IPV6
+            try add("nat") {
+                nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_NAT_TYPE), UInt32(NFT_NAT_DNAT.rawValue))
+                nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_NAT_FAMILY), UInt32(family))
+                nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_NAT_REG_ADDR_MIN), NftRuleEncoder.register1)
+                nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_NAT_REG_PROTO_MIN), NftRuleEncoder.register2)
+                nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_NAT_FLAGS), 2)  // NF_NAT_RANGE_PROTO_SPECIFIED
+            }
+        case .setConntrackMark(let mark):
+            try immediate(hostBytes(mark), into: NftRuleEncoder.register1)
+            try add("ct") {
+                nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_CT_KEY), UInt32(NFT_CT_MARK.rawValue))
+                nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_CT_SREG), NftRuleEncoder.register1)
+            }
         case .rejectWithReset:
             try add("reject") {
                 nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_REJECT_TYPE), UInt32(NFT_REJECT_TCP_RST.rawValue))
@@ -188,6 +217,22 @@ struct NftRuleEncoder: ~Copyable {
         try payload(NFT_PAYLOAD_TRANSPORT_HEADER, offset: 2, length: 2, into: base + 2 * words + 1)
     }
 
+    private mutating func load(_ field: NftVerdictMap.Field) throws {
+        switch field {
+        case .socketCgroup(let level): try socket(NFT_SOCKET_CGROUPV2, level: level)
+        case .socketUser: try meta(NFT_META_SKUID)
+        case .tcpDestinationPort: try load(port: .destination, of: .tcp)
+        case .conntrackMark: try conntrack(NFT_CT_MARK)
+        }
+    }
+
+    private func conntrack(_ key: nft_ct_keys) throws {
+        try add("ct") {
+            nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_CT_KEY), UInt32(key.rawValue))
+            nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_CT_DREG), NftRuleEncoder.register1)
+        }
+    }
+
     private func meta(_ key: nft_meta_keys) throws {
         try add("meta") {
             nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_META_KEY), key.rawValue)
@@ -234,7 +279,7 @@ struct NftRuleEncoder: ~Copyable {
         }
     }
 
-    private func lookup(_ set: String, id: UInt32?, member: Bool = true) throws {
+    private func lookup(_ set: String, id: UInt32?, member: Bool = true, isMap: Bool = false) throws {
         guard let id else {
             throw TrammelError(.internal, code: "nft-set-missing", "a rule names the set \(set), which its table lacks")
         }
@@ -242,6 +287,7 @@ struct NftRuleEncoder: ~Copyable {
             nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_LOOKUP_SREG), NftRuleEncoder.register1)
             nftnl_expr_set_str($0, UInt16(NFTNL_EXPR_LOOKUP_SET), set)
             nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_LOOKUP_SET_ID), id)
+            if isMap { nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_LOOKUP_DREG), UInt32(NFT_REG_VERDICT.rawValue)) }
             if !member { nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_LOOKUP_FLAGS), UInt32(NFT_LOOKUP_F_INV.rawValue)) }
         }
     }

@@ -7,6 +7,7 @@ extension NftTable {
         var lines = ["table inet \(name) {"]
         if let comment { lines.append("    comment \"\(comment)\"") }
         for set in sets { lines += set.lines + [""] }
+        for map in maps { lines += map.lines + [""] }
         for chain in chains { lines += chain.lines + [""] }
         if lines.last == "" { lines.removeLast() }
         return (lines + ["}"]).joined(separator: "\n")
@@ -72,9 +73,13 @@ extension NftChain {
 
 extension NftChain.Hook {
     var text: String {
-        let point = point == .prerouting ? "prerouting" : "output"
-        return
-            "type \(kind.rawValue) hook \(point) priority \(priority == -150 ? "mangle" : "\(priority)"); policy accept;"
+        let priority =
+            switch priority {
+            case -150: "mangle"
+            case -160: "mangle - 10"
+            default: "\(priority)"
+            }
+        return "type \(kind.rawValue) hook \(point) priority \(priority); policy accept;"
     }
 }
 
@@ -122,6 +127,10 @@ extension NftMatch {
         case .localDestination: "fib daddr type { local, broadcast, anycast, multicast }"
         case .socketCgroup(let cgroup): "socket cgroupv2 level \(cgroup.level) \"\(cgroup.path.dropFirst())\""
         case .socketBound: "socket wildcard 0"
+        case .socketOutsideCgroup(let cgroup):
+            "socket cgroupv2 level \(cgroup.level) != \"\(cgroup.path.dropFirst())\""
+        case .conntrackMark(let mark): "ct mark & \(mark.mask.word) == \(mark.value.word)"
+        case .conntrackReply(let isReply): "ct direction \(isReply ? "reply" : "original")"
         }
     }
 }
@@ -139,8 +148,16 @@ extension NftStatement {
             address.family == .v4 ? "tproxy ip to \(address):\(port)" : "tproxy ip6 to [\(address)]:\(port)"
         case .setMark(let mark):
             // Written by nft as the bits that are kept or set, and those that are set.
+            mark.value == 0
+                ? "meta mark set meta mark & \((~mark.mask).word)"
+                :
             "meta mark set meta mark & \((~mark.mask | mark.value).word) | \(mark.value.word)"
         case .jump(let chain): "jump \(chain)"
+        case .goTo(let chain): "goto \(chain)"
+        case .lookUp(let field, let map): "\(field.text) vmap @\(map)"
+        case .dnat(let address, let port):
+            address.family == .v4 ? "dnat ip to \(address):\(port)" : "dnat ip6 to [\(address)]:\(port)"
+        case .setConntrackMark(let mark): "ct mark set \(mark.word)"
         }
     }
 }
@@ -155,8 +172,10 @@ extension IPAddress.Family {
 }
 
 extension UInt32 {
+    fileprivate var word: String { hexadecimalWord }
+
     /// `0x00000539`
-    fileprivate var word: String {
+    var hexadecimalWord: String {
         let digits = String(self, radix: 16)
         return "0x" + String(repeating: "0", count: 8 - digits.count) + digits
     }

@@ -12,6 +12,10 @@ package struct TCPSocketInfo: Hashable, Sendable {
     package let cookie: UInt64
     /// An IPv6 socket that takes IPv4 as well when its address is the wildcard; false for `IPV6_V6ONLY`.
     package let isV6Only: Bool
+    /// The id of the v2 cgroup of the process that made it; nil where the kernel does not say.
+    package var cgroup: UInt64?
+    /// Of whom made it.
+    package var user: UInt32 = 0
 
     static let established: UInt8 = 1
     static let listen: UInt8 = 10
@@ -79,12 +83,18 @@ extension TCPSocketInfo {
             let remote = withUnsafeBytes(of: id.idiag_dst, { endpoint($0, id.idiag_dport) })
         else { return nil }
         var only = false
-        for attribute in NetlinkAttributes(attributes) where attribute.type == Int(INET_DIAG_SKV6ONLY) {
-            only = attribute.number(UInt8.self) == 1
+        var cgroup: UInt64?
+        for attribute in NetlinkAttributes(attributes) {
+            switch attribute.type {
+            case Int(INET_DIAG_SKV6ONLY): only = attribute.number(UInt8.self) == 1
+            case Int(INET_DIAG_CGROUP_ID): cgroup = attribute.number(UInt64.self)
+            default: break
+            }
         }
         self.init(
             local: local, remote: remote, state: message.idiag_state,
-            cookie: UInt64(id.idiag_cookie.0) | UInt64(id.idiag_cookie.1) << 32, isV6Only: only)
+            cookie: UInt64(id.idiag_cookie.0) | UInt64(id.idiag_cookie.1) << 32, isV6Only: only, cgroup: cgroup,
+            user: message.idiag_uid)
     }
 
     fileprivate func identify(in id: inout inet_diag_sockid) {

@@ -9,8 +9,8 @@ extension CapturePlan {
         for family in CapturePlan.families {
             rules.append(
                 NftRule(
-                    .family(family), .transport(.tcp),
-                    do: .tproxy(place.address(family), port: settings.ports.inbound), .counter, .accept))
+                    matching: [.family(family), .transport(.tcp)],
+                    do: handOver(family, port: settings.ports.inbound, .counter)))
         }
         if closed {
             rules.append(NftRule(.tcpSYN, do: .counter, .rejectWithReset, comment: "no agent: closed"))
@@ -18,7 +18,7 @@ extension CapturePlan {
         return rules
     }
 
-    /// Inbound connections to pass by. Where outbound packets are marked one by one, the accepted socket inherits the
+    /// Inbound connections to pass by. Where outbound packets are marked one by one without conntrack, the accepted socket inherits the
     /// mark `passed`, so that its replies are passed by too.
     var inboundExemptions: [NftRule] {
         var conditions: [NftMatch] = []
@@ -34,7 +34,7 @@ extension CapturePlan {
             conditions.append(.portInSet(.destination, .tcp, named(SetName.inboundIncludedPorts), false))
         }
         return conditions.map {
-            outboundMode == .tproxy
+            outboundMode == .tproxy && place.hostIndex == nil
                 ? NftRule($0, do: .setMark(mark(marks.passed)), .accept) : NftRule($0, do: .accept)
         }
     }

@@ -10,22 +10,21 @@ extension CapturePlan {
         case .redirect:
             if capturesDNS {
                 for transport in [NftMatch.Transport.udp, .tcp] {
-                    rules.append(
-                        NftRule(
-                            .port(.destination, transport, 53), do: .counter, .redirect(port: settings.ports.dns)))
+                    rules += redirect(.port(.destination, transport, 53), to: settings.ports.dns)
                 }
             }
             rules.append(localExemption)
             rules += outboundExemptions
-            rules.append(NftRule(.tcpSYN, do: .counter, .redirect(port: settings.ports.outbound)))
+            rules += redirect(.tcpSYN, to: settings.ports.outbound)
         case .tproxy:
             if capturesDNS {
                 rules.append(
                     NftRule(
-                        .port(.destination, .udp, 53), do: .counter, .setMark(mark(marks.outbound)), .accept))
+                        matching: [.port(.destination, .udp, 53)], do: [.counter] + claimStatements + [.accept]))
                 rules.append(NftRule(.port(.destination, .tcp, 53), do: .jump(claim.name)))
             }
-            rules.append(directHitRefusal)
+            // In the host's table it stands before the dispatch, for everyone.
+            if place.hostIndex == nil { rules.append(directHitRefusal) }
             rules.append(localExemption)
             rules += outboundExemptions
             rules.append(NftRule(.transport(.tcp), do: .jump(claim.name)))
@@ -40,9 +39,12 @@ extension CapturePlan {
     /// gains nothing, because its SYN went to the agent and nothing outside knows the connection. Replies that the
     /// kernel makes for sockets of its own (the SYN-ACK and resets of the agent's inbound side) come from no bound
     /// socket and go straight out.
+    ///
+    /// On the host, conntrack is what knows the later packets.
     var claim: NftChain {
         var chain = NftChain(name: named("claim"))
-        chain.rules.append(NftRule(.tcpSYN, do: .counter, .setMark(mark(marks.outbound)), .accept))
+        chain.rules.append(NftRule(matching: [.tcpSYN], do: [.counter] + claimStatements + [.accept]))
+        guard place.hostIndex == nil else { return chain }
         if !established.isEmpty {
             for family in CapturePlan.families {
                 chain.rules.append(
@@ -60,18 +62,18 @@ extension CapturePlan {
     var fromApplication: NftChain {
         var chain = NftChain(name: named("from_app"))
         for family in CapturePlan.families {
-            let address = place.address(family)
             if capturesDNS {
                 // UDP by the mark alone: a container runtime's own NAT may have changed the port since (Docker's
                 // resolver at 127.0.0.11).
-                let handOver = NftStatement.tproxy(address, port: settings.ports.dns)
-                chain.rules.append(NftRule(.family(family), .transport(.udp), do: handOver, .accept))
+                let handOver = handOver(family, port: settings.ports.dns)
+                chain.rules.append(NftRule(matching: [.family(family), .transport(.udp)], do: handOver))
                 chain.rules.append(
-                    NftRule(.family(family), .port(.destination, .tcp, 53), do: handOver, .accept))
+                    NftRule(matching: [.family(family), .port(.destination, .tcp, 53)], do: handOver))
             }
             chain.rules.append(
                 NftRule(
-                    .family(family), .transport(.tcp), do: .tproxy(address, port: settings.ports.outbound), .accept))
+                    matching: [.family(family), .transport(.tcp)],
+                    do: handOver(family, port: settings.ports.outbound)))
         }
         chain.rules.append(NftRule(.tcpSYN, do: .counter, .rejectWithReset, comment: "no agent: closed"))
         return chain

@@ -31,7 +31,7 @@ extension CapturePlan {
         add(SetName.inboundExcluded, blocks: request.excludedInboundSources)
         add(SetName.inboundExcludedPorts, ports: request.excludedInboundPorts)
         add(SetName.inboundIncludedPorts, ports: request.includedInboundPorts)
-        if outboundMode == .tproxy, !established.isEmpty {
+        if outboundMode == .tproxy, place.hostIndex == nil, !established.isEmpty {
             for family in CapturePlan.families {
                 let ours = established.filter { $0.source.address.family == family }
                 sets.append(

@@ -58,16 +58,19 @@ package struct CapturePlace: Hashable, Sendable {
     let prefix: String
     private let v4: IPAddress
     private let v6: IPAddress
+    /// Its number among the host's members; nil in a namespace of its own.
+    let hostIndex: UInt32?
 
     /// Alone in a network namespace: plain names, and listeners on the loopback addresses.
     package static let ownNamespace = CapturePlace(prefix: "", v4: .loopbackV4, v6: .loopbackV6)
 
     /// - Parameters:
     ///   - v4, v6: the addresses of its listeners, which are nobody else's in the namespace.
-    init(prefix: String, v4: IPAddress, v6: IPAddress) {
+    init(prefix: String, v4: IPAddress, v6: IPAddress, hostIndex: UInt32? = nil) {
         self.prefix = prefix
         self.v4 = v4
         self.v6 = v6
+        self.hostIndex = hostIndex
     }
 
     /// The address that its listeners of this family are bound to.

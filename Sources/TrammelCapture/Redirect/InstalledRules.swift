@@ -17,6 +17,7 @@ extension WorkloadCapture {
             throw TrammelError(.notFound, code: "rules-not-installed", "the workload's traffic is not captured")
         }
         let hasIPv6 = attachment.workload.facts.hasIPv6
+        if attachment.isOnHost { return try rulesOnHost(of: id, plan, hasIPv6: hasIPv6) }
         return try inside(attachment.workload.namespace) {
             try InstalledRules(comparing: plan, hasIPv6: hasIPv6)
         }
@@ -44,7 +45,7 @@ extension InstalledRules {
         self.drift = drift
     }
 
-    private static func differences(
+    static func differences(
         of table: NftTable, _ wanted: NftContents, _ found: NftContents
     ) -> [String] {
         var drift: [String] = []
@@ -82,14 +83,15 @@ extension InstalledRules {
         return drift
     }
 
-    private static func missingRouting(_ plan: CapturePlan, hasIPv6: Bool) throws -> [String] {
+    static func missingRouting(_ plan: CapturePlan, hasIPv6: Bool) throws -> [String] {
         var route = try RouteSocket()
         let rules = Set(try route.markRules())
         let routes = try route.ownRoutes()
         var drift: [String] = []
         for family in hasIPv6 ? [IPAddress.Family.v4, .v6] : [.v4] {
             let word = family == .v4 ? "IPv4" : "IPv6"
-            for rule in NamespaceCapture.markRules(plan.settings, plan.outboundMode, family)
+            let mode = plan.place.hostIndex == nil ? plan.outboundMode : .tproxy
+            for rule in NamespaceCapture.markRules(plan.settings, mode, family)
             where !rules.contains(rule) {
                 drift.append(
                     "the \(word) routing rule for mark 0x\(String(rule.mark.value, radix: 16)) to table \(rule.table) "
@@ -105,7 +107,7 @@ extension InstalledRules {
     }
 
     /// The table's text with `packets N bytes N` after each counter whose rule is found in its place.
-    private static func text(of table: NftTable, counting found: NftContents?) -> String {
+    static func text(of table: NftTable, counting found: NftContents?) -> String {
         var counted = table
         for (index, chain) in table.chains.enumerated() {
             guard let actual = found?.chains.first(where: { $0.name == chain.name }),

@@ -88,7 +88,7 @@ enum NamespaceCapture {
         }
     }
 
-    private static func routing(_ settings: CaptureSettings, outbound: CaptureMode, hasIPv6: Bool) throws {
+    static func routing(_ settings: CaptureSettings, outbound: CaptureMode, hasIPv6: Bool) throws {
         var route = try RouteSocket()
         do {
             let links = try route.links()

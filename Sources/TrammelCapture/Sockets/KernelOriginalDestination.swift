@@ -53,7 +53,9 @@ package struct KernelOriginalDestination: OriginalDestinationSource {
     }
 
     private func refuseDirectHit(_ destination: IPEndpoint) throws {
-        if destination.address.unmapped.isLoopback, ports.all.contains(destination.port) {
+        let address = destination.address.unmapped
+        guard ports.all.contains(destination.port) else { return }
+        if address.isLoopback || CapturePlace.hostBlocks.contains(where: { $0.contains(address) }) {
             throw KernelOriginalDestination.directHit(destination)
         }
     }

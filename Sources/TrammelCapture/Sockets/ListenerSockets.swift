@@ -89,7 +89,7 @@ enum ListenerSockets {
         // So that a restarted agent can listen while connections of the old one linger in TIME_WAIT.
         try socket.set(SOL_SOCKET, SO_REUSEADDR)
         if family == .v6 { try socket.set(CInt(IPPROTO_IPV6), IPV6_V6ONLY) }
-        if mode == .tproxy { try makeTransparent(socket, family) }
+        if mode == .tproxy || !address.endpoint.address.isLoopback { try makeTransparent(socket, family) }
         try bind(socket, to: address.endpoint)
         guard listen(socket.number, backlog) == 0 else {
             throw TrammelError.kernel("listen on \(address)", errno: errno, token: "listener")
@@ -101,8 +101,8 @@ enum ListenerSockets {
         let family = address.endpoint.address.family
         let socket = try Descriptor.socket(family, SOCK_DGRAM)
         if family == .v6 { try socket.set(CInt(IPPROTO_IPV6), IPV6_V6ONLY) }
+        if mode == .tproxy || !address.endpoint.address.isLoopback { try makeTransparent(socket, family) }
         if mode == .tproxy {
-            try makeTransparent(socket, family)
             switch family {
             case .v4: try socket.set(CInt(IPPROTO_IP), IP_RECVORIGDSTADDR)
             case .v6: try socket.set(CInt(IPPROTO_IPV6), IPV6_RECVORIGDSTADDR)

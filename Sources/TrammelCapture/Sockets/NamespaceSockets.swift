@@ -9,6 +9,8 @@ package final class NamespaceSockets: SocketFactory {
     private let marks: CaptureSettings.Marks
     private let namespaces = Mutex<[WorkloadID: NetworkNamespace]>([:])
 
+    private func namespace(of workload: WorkloadID) -> NetworkNamespace? { namespaces.withLock { $0[workload] } }
+
     init(home: NetworkNamespace, marks: CaptureSettings.Marks) {
         self.home = home
         self.marks = marks
@@ -26,9 +28,14 @@ package final class NamespaceSockets: SocketFactory {
     /// transparent, and bear the mark that brings the application's replies back to it through lo. The port is the
     /// kernel's choice at connect, since the client's own would clash with the socket that the client is captured by.
     ///
-    /// Any other socket needs nothing: the rules know the agent's sockets by their cgroup.
+    /// Any other socket needs nothing in a namespace of the workload's own: the rules know the agent's sockets by their
+    /// cgroup, and what comes over lo there is passed by. On the host it is not, and a socket on its way to the
+    /// application of a member says so by the mark `passed`.
     package func options(for plan: UpstreamSocketPlan) -> [SocketOption] {
-        guard let source = plan.source else { return [] }
+        guard let source = plan.source else {
+            guard plan.reachesApplication, namespace(of: plan.workload) === home else { return [] }
+            return [SocketOption(level: SOL_SOCKET, name: SO_MARK, value: CInt(bitPattern: marks.passed))]
+        }
         let transparent =
             source.family == .v4
             ? SocketOption(level: CInt(IPPROTO_IP), name: IP_TRANSPARENT, value: 1)
@@ -41,9 +48,11 @@ package final class NamespaceSockets: SocketFactory {
     }
 
     package func withNetworkNamespace<R>(of workload: WorkloadID, _ body: () throws -> R) throws -> R {
-        guard let namespace = namespaces.withLock({ $0[workload] }) else {
+        guard let namespace = namespace(of: workload) else {
             throw TrammelError(.notFound, code: "workload-gone", "the workload is not attached any more")
         }
+        // A member of the host: the thread is where it has to be.
+        if namespace === home { return try body() }
         return try namespace.inside(home: home, body)
     }
 }

@@ -6,12 +6,15 @@ import TrammelCore
 /// peer. Knowing these lets the rules leave them alone; redirect looks at first packets only and needs nothing.
 enum EstablishedConnections {
     /// Both ends as packets leave, of every connection off the namespace. Called inside the namespace.
-    static func list(in facts: NamespaceFacts) throws -> [ConntrackEntry.Tuple] {
+    /// - Parameter isWanted: where not every socket of the namespace is the workload's.
+    static func list(
+        in facts: NamespaceFacts, where isWanted: (TCPSocketInfo) -> Bool = { _ in true }
+    ) throws -> [ConntrackEntry.Tuple] {
         var diagnostics = try SocketDiagnostics()
         let own = Set(facts.interfaces.map(\.address))
         var tuples: Set<ConntrackEntry.Tuple> = []
         for family in facts.families {
-            for socket in try diagnostics.tcpSockets(family, states: living) {
+            for socket in try diagnostics.tcpSockets(family, states: living) where isWanted(socket) {
                 let tuple = tuple(of: socket)
                 let remote = tuple.destination.address
                 if !remote.isLoopback, !own.contains(remote) { tuples.insert(tuple) }

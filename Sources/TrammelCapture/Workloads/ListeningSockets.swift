@@ -55,7 +55,16 @@ extension WorkloadCapture {
         try tcpSockets(of: id, states: [TCPSocketInfo.established])
     }
 
+    /// The workload's own, where others share its namespace.
     private func tcpSockets(of id: WorkloadID, states: [UInt8]) throws -> [TCPSocketInfo] {
+        let sockets = try allSockets(id, states: states)
+        guard try attachment(id).isOnHost else { return sockets }
+        let ownership = try host.ownership(id)
+        return sockets.filter(ownership.owns)
+    }
+
+    /// Every one of the workload's namespace.
+    func allSockets(_ id: WorkloadID, states: [UInt8]) throws -> [TCPSocketInfo] {
         let workload = try attachment(id).workload
         return try inside(workload.namespace) {
             var diagnostics = try SocketDiagnostics()
@@ -72,11 +81,11 @@ extension WorkloadCapture {
         return try attachment.installed.withLock { installed in
             guard var plan = installed, !plan.established.isEmpty else { return 0 }
             return try inside(attachment.workload.namespace) {
-                let living = Set(try EstablishedConnections.list(in: attachment.workload.facts))
+                let living = Set(try established(attachment))
                 let remaining = plan.established.filter { living.contains($0) }
                 if remaining.count < plan.established.count {
                     plan.established = remaining
-                    try NamespaceCapture.install(plan, hasIPv6: attachment.workload.facts.hasIPv6)
+                    try spare(plan, attachment)
                     installed = plan
                 }
                 return remaining.count
@@ -105,10 +114,22 @@ extension WorkloadCapture {
                 }
                 // Only now, for the resets had to get past the rules.
                 plan.established = []
-                try NamespaceCapture.install(plan, hasIPv6: attachment.workload.facts.hasIPv6)
+                try spare(plan, attachment)
                 installed = plan
                 return aborted
             }
         }
+    }
+    private func established(_ attachment: Attachment) throws -> [ConntrackEntry.Tuple] {
+        guard attachment.isOnHost else { return try EstablishedConnections.list(in: attachment.workload.facts) }
+        let ownership = try host.ownership(attachment.workload.id)
+        return try EstablishedConnections.list(in: attachment.workload.facts, where: ownership.owns)
+    }
+
+    /// Brings the rules' list of older connections up to date. The host's table has none: conntrack knows by itself
+    /// which connections it saw beginning.
+    private func spare(_ plan: CapturePlan, _ attachment: Attachment) throws {
+        if attachment.isOnHost { return }
+        try NamespaceCapture.install(plan, hasIPv6: attachment.workload.facts.hasIPv6)
     }
 }

@@ -11,6 +11,8 @@ package struct OpenedWorkload: Sendable {
     package let plan: CapturePlan
     /// Why the outbound mode was taken, in a sentence.
     package let modeReason: String
+    /// Whether the client's address can be kept on the way to the application, and why.
+    package let sourceKeeping: SourceKeeping
     /// Whoever adopts the sockets closes them.
     package let listeners: [OpenedListener]
     /// Empty where DNS is not captured.
@@ -27,7 +29,8 @@ package final class WorkloadCapture: Sendable {
     package let settings: CaptureSettings
     package let sockets: NamespaceSockets
     package let conntrack: WorkloadConntrack
-    private let cgroup: AgentCgroup
+    let cgroup: AgentCgroup
+    let host: HostCapture
     private let attachments = Mutex<[WorkloadID: Attachment]>([:])
 
     /// An attached namespace, and under its own lock what is installed there: a change of one workload waits for no
@@ -37,12 +40,16 @@ package final class WorkloadCapture: Sendable {
         let installed = Mutex<CapturePlan?>(nil)
 
         init(_ workload: OpenedWorkload) { self.workload = workload }
+
+        /// Whether its rules stand in the host's table, among others'.
+        var isOnHost: Bool { workload.plan.place.hostIndex != nil }
     }
 
     /// - Parameter cgroup: where the agent lives; must have been entered before the first listener is opened.
     package init(cgroup: AgentCgroup, settings: CaptureSettings = CaptureSettings()) throws {
         self.cgroup = cgroup
         self.settings = settings
+        host = HostCapture(settings: settings, cgroup: cgroup)
         sockets = NamespaceSockets(home: try NetworkNamespace.ofTheAgent(), marks: settings.marks)
         conntrack = WorkloadConntrack(sockets: sockets)
     }
@@ -65,18 +72,14 @@ package final class WorkloadCapture: Sendable {
                 .unimplemented, code: "not-built-yet", "capturing with failure mode 'open': not built yet",
                 hint: "use failure mode 'closed', the default")
         }
-        guard case .namespace(let target) = request.target else {
-            throw TrammelError(
-                .unimplemented, code: "not-built-yet", "capturing a \(request.target): not built yet",
-                hint: "attach a network namespace")
-        }
+        guard case .namespace(let target) = request.target else { return try openOnHost(request, as: id) }
         let namespace = try NetworkNamespace(target)
         guard namespace.identity != sockets.home.identity else {
             throw TrammelError(
                 .forbidden, code: "netns-of-the-agent", "\(target.path) is the network namespace of the agent",
                 hint: "attach a pod's own namespace; capturing the host's would take its ssh connections too")
         }
-        try attachments.withLock { try WorkloadCapture.refuseConflict(namespace, id, among: $0) }
+        try refuseConflict(.namespace(namespace.identity), id)
         let workload = try inside(namespace) {
             let facts = try NamespaceFacts.read()
             let (mode, reason) = try chooseMode(request)
@@ -86,20 +89,30 @@ package final class WorkloadCapture: Sendable {
             return OpenedWorkload(
                 id: id, identity: .namespace(namespace.identity), namespace: namespace, facts: facts, plan: plan,
                 modeReason: reason,
+                sourceKeeping: SourceKeeping(
+                    isPossible: true, reason: "replies find their way back by the mark of the accepted socket"),
                 listeners: listeners.streams, dnsListeners: listeners.dns)
         }
         do {
-            try attachments.withLock { attachments in
-                // Again, for another thread may have come between.
-                try WorkloadCapture.refuseConflict(namespace, id, among: attachments)
-                attachments[id] = Attachment(workload)
-            }
+            try admit(workload)
         } catch {
             ListenerSockets.Listeners(streams: workload.listeners, dns: workload.dnsListeners).close()
             throw error
         }
-        sockets.add(namespace, for: id)
         return workload
+    }
+
+    /// From here on the workload is attached, unless another thread came between.
+    func admit(_ workload: OpenedWorkload) throws {
+        try attachments.withLock { attachments in
+            try WorkloadCapture.refuseConflict(workload.identity, workload.id, among: attachments)
+            attachments[workload.id] = Attachment(workload)
+        }
+        sockets.add(workload.namespace, for: workload.id)
+    }
+
+    func refuseConflict(_ identity: CaptureIdentity, _ id: WorkloadID) throws {
+        try attachments.withLock { try WorkloadCapture.refuseConflict(identity, id, among: $0) }
     }
 
     /// What is true of a namespace that is not attached, for whoever waits until it is set up.
@@ -113,6 +126,10 @@ package final class WorkloadCapture: Sendable {
         let attachment = try attachment(workload.id)
         try cgroup.verify()
         try attachment.installed.withLock { installed in
+            if attachment.isOnHost {
+                installed = try installOnHost(attachment, installed)
+                return
+            }
             installed = try inside(workload.namespace) {
                 var plan = workload.plan
                 if let installed {
@@ -133,7 +150,7 @@ package final class WorkloadCapture: Sendable {
         guard let attachment = attachments.withLock({ $0[id] }) else { return }
         try attachment.installed.withLock { installed in
             try inside(attachment.workload.namespace) {
-                try NamespaceCapture.remove()
+                if attachment.isOnHost { try host.uninstall(id) } else { try NamespaceCapture.remove() }
                 try DatagramFlows.release(attachment.workload.plan)
             }
             installed = nil
@@ -143,6 +160,7 @@ package final class WorkloadCapture: Sendable {
     /// Forgets the workload and lets go of its namespace. Rules that are installed stay as they are.
     package func close(_ id: WorkloadID) {
         _ = attachments.withLock { $0.removeValue(forKey: id) }
+        host.close(id)
         sockets.remove(id)
         conntrack.close(id)
     }
@@ -184,18 +202,28 @@ package final class WorkloadCapture: Sendable {
     }
 
     private static func refuseConflict(
-        _ namespace: NetworkNamespace, _ id: WorkloadID, among attachments: [WorkloadID: Attachment]
+        _ identity: CaptureIdentity, _ id: WorkloadID, among attachments: [WorkloadID: Attachment]
     ) throws {
         if attachments[id] != nil {
             throw TrammelError(
                 .conflict, code: "workload-attached", "workload \(id.rawValue) is attached already",
                 hint: "detach it first")
         }
-        if let other = attachments.values.first(where: { $0.workload.namespace.identity == namespace.identity }) {
+        guard let other = attachments.values.first(where: { $0.workload.identity == identity })?.workload else { return }
+        switch identity {
+        case .namespace:
             throw TrammelError(
                 .conflict, code: "netns-attached",
-                "this network namespace is attached already, by \(other.workload.namespace.path)",
+                "this network namespace is attached already, by \(other.namespace.path)",
                 hint: "a namespace has one owner; detach the other first")
+        case .cgroup(let path):
+            throw TrammelError(
+                .conflict, code: "cgroup-attached", "the cgroup \(path) is attached already",
+                hint: "a cgroup has one owner; detach the other first")
+        case .user(let user):
+            throw TrammelError(
+                .conflict, code: "user-attached", "user \(user) is attached already",
+                hint: "a user has one owner; detach the other first")
         }
     }
 }

@@ -87,11 +87,15 @@ package struct UpstreamSocketPlan: Hashable, Sendable {
     package let remote: UpstreamAddress
     /// The client's address to keep as the socket's source (port chosen by the kernel); nil to let the kernel choose.
     package let source: IPAddress?
+    /// The call goes to the workload's own application and not on behalf of the workload to somebody else. Where
+    /// workloads share a network namespace, such a socket must not be captured once more on its way in.
+    package let reachesApplication: Bool
 
-    package init(workload: WorkloadID, remote: UpstreamAddress, source: IPAddress?) {
+    package init(workload: WorkloadID, remote: UpstreamAddress, source: IPAddress?, reachesApplication: Bool = false) {
         self.workload = workload
         self.remote = remote
         self.source = source
+        self.reachesApplication = reachesApplication
     }
 }
 

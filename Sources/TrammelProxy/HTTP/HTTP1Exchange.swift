@@ -196,7 +196,8 @@ extension HTTP1ServerHandler {
         guard let bucket = lastBucket else { return }
         attempts += 1
         let plan = UpstreamSocketPlan(
-            workload: bucket.key.workload, remote: bucket.key.remote, source: bucket.key.source)
+            workload: bucket.key.workload, remote: bucket.key.remote, source: bucket.key.source,
+            reachesApplication: bucket.key.reachesApplication)
         dial(plan, bucket, timeout: loop.settings.connectTimeout)
     }
 

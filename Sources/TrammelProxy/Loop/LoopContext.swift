@@ -236,7 +236,8 @@ final class LoopContext {
             let keeps =
                 workload.keepsSourceAddress && client.family == remote.address.family && !client.isLoopback
                 && !remote.address.isLoopback
-            return UpstreamSocketPlan(workload: id, remote: UpstreamAddress(remote), source: keeps ? client : nil)
+            return UpstreamSocketPlan(
+                workload: id, remote: UpstreamAddress(remote), source: keeps ? client : nil, reachesApplication: true)
         }
         return UpstreamSocketPlan(workload: connection.workload.id, remote: UpstreamAddress(remote), source: nil)
     }
@@ -249,7 +250,9 @@ final class LoopContext {
         let keeps =
             connection.direction == .inbound && connection.workload.keepsSourceAddress
             && client.family == remote.endpoint.address.family && !client.isLoopback
-        return UpstreamSocketPlan(workload: connection.workload.id, remote: remote, source: keeps ? client : nil)
+        return UpstreamSocketPlan(
+            workload: connection.workload.id, remote: remote, source: keeps ? client : nil,
+            reachesApplication: connection.direction == .inbound)
     }
 
     func connectRefused(by endpoint: Endpoint) {

@@ -8,11 +8,14 @@ struct PoolKey: Hashable {
     let remote: UpstreamAddress
     /// The client's address that the socket bears; nil where the agent's own is used.
     let source: IPAddress?
+    /// See `UpstreamSocketPlan`.
+    let reachesApplication: Bool
 
     init(_ plan: UpstreamSocketPlan) {
         workload = plan.workload
         remote = plan.remote
         source = plan.source
+        reachesApplication = plan.reachesApplication
     }
 }
 

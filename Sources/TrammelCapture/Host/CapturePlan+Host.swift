@@ -1,0 +1,52 @@
+import TrammelCore
+
+/// Where the rules of a plan differ between a network namespace of its own and the host's, which others share.
+///
+/// In a namespace of its own a packet can belong to one workload only. On the host a packet that was turned to lo has
+/// lost its socket, and so its owner: conntrack keeps it, in the connection's mark, which no application can set. The
+/// packet's own mark only leads it to lo; its other bits stay whoever's they are.
+extension CapturePlan {
+    /// The mark of connections of this workload that go to the agent under tproxy (and redirect, for IPv6).
+    var ownerMark: UInt32? {
+        place.hostIndex.map { $0 << UInt32(32 - marks.mask.leadingZeroBitCount) | marks.outbound }
+    }
+
+    /// Marks a packet as one that goes to the agent.
+    var claimStatements: [NftStatement] {
+        (ownerMark.map { [.setConntrackMark($0)] } ?? []) + [.setMark(mark(marks.outbound))]
+    }
+
+    /// Hands a packet to a listener of the workload's. On the host the listener has to be the agent's: while the agent
+    /// is dead, anybody may bind the address. Whatever comes back from the chain was not taken.
+    func handOver(_ family: IPAddress.Family, port: UInt16, _ others: NftStatement...) -> [NftStatement] {
+        let end: NftStatement = place.hostIndex == nil ? .accept : .jump(HostTable.Name.handedOver)
+        return [.tproxy(place.address(family), port: port)] + others + [end]
+    }
+
+    /// Turns connections to a listener of the workload's by NAT. REDIRECT knows but one address, so on the host it is a
+    /// destination, and for IPv6, where that address is nobody's, the mark leads to lo.
+    func redirect(_ match: NftMatch, to port: UInt16) -> [NftRule] {
+        guard place.hostIndex != nil else { return [NftRule(match, do: .counter, .redirect(port: port))] }
+        return CapturePlan.families.map { family in
+            NftRule(
+                matching: [.family(family), match],
+                do: [.counter] + (family == .v6 ? claimStatements : [])
+                    + [.dnat(place.address(family), port: port)])
+        }
+    }
+}
+
+extension CapturePlace {
+    /// Blocks of addresses that the listeners of the host's members are bound to, one address for each member: of the
+    /// loopback network, and of a unique local network (RFC 4193) that no interface bears.
+    static let hostBlocks = ["127.133.0.0/16", "fd74:7261:6d6d:656c::/64"].compactMap { CIDR($0) }
+    /// As many as the IPv4 block holds, without its first and last address.
+    static let hostIndices: ClosedRange<UInt32> = 1...0xFFFE
+
+    /// A member of the host, one of many in a table.
+    static func host(_ index: UInt32) -> CapturePlace {
+        CapturePlace(
+            prefix: "w\(index)_", v4: IPAddress(v4: 127 << 24 | 133 << 16 | index),
+            v6: IPAddress(v6: 0xFD74_7261_6D6D_656C, UInt64(index)), hostIndex: index)
+    }
+}

@@ -1,0 +1,42 @@
+import TrammelCore
+
+/// One cgroup or user of the host as its table knows it: what selects its packets, and the chains that judge them.
+struct HostMember: Hashable, Sendable {
+    enum Selector: Hashable, Sendable {
+        case cgroup(CgroupReference)
+        /// - ports: those that sockets of the user's alone listen on, for the kernel cannot tell a listener's user.
+        case user(UInt32, ports: [UInt16])
+    }
+
+    /// Stands where the host's table has room for it.
+    let plan: CapturePlan
+    var selector: Selector
+    let index: UInt32
+    let ownerMark: UInt32
+    /// Of its plan; kept, since they are asked for whenever any member changes.
+    let sets: [NftSet]
+    let inbound: NftChain
+    let outbound: NftChain
+    /// Where its mode needs them: what hands packets over that were turned to lo, and what turns them.
+    let turned: [NftChain]
+
+    /// Nil for a plan that is not of the host.
+    init?(_ plan: CapturePlan, _ selector: Selector) {
+        guard let index = plan.place.hostIndex, let ownerMark = plan.ownerMark else { return nil }
+        self.plan = plan
+        self.selector = selector
+        self.index = index
+        self.ownerMark = ownerMark
+        sets = plan.sets
+        inbound = NftChain(name: plan.named("in"), rules: plan.inboundRules)
+        outbound = NftChain(name: plan.named("out"), rules: plan.outboundRules)
+        turned = plan.outboundMode == .tproxy ? [plan.fromApplication, plan.claim] : []
+    }
+
+    var identity: CaptureIdentity {
+        switch selector {
+        case .cgroup(let cgroup): .cgroup(cgroup.path)
+        case .user(let user, _): .user(user)
+        }
+    }
+}

@@ -1,0 +1,260 @@
+import TrammelCore
+
+/// The one table of the host's own network namespace, for all cgroups and users that are captured there.
+///
+/// A packet is looked up by what the kernel says of its socket, once for each level of cgroups that members are at and
+/// once by user, and goes to the chains of the member that is found: the cost is the same for one member and for five
+/// hundred, and whoever is no member's goes on. The deepest cgroup comes first, and cgroups come before users.
+///
+/// Two things differ from a namespace of a workload's own. The host's sysctls are everybody's and are left alone, so
+/// replies to the agent are known by conntrack's mark and not by one that sockets inherit. And marks are forged more
+/// easily, by any process of the host with CAP_NET_RAW, so those of sockets outside the agent's cgroup are wiped off
+/// before they are looked at.
+struct HostTable {
+    enum Name {
+        static let handedOver = "handed_over"
+        static let forged = "forged"
+        static let loopback = "loopback"
+        static let toApplication = "to_app"
+        static let fromApplication = "from_app"
+        static let inbound = "inbound"
+        static let owners = "owners"
+        static let users = "users"
+        static let ports = "in_ports"
+    }
+
+    /// The table's comment: that the host's sysctls are as they were before (see `NamespaceSettings`).
+    static let comment = NamespaceSettings(values: [:]).comment
+
+    private let settings: CaptureSettings
+    private let agent: CgroupReference
+    private let members: [HostMember]
+    private let levels: [UInt32]
+    private let hasUsers: Bool
+    private let hasRedirect: Bool
+    private let hasTproxy: Bool
+
+    /// - Parameter members: in the order of their indices, so that equal members make equal tables.
+    init(settings: CaptureSettings, agent: CgroupReference, members: [HostMember]) {
+        self.settings = settings
+        self.agent = agent
+        self.members = members
+        var levels: Set<UInt32> = []
+        var users = false
+        var modes: Set<CaptureMode> = []
+        for member in members {
+            switch member.selector {
+            case .cgroup(let cgroup): levels.insert(cgroup.level)
+            case .user: users = true
+            }
+            modes.insert(member.plan.outboundMode)
+        }
+        self.levels = levels.sorted(by: >)
+        hasUsers = users
+        hasRedirect = modes.contains(.redirect)
+        hasTproxy = modes.contains(.tproxy)
+    }
+
+    var table: NftTable {
+        var table = NftTable(name: CapturePlan.tableName, comment: HostTable.comment)
+        table.sets = members.flatMap(\.sets)
+        table.maps = maps
+        table.chains = [handedOver, forged, sanitise, toApplication, fromApplication, inbound, loopback, prerouting]
+        table.chains.append(routeOutput)
+        if hasRedirect { table.chains += [natOutput, guardInput] }
+        for member in members { table.chains += member.turned + [member.outbound, member.inbound] }
+        return table
+    }
+
+    // MARK: Who a packet belongs to
+
+    /// The three places where packets are given to their owners. Each has maps of its own, since a member is judged in
+    /// one of the two outbound chains, by its mode, and must not be looked for in wider cgroups in the other.
+    private enum Dispatch: String {
+        case route = "out_", nat = "nat_", inbound = "in_"
+
+        func cgroups(_ level: UInt32) -> String { "\(rawValue)cgroups\(level)" }
+        var users: String { rawValue + Name.users }
+    }
+
+    private func rules(_ dispatch: Dispatch) -> [NftRule] {
+        var rules = levels.map { NftRule(do: .lookUp(.socketCgroup(level: $0), dispatch.cgroups($0))) }
+        if hasUsers {
+            rules.append(
+                dispatch == .inbound
+                    ? NftRule(do: .lookUp(.tcpDestinationPort, Name.ports))
+                    : NftRule(do: .lookUp(.socketUser, dispatch.users)))
+        }
+        return rules
+    }
+
+    private func verdict(_ member: HostMember, _ dispatch: Dispatch) -> NftVerdictMap.Verdict {
+        switch (dispatch, member.plan.outboundMode) {
+        case (.inbound, _): .goTo(member.inbound.name)
+        case (.route, .tproxy), (.nat, .redirect): .goTo(member.outbound.name)
+        case (.route, .redirect), (.nat, .tproxy): .accept
+        }
+    }
+
+    private var maps: [NftVerdictMap] {
+        var maps: [NftVerdictMap] = []
+        var cgroups: [UInt32: [(HostMember, CgroupReference)]] = [:]
+        for member in members {
+            if case .cgroup(let cgroup) = member.selector { cgroups[cgroup.level, default: []].append((member, cgroup)) }
+        }
+        for dispatch in hasRedirect ? [Dispatch.route, .nat, .inbound] : [.route, .inbound] {
+            for level in levels {
+                let found = (cgroups[level] ?? []).map { member, cgroup in
+                    NftVerdictMap.Member(key: .cgroup(cgroup), verdict: verdict(member, dispatch))
+                }
+                maps.append(
+                    NftVerdictMap(
+                        name: dispatch.cgroups(level), field: .socketCgroup(level: level), members: found))
+            }
+            if hasUsers { maps.append(users(dispatch)) }
+        }
+        if hasTproxy {
+            maps.append(
+                NftVerdictMap(
+                    name: Name.owners, field: .conntrackMark,
+                    members: members.filter { $0.plan.outboundMode == .tproxy }.map {
+                        NftVerdictMap.Member(key: .mark($0.ownerMark), verdict: .goTo($0.plan.fromApplication.name))
+                    }))
+        }
+        return maps
+    }
+
+    private func users(_ dispatch: Dispatch) -> NftVerdictMap {
+        var map = NftVerdictMap(
+            name: dispatch == .inbound ? Name.ports : dispatch.users,
+            field: dispatch == .inbound ? .tcpDestinationPort : .socketUser)
+        for member in members {
+            guard case .user(let user, let ports) = member.selector else { continue }
+            let keys = dispatch == .inbound ? ports.map(NftVerdictMap.Key.port) : [.user(user)]
+            map.members += keys.map { NftVerdictMap.Member(key: $0, verdict: verdict(member, dispatch)) }
+        }
+        return map
+    }
+
+    // MARK: Chains
+
+    private var marks: CaptureSettings.Marks { settings.marks }
+    private func mark(_ value: UInt32) -> NftMatch.Mark { NftMatch.Mark(value: value, mask: marks.mask) }
+
+    private var agentExemption: NftRule {
+        NftRule(.socketCgroup(agent), do: .accept, comment: "the agent's own sockets")
+    }
+
+    /// Before anything looks at a mark. A packet without a whole socket behind it is the kernel's own.
+    private var sanitise: NftChain {
+        NftChain(
+            name: "sanitise", hook: NftChain.Hook(kind: .route, point: .output, priority: -160),
+            rules: [marks.outbound, marks.upstream, marks.passed].map {
+                NftRule(.mark(mark($0)), do: .goTo(Name.forged))
+            })
+    }
+
+    private var forged: NftChain {
+        NftChain(
+            name: Name.forged,
+            rules: [
+                NftRule(
+                    .socketOutsideCgroup(agent), do: .counter, .setMark(mark(0)), comment: "marks are the agent's alone")
+            ])
+    }
+
+    private var routeOutput: NftChain {
+        var chain = NftChain(name: "out", hook: NftChain.Hook(kind: .route, point: .output, priority: -150))
+        chain.rules.append(agentExemption)
+        chain.rules.append(
+            NftRule(
+                .conntrackReply(true), .conntrackMark(mark(marks.upstream)),
+                do: .setMark(mark(marks.upstream)), .accept, comment: "replies to the agent"))
+        chain.rules.append(
+            NftRule(
+                .conntrackReply(false), .tcpNotSYN, .conntrackMark(mark(marks.outbound)),
+                do: .setMark(mark(marks.outbound)), .accept, comment: "captured by their first packet"))
+        chain.rules.append(NftRule(.tcpNotSYN, do: .accept))
+        for block in CapturePlace.hostBlocks {
+            chain.rules.append(
+                NftRule(
+                    .destinationBlock(block), .tcpSYN, .ports(.destination, .tcp, settings.ports.all),
+                    do: .rejectWithReset, comment: "the agent's ports are not for direct use"))
+        }
+        chain.rules += rules(.route)
+        return chain
+    }
+
+    private var natOutput: NftChain {
+        NftChain(
+            name: "nat", hook: NftChain.Hook(kind: .nat, point: .output, priority: -101),
+            rules: [agentExemption] + rules(.nat))
+    }
+
+    /// While the agent is dead, anybody may listen where NAT leads.
+    private var guardInput: NftChain {
+        NftChain(
+            name: "guard", hook: NftChain.Hook(kind: .filter, point: .input, priority: -150),
+            rules: CapturePlace.hostBlocks.map {
+                NftRule(
+                    .loopbackInterface(true), .destinationBlock($0), .tcpSYN,
+                    .ports(.destination, .tcp, settings.ports.all), .socketOutsideCgroup(agent),
+                    do: .counter, .rejectWithReset, comment: "only the agent listens here")
+            })
+    }
+
+    private var prerouting: NftChain {
+        NftChain(
+            name: "pre", hook: NftChain.Hook(kind: .filter, point: .prerouting, priority: -150),
+            rules: [
+                NftRule(.loopbackInterface(true), do: .goTo(Name.loopback)),
+                NftRule(.tcpSYN, do: .goTo(Name.inbound)),
+            ])
+    }
+
+    private var loopback: NftChain {
+        NftChain(
+            name: Name.loopback,
+            rules: [
+                NftRule(.mark(mark(marks.upstream)), do: .goTo(Name.toApplication)),
+                NftRule(.mark(mark(marks.outbound)), do: .goTo(Name.fromApplication)),
+                NftRule(.mark(mark(marks.passed)), do: .accept),
+                NftRule(.tcpSYN, do: .goTo(Name.inbound)),
+            ])
+    }
+
+    private var toApplication: NftChain {
+        NftChain(
+            name: Name.toApplication,
+            rules: [
+                NftRule(.tcpSYN, do: .counter, .setConntrackMark(marks.upstream)),
+                NftRule(do: .accept),
+            ])
+    }
+
+    private var fromApplication: NftChain {
+        var chain = NftChain(name: Name.fromApplication)
+        if hasRedirect {
+            chain.rules += CapturePlace.hostBlocks.filter { $0.base.family == .v6 }.map {
+                NftRule(.destinationBlock($0), do: .accept, comment: "led by NAT")
+            }
+        }
+        if hasTproxy { chain.rules.append(NftRule(do: .lookUp(.conntrackMark, Name.owners))) }
+        chain.rules.append(NftRule(.transport(.tcp), do: .counter, .rejectWithReset, comment: "nobody's"))
+        chain.rules.append(NftRule(do: .counter, .drop))
+        return chain
+    }
+
+    /// After a packet was given a listener by tproxy: whether that listener is the agent's. Comes back where it is not.
+    private var handedOver: NftChain {
+        NftChain(
+            name: Name.handedOver,
+            rules: [
+                NftRule(.tcpNotSYN, do: .accept),
+                NftRule(.socketCgroup(agent), do: .accept),
+                NftRule(.transport(.udp), .socketOutsideCgroup(agent), do: .counter, .drop),
+            ])
+    }
+
+    private var inbound: NftChain { NftChain(name: Name.inbound, rules: rules(.inbound)) }
+}

@@ -1,0 +1,112 @@
+package import TrammelCore
+
+/// The host's members: cgroups and users in the agent's own network namespace.
+extension WorkloadCapture {
+    /// Announces members of the host that are known from before and not open yet, before the first `open` of an agent
+    /// that starts. Their new connections are refused until `open` and `install`, be it that the table of the agent
+    /// before still holds them (the first change would drop them from it and let their traffic go past), be it that
+    /// the machine has started anew.
+    ///
+    /// Replaces what was announced before; an empty list lets go of those that will not be attached after all.
+    /// - Parameter hostMembers: requests for cgroups and users that fail closed; others are left out of account.
+    package func expect(_ hostMembers: [CaptureRequest]) throws {
+        try cgroup.verify()
+        try host.expect(hostMembers)
+    }
+
+    /// A member's cgroup was made anew, as a unit's is at every start: the rules name the new one when this returns.
+    /// One that is still the same changes nothing.
+    /// - Throws: `notFound` when the workload is not attached, `invalid` when it is not a cgroup's or the path differs.
+    package func refresh(_ id: WorkloadID, _ cgroup: CgroupReference) throws {
+        guard case .cgroup(let path) = try attachment(id).workload.identity, path == cgroup.path else {
+            throw TrammelError(
+                .invalid, code: "cgroup-other", "the workload was not attached as the cgroup \(cgroup.path)",
+                hint: "detach it and attach the other")
+        }
+        try host.select(.cgroup(cgroup), for: id)
+    }
+
+    /// Looks again at which ports a member listens on. Only a user's inbound connections depend on it, since the
+    /// kernel can tell a listener's cgroup and not its user; for other workloads this changes nothing. A port that
+    /// somebody else listens on too, at another address, is left alone.
+    /// - Returns: whether the ports changed.
+    @discardableResult
+    package func refreshListeners(_ id: WorkloadID) throws -> Bool {
+        guard case .user(let user) = try attachment(id).workload.identity else { return false }
+        let ports = try host.ownership(id).ports(among: allSockets(id, states: [TCPSocketInfo.listen]))
+        return try host.select(.user(user, ports: ports), for: id)
+    }
+
+    // MARK: Parts of an attach
+
+    func openOnHost(_ request: CaptureRequest, as id: WorkloadID) throws -> OpenedWorkload {
+        if case .cgroup(let cgroup) = request.target {
+            let agent = self.cgroup.reference.path
+            guard agent != cgroup.path, !agent.hasPrefix(cgroup.path + "/") || cgroup.level > 0 else {
+                throw TrammelError(
+                    .forbidden, code: "cgroup-of-the-agent", "\(cgroup.path) is the cgroup of the agent itself",
+                    hint: "attach the application's own")
+            }
+        }
+        let facts = try NamespaceFacts.read()
+        let (mode, reason) = try chooseModeOnHost(request)
+        let identity = try HostCapture.identity(request.target)
+        try refuseConflict(identity, id)
+        let member = try host.open(id, request, mode)
+        do {
+            let listeners = try ListenerSockets.open(member.plan, hasIPv6: facts.hasIPv6)
+            let workload = OpenedWorkload(
+                id: id, identity: identity, namespace: sockets.home, facts: facts, plan: member.plan,
+                modeReason: reason, sourceKeeping: .onHost, listeners: listeners.streams, dnsListeners: listeners.dns)
+            do {
+                try admit(workload)
+            } catch {
+                listeners.close()
+                throw error
+            }
+            return workload
+        } catch {
+            host.close(id)
+            throw error
+        }
+    }
+
+    func installOnHost(_ attachment: Attachment, _ installed: CapturePlan?) throws -> CapturePlan {
+        let id = attachment.workload.id
+        var plan = attachment.workload.plan
+        if let installed {
+            plan = installed
+        } else {
+            let ownership = try host.ownership(id)
+            plan.established = try EstablishedConnections.list(in: attachment.workload.facts, where: ownership.owns)
+        }
+        try refreshListeners(id)
+        try host.install(id)
+        try DatagramFlows.turn(plan, of: attachment.workload.facts)
+        return plan
+    }
+
+    /// Asks the kernel, as for a namespace.
+    private func chooseModeOnHost(_ request: CaptureRequest) throws -> (CaptureMode, String) {
+        var nft = try NftSocket()
+        if let asked = request.mode {
+            if let refusal = try nft.refusal(of: host.trial(request, asked)) { throw refusal }
+            return (asked, "\(asked.rawValue) was asked for")
+        }
+        guard let refusal = try nft.refusal(of: host.trial(request, .tproxy)) else {
+            return (
+                .tproxy,
+                "the kernel takes tproxy rules for the host's own traffic, and tproxy changes neither address nor port"
+            )
+        }
+        if let other = try nft.refusal(of: host.trial(request, .redirect)) { throw other }
+        return (.redirect, "the kernel does not take tproxy rules: \(refusal.message)")
+    }
+}
+
+extension SourceKeeping {
+    static let onHost = SourceKeeping(
+        isPossible: true,
+        reason: "replies find their way back by the connection's mark; an application that listens on loopback only is "
+            + "called from there, since it could not answer another address")
+}
