@@ -45,7 +45,8 @@ package struct Agent: Sendable {
         ports.inbound = settings.ports.inbound
         ports.dns = settings.ports.dns
         let capture = try WorkloadCapture(
-            cgroup: cgroup, ports: ports, virtualRanges: [settings.vips.ipv4, settings.vips.ipv6])
+            cgroup: cgroup, ports: ports, virtualRanges: [settings.vips.ipv4, settings.vips.ipv6],
+            backend: CaptureBackendChoice(rawValue: settings.captureBackend.rawValue) ?? .auto)
         let store = try StateStore(directory: StateDirectory.prepare(settings.stateDirectory))
         let mesh = Mesh(capture: capture, labels: labels, store: store, settings: settings, logger: logger)
 

@@ -59,7 +59,7 @@ struct NftSocket: ~Copyable {
                     comment = String(decoding: data[2..<(2 + Int(data[1]))].prefix { $0 != 0 }, as: UTF8.self)
                 }
             }
-        } catch let failure as NetlinkFailure where failure.code == ENOENT {
+        } catch let failure as NetlinkFailure where NftSocket.isAbsence(failure.code) {
             return nil
         } catch let failure as NetlinkFailure {
             throw TrammelError.kernel("look for the capture rules", errno: failure.code, token: "nftables")

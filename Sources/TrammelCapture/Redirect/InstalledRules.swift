@@ -27,6 +27,14 @@ extension WorkloadCapture {
 extension InstalledRules {
     /// In the network namespace of the calling thread.
     init(comparing plan: CapturePlan, hasIPv6: Bool) throws {
+        if case .iptables(let variant) = plan.backend {
+            let comparison = try IptablesComparison(plan, variant)
+            text = comparison.text
+            drift =
+                try comparison.drift + InstalledRules.missingRouting(plan, hasIPv6: hasIPv6)
+                + InstalledRules.missingSettings()
+            return
+        }
         let table = plan.table
         let wanted = try NftContents(encoding: table)
         var nft = try NftSocket()
@@ -38,9 +46,7 @@ extension InstalledRules {
             drift.append("the table \(table.name) is missing: nothing is captured")
         }
         drift += try InstalledRules.missingRouting(plan, hasIPv6: hasIPv6)
-        for (name, value) in NamespaceSettings.current().values.sorted(by: { $0.key < $1.key }) where value != "1" {
-            drift.append("the sysctl net/\(name) is \(value), expected 1")
-        }
+        drift += InstalledRules.missingSettings()
         text = InstalledRules.text(of: table, counting: found)
         self.drift = drift
     }
@@ -81,6 +87,12 @@ extension InstalledRules {
             drift.append("there is a set \(name) that is not Trammel's")
         }
         return drift
+    }
+
+    private static func missingSettings() -> [String] {
+        NamespaceSettings.current().values.sorted { $0.key < $1.key }.filter { $0.value != "1" }.map { name, value in
+            "the sysctl net/\(name) is \(value), expected 1"
+        }
     }
 
     static func missingRouting(_ plan: CapturePlan, hasIPv6: Bool) throws -> [String] {

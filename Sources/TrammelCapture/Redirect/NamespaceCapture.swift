@@ -10,15 +10,14 @@ enum NamespaceCapture {
     /// Idempotent: the namespace is as the plan says when this returns, whatever was there before. The rules come
     /// last, since they are what turns traffic.
     static func install(_ plan: CapturePlan, hasIPv6: Bool) throws {
-        var nft = try NftSocket()
         var plan = plan
-        let standing = try nft.comment(ofTable: CapturePlan.tableName)
+        let standing = try NamespaceRules.note()
         let before = try previousSettings(standing)
         plan.comment = before.comment
         do {
             try NamespaceSettings.switchOn()
             try routing(plan.settings, outbound: plan.outboundMode, hasIPv6: hasIPv6)
-            try nft.replace(plan.table)
+            try NamespaceRules.replace(with: plan)
         } catch {
             // An update that fails leaves the rules that stood before it, since the transaction changed nothing.
             if standing == nil { try? remove(restoring: before) }
@@ -28,16 +27,14 @@ enum NamespaceCapture {
 
     /// Whether anything of Trammel's is in the namespace.
     static func isPresent() throws -> Bool {
-        var nft = try NftSocket()
-        if try nft.comment(ofTable: CapturePlan.tableName) != nil { return true }
+        if try NamespaceRules.note() != nil { return true }
         var route = try RouteSocket()
         return try !route.markRules().isEmpty || !route.ownRoutes().isEmpty
     }
 
     /// Removes rules first, then what they relied on. Nothing there is no error.
     static func remove() throws {
-        var nft = try NftSocket()
-        try remove(restoring: previousSettings(try nft.comment(ofTable: CapturePlan.tableName)))
+        try remove(restoring: previousSettings(try NamespaceRules.note()))
     }
 
     /// The sysctls from before the first install, even if that was another agent's.
@@ -49,8 +46,7 @@ enum NamespaceCapture {
     }
 
     private static func remove(restoring settings: NamespaceSettings) throws {
-        var nft = try NftSocket()
-        try nft.remove(tableNamed: CapturePlan.tableName)
+        try NamespaceRules.remove()
         var route = try RouteSocket()
         do {
             for rule in try route.markRules() {
