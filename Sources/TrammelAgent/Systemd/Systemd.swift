@@ -12,53 +12,80 @@ enum Systemd {
 
     struct Unit: Hashable, Sendable {
         /// Its first name, where it was asked for by another.
-        let id: String
+        var id = ""
         /// `loaded`, `not-found`, `masked`, `error`, …
-        let loadState: String
+        var loadState = ""
         /// `active`, `activating`, `inactive`, `failed`, …
-        let activeState: String
+        var activeState = ""
         /// Below the root of the hierarchy; nil while it has none.
-        let cgroup: String?
+        var cgroup: String?
+        /// The slice that it is in, or will be; empty for the topmost.
+        var slice = ""
+        /// What runs before the service itself, as systemctl prints it.
+        var startsWith = ""
+
+        /// Where its cgroup is whenever it has one (systemd.slice(5)); nil for a unit that is not there.
+        var place: String? {
+            if let cgroup { return cgroup }
+            guard loadState == "loaded" else { return nil }
+            if id.hasSuffix(".slice") { return Systemd.cgroup(ofSlice: id) }
+            let above = slice.isEmpty ? "/" : Systemd.cgroup(ofSlice: slice)
+            return above == "/" ? "/" + id : above + "/" + id
+        }
+
+        /// Whether it has itself attached as it starts.
+        var hasDropIn: Bool { startsWith.contains("trammel") && startsWith.contains("attach") }
     }
 
     /// In the order asked for.
     /// - Throws: `unavailable` where systemd does not answer.
     static func units(_ names: [UnitName]) throws -> [Unit] {
         guard !names.isEmpty else { return [] }
+        let properties = "Id,LoadState,ActiveState,ControlGroup,Slice,ExecStartPre"
         let answer = try run(
-            "systemctl",
-            ["show", "--property=Id,LoadState,ActiveState,ControlGroup", "--no-pager", "--"] + names.map(\.description))
+            "systemctl", ["show", "--property=\(properties)", "--no-pager", "--"] + names.map(\.description))
         let units = parse(answer)
         guard units.count == names.count else {
             throw TrammelError(
-                .unavailable, code: "systemd-answer",
-                "systemctl told of \(units.count) units, \(names.count) were asked for",
+                .unavailable, code: "systemd-answer", "systemctl told of \(units.count) units, \(names.count) were asked for",
                 hint: "see `systemctl status`")
         }
         return units
     }
 
-    /// Of `systemctl show`: a block of `Key=value` for each unit, with an empty line between.
+    /// Of `systemctl show`: lines of `Key=value` for each unit, with an empty line between. A key may come several times.
     static func parse(_ text: String) -> [Unit] {
         var units: [Unit] = []
-        var values: [Substring: String] = [:]
+        var unit = Unit()
         func end() {
-            guard let id = values["Id"] else { return }
-            units.append(
-                Unit(
-                    id: id, loadState: values["LoadState"] ?? "", activeState: values["ActiveState"] ?? "",
-                    cgroup: values["ControlGroup"].flatMap { $0.isEmpty ? nil : $0 }))
-            values = [:]
+            if !unit.id.isEmpty { units.append(unit) }
+            unit = Unit()
         }
         for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
             guard let equals = line.firstIndex(of: "=") else {
                 end()
                 continue
             }
-            values[line[..<equals]] = String(line[line.index(after: equals)...])
+            let value = String(line[line.index(after: equals)...])
+            switch line[..<equals] {
+            case "Id": unit.id = value
+            case "LoadState": unit.loadState = value
+            case "ActiveState": unit.activeState = value
+            case "ControlGroup": unit.cgroup = value.isEmpty ? nil : value
+            case "Slice": unit.slice = value
+            case "ExecStartPre": unit.startsWith += value + "\n"
+            default: break
+            }
         }
         end()
         return units
+    }
+
+    /// `a-b.slice` is in `a.slice`: `/a.slice/a-b.slice`. The topmost is `-.slice`.
+    static func cgroup(ofSlice name: String) -> String {
+        let parts = name.dropLast(".slice".count).split(separator: "-")
+        guard !parts.isEmpty else { return "/" }
+        return (1...parts.count).map { "/" + parts.prefix($0).joined(separator: "-") + ".slice" }.joined()
     }
 
     /// Moves processes into a new scope (org.freedesktop.systemd1(5), StartTransientUnit), beside the unit that the first

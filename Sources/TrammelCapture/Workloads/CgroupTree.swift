@@ -33,6 +33,25 @@ package struct CgroupTree: Sendable {
     /// The directory that is the cgroup.
     package func directory(of path: String) -> String { path == "/" ? mount : mount + path }
 
+    /// The directories in which cgroups of these paths come and go: the nearest above each that there is.
+    package func foldersAbove(_ paths: [String]) -> Set<String> {
+        var folders: Set<String> = []
+        var seen: Set<Substring> = []
+        for path in paths {
+            guard let slash = path.lastIndex(of: "/") else { continue }
+            var above = path[..<slash]
+            while seen.insert(above).inserted {
+                let folder = mount + above
+                if above.isEmpty || access(folder, F_OK) == 0 {
+                    folders.insert(folder)
+                    break
+                }
+                above = above[..<(above.lastIndex(of: "/") ?? above.startIndex)]
+            }
+        }
+        return folders
+    }
+
     /// The processes in a cgroup and in all below it; none where there is no such cgroup.
     package func processes(in path: String) -> [Int32] {
         let directory = directory(of: path)

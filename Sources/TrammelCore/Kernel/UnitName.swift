@@ -1,17 +1,15 @@
-import TrammelCore
-
 /// The name of a systemd unit that has processes, or cgroups of others below it: a service, a slice, a scope or a socket
 /// (systemd.unit(5)).
-struct UnitName: Hashable, Sendable, CustomStringConvertible {
+package struct UnitName: Hashable, Sendable, CustomStringConvertible {
     /// With its type: `web.service`.
-    let description: String
+    package let description: String
 
     private static let types = ["service", "slice", "scope", "socket"]
     private static let others = ["mount", "swap", "target", "timer", "path", "device", "automount"]
 
     /// - Parameter text: as systemctl takes it: without a type it is a service.
     /// - Throws: `invalid` for what is no such name.
-    init(_ text: String) throws {
+    package init(_ text: String) throws {
         func refuse(_ message: String, _ hint: String) -> TrammelError {
             TrammelError(.invalid, code: "unit-name", message, hint: hint)
         }
@@ -40,7 +38,8 @@ struct UnitName: Hashable, Sendable, CustomStringConvertible {
         description = name
     }
 
-    var isSlice: Bool { description.hasSuffix(".slice") }
+    package var isSlice: Bool { description.hasSuffix(".slice") }
+    package var isService: Bool { description.hasSuffix(".service") }
 
     private static func isAllowed(_ byte: UInt8) -> Bool {
         switch byte {
