@@ -84,6 +84,7 @@ package struct Agent: Sendable {
             group.addTask {
                 try await server.run {
                     log.info("ready", metadata: ["socket": "\(socket)"])
+                    ServiceNotification.ready()
                     // Reading settings, store and files takes much of the program, and serving little of that.
                     trammel_forget_code_of_start()
                 }
@@ -91,6 +92,7 @@ package struct Agent: Sendable {
             group.addTask { try await scrape.run() }
             group.addTask { await ReadinessWatch(mesh: mesh, refused: refusedDials).run() }
             group.addTask { await NamespaceWatch(mesh: mesh).run() }
+            group.addTask { await HostWatch(mesh: mesh).run() }
             group.addTask { await resolver.run { await mesh.resolved($0) } }
             group.addTask { await AppearanceWatch(mesh: mesh).run() }
             group.addTask { await DirectoryWatch(mesh: mesh, directory: settings.configDirectory).run() }
@@ -107,6 +109,7 @@ package struct Agent: Sendable {
                 throw error
             }
             log.info("draining")
+            ServiceNotification.stopping()
             await dataPlane.drain(for: .nanoseconds(Int64(clamping: settings.limits.drainTimeout)))
             group.cancelAll()
             while let result = await group.nextResult() {

@@ -105,7 +105,8 @@ struct AgentService: ControlService {
         }
         // One that waits may have the name of one that is attached, which is why it waits.
         let waiting = await mesh.appearing.waiting.filter { attachments[$0.key] == nil }.values.map(\.described)
-        return (attached + waiting).sorted { ($0.namespace, $0.name) < ($1.namespace, $1.name) }
+        let absent = await mesh.absent.values.map(\.described)
+        return (attached + waiting + absent).sorted { ($0.namespace, $0.name) < ($1.namespace, $1.name) }
     }
 
     func attach(_ request: AttachRequest) async throws -> AttachResult { try await mesh.attach(request) }

@@ -31,9 +31,12 @@ package final class WorkloadCapture: Sendable {
     package let settings: CaptureSettings
     package let sockets: NamespaceSockets
     package let conntrack: WorkloadConntrack
-    let cgroup: AgentCgroup
+    /// Where the agent lives.
+    package let cgroup: AgentCgroup
     let host: HostCapture
     let iptables = IptablesAbility()
+    /// The agent's own network namespace, which is the host's.
+    package var home: NetworkNamespaceIdentity { sockets.home.identity }
     private let attachments = Mutex<[WorkloadID: Attachment]>([:])
 
     /// An attached namespace, and under its own lock what is installed there: a change of one workload waits for no
