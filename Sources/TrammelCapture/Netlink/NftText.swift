@@ -140,6 +140,8 @@ extension NftStatement {
         case .setMark(let mark):
             // Written by nft as the bits that are kept or set, and those that are set.
             "meta mark set meta mark & \((~mark.mask | mark.value).word) | \(mark.value.word)"
+        case .setConntrackMark(let mark):
+            "ct mark set ct mark & \((~mark.mask | mark.value).word) | \(mark.value.word)"
         case .jump(let chain): "jump \(chain)"
         }
     }

@@ -22,14 +22,19 @@ package struct CaptureSettings: Hashable, Sendable {
         package var outbound: UInt32
         /// Inbound connections that are passed by uncaptured, so that their replies are known. Routes nowhere.
         package var passed: UInt32
+        /// Of conntrack's entries and not of packets: the agent's own flows, where redirect has flows tracked, so that
+        /// the accounting knows them. Routes nowhere.
+        package var own: UInt32
         package var mask: UInt32
 
         package init(
-            upstream: UInt32 = 0x539, outbound: UInt32 = 0x222, passed: UInt32 = 0x53A, mask: UInt32 = 0xFFF
+            upstream: UInt32 = 0x539, outbound: UInt32 = 0x222, passed: UInt32 = 0x53A, own: UInt32 = 0x53B,
+            mask: UInt32 = 0xFFF
         ) {
             self.upstream = upstream
             self.outbound = outbound
             self.passed = passed
+            self.own = own
             self.mask = mask
         }
     }

@@ -37,7 +37,7 @@ extension InstalledRules {
             drift.append("the table \(table.name) is missing: nothing is captured")
         }
         drift += try InstalledRules.missingRouting(plan, hasIPv6: hasIPv6)
-        for (name, value) in NamespaceSettings.current().values.sorted(by: { $0.key < $1.key }) where value != "1" {
+        for (name, value) in NamespaceSettings.missing(plan.outboundMode) {
             drift.append("the sysctl net/\(name) is \(value), expected 1")
         }
         text = InstalledRules.text(of: table, counting: found)

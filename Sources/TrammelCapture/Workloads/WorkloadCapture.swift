@@ -27,6 +27,8 @@ package final class WorkloadCapture: Sendable {
     package let settings: CaptureSettings
     package let sockets: NamespaceSockets
     package let conntrack: WorkloadConntrack
+    /// What of the workloads' traffic goes past the agent.
+    package let flows: FlowWatch
     private let cgroup: AgentCgroup
     private let attachments = Mutex<[WorkloadID: Attachment]>([:])
 
@@ -45,6 +47,7 @@ package final class WorkloadCapture: Sendable {
         self.settings = settings
         sockets = NamespaceSockets(home: try NetworkNamespace.ofTheAgent(), marks: settings.marks)
         conntrack = WorkloadConntrack(sockets: sockets)
+        flows = FlowWatch(sockets: sockets, agent: cgroup)
     }
 
     /// - Parameter virtualRanges: the blocks that VIPs are taken from, which a connect must have a route to.
@@ -125,6 +128,7 @@ package final class WorkloadCapture: Sendable {
                 return plan
             }
         }
+        if let plan = plan(of: workload.id) { flows.begin(workload, plan) }
     }
 
     /// Lets the traffic go: rules, routes and sysctls are as before. The listeners stay open, so that connections
@@ -138,11 +142,13 @@ package final class WorkloadCapture: Sendable {
             }
             installed = nil
         }
+        flows.end(id)
     }
 
     /// Forgets the workload and lets go of its namespace. Rules that are installed stay as they are.
     package func close(_ id: WorkloadID) {
         _ = attachments.withLock { $0.removeValue(forKey: id) }
+        flows.end(id)
         sockets.remove(id)
         conntrack.close(id)
     }
