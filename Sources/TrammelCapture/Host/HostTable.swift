@@ -227,7 +227,7 @@ struct HostTable {
         NftChain(
             name: Name.toApplication,
             rules: [
-                NftRule(.tcpSYN, do: .counter, .setConntrackMark(marks.upstream)),
+                NftRule(.tcpSYN, do: .counter, .replaceConntrackMark(marks.upstream)),
                 NftRule(do: .accept),
             ])
     }

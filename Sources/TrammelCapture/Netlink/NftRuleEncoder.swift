@@ -135,7 +135,7 @@ struct NftRuleEncoder: ~Copyable {
                 nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_NAT_REG_PROTO_MIN), NftRuleEncoder.register2)
                 nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_NAT_FLAGS), 2)  // NF_NAT_RANGE_PROTO_SPECIFIED
             }
-        case .setConntrackMark(let mark):
+        case .replaceConntrackMark(let mark):
             try immediate(hostBytes(mark), into: NftRuleEncoder.register1)
             try add("ct") {
                 nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_CT_KEY), UInt32(NFT_CT_MARK.rawValue))
@@ -168,6 +168,16 @@ struct NftRuleEncoder: ~Copyable {
             try add("meta") {
                 nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_META_KEY), UInt32(NFT_META_MARK.rawValue))
                 nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_META_SREG), NftRuleEncoder.register1)
+            }
+        case .setConntrackMark(let mark):
+            try add("ct") {
+                nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_CT_KEY), UInt32(NFT_CT_MARK.rawValue))
+                nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_CT_DREG), NftRuleEncoder.register1)
+            }
+            try bitwise(mask: hostBytes(~mark.mask), xor: hostBytes(mark.value))
+            try add("ct") {
+                nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_CT_KEY), UInt32(NFT_CT_MARK.rawValue))
+                nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_CT_SREG), NftRuleEncoder.register1)
             }
         }
     }
