@@ -96,7 +96,7 @@ package final class TestNamespace: Sendable {
     }
 }
 
-package struct CommandFailure: Error, CustomStringConvertible {
+package struct CommandFailure: Error, Equatable, CustomStringConvertible {
     package let description: String
     package init(description: String) { self.description = description }
 }

@@ -42,7 +42,7 @@ extension WorkloadCapture {
     func openOnHost(_ request: CaptureRequest, as id: WorkloadID) throws -> OpenedWorkload {
         if case .cgroup(let cgroup) = request.target {
             let agent = self.cgroup.reference.path
-            guard agent != cgroup.path, !agent.hasPrefix(cgroup.path + "/") || cgroup.level > 0 else {
+            guard agent != cgroup.path, !cgroup.path.hasPrefix(agent + "/") else {
                 throw TrammelError(
                     .forbidden, code: "cgroup-of-the-agent", "\(cgroup.path) is the cgroup of the agent itself",
                     hint: "attach the application's own")

@@ -91,9 +91,6 @@ struct NftRuleEncoder: ~Copyable {
         case .socketBound:
             try socket(NFT_SOCKET_WILDCARD)
             try compare([0])
-        case .socketOutsideCgroup(let cgroup):
-            try socket(NFT_SOCKET_CGROUPV2, level: cgroup.level)
-            try compare(hostBytes(cgroup.id), equal: false)
         case .conntrackMark(let mark):
             try conntrack(NFT_CT_MARK)
             try bitwise(mask: hostBytes(mark.mask), xor: hostBytes(UInt32(0)))
@@ -131,8 +128,13 @@ struct NftRuleEncoder: ~Copyable {
             try add("nat") {
                 nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_NAT_TYPE), UInt32(NFT_NAT_DNAT.rawValue))
                 nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_NAT_FAMILY), UInt32(family))
-                nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_NAT_REG_ADDR_MIN), NftRuleEncoder.register1)
-                nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_NAT_REG_PROTO_MIN), NftRuleEncoder.register2)
+                // A range of one, as the kernel tells it back.
+                for name in [NFTNL_EXPR_NAT_REG_ADDR_MIN, NFTNL_EXPR_NAT_REG_ADDR_MAX] {
+                    nftnl_expr_set_u32($0, UInt16(name), NftRuleEncoder.register1)
+                }
+                for name in [NFTNL_EXPR_NAT_REG_PROTO_MIN, NFTNL_EXPR_NAT_REG_PROTO_MAX] {
+                    nftnl_expr_set_u32($0, UInt16(name), NftRuleEncoder.register2)
+                }
                 nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_NAT_FLAGS), 2)  // NF_NAT_RANGE_PROTO_SPECIFIED
             }
         case .replaceConntrackMark(let mark):
