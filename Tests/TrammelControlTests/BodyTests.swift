@@ -90,7 +90,7 @@ struct BodyTests {
             (#"{"name":"a","netns":"a","failuremode":"open"}"#, "unknown-member", "failuremode"),
             (#"{"name":"a","pid":99999999999}"#, "malformed-json", "99999999999 is not a process id"),
             (#"{"name":"a"}"#, "attach-target", "nothing says what to attach"),
-            (#"{"name":"a","netns":"a","pid":3}"#, "attach-target", "both netns a and pid 3"),
+            (#"{"name":"a","netns":"a","pid":3}"#, "attach-target", "netns a and pid 3 are given at once"),
             (#"{"name":"a","pid":-1}"#, "attach-pid", "-1"),
             (#"{"name":"a","netns":"../x"}"#, "attach-netns", "../x"),
             (#"{"name":"A b","netns":"a"}"#, "attach-name", "A b"),

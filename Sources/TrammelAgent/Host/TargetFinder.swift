@@ -187,6 +187,11 @@ struct TargetFinder: Sendable {
         return (cgroup, "process \(pid) has no network namespace of its own: it was \(how)\(count)")
     }
 
+    /// Removes what was made for processes that have ended while no agent lived.
+    func sweep() {
+        for name in tree.children(of: Self.ownCgroups) { forget("\(Self.ownCgroups)/\(name)") }
+    }
+
     /// Nothing of a cgroup that was made for a process stays when no process is left in it.
     func forget(_ path: String) {
         guard path.hasPrefix(Self.ownCgroups + "/") else { return }
