@@ -111,8 +111,7 @@ struct DescriptionTests {
 
     /// Members of an attach that are not described until they do something.
     private static let notBuiltYet =
-        ["unit", "cgroup", "uid"]
-        + CaptureScope.CodingKeys.allCases.map(\.rawValue).filter {
+        CaptureScope.CodingKeys.allCases.map(\.rawValue).filter {
             !["excludeOutboundCIDRs", "excludeOutboundPorts", "excludeInboundPorts"].contains($0)
         }
 

@@ -80,15 +80,21 @@ enum MessageSchemas {
             .has("name", .text(like: "^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")), .may("namespace", label),
             .may("serviceAccount", label), .may("labels", .map(.string)),
             .may("netns", .name, "A name under /run/netns, or an absolute path."),
-            .may("pid", .integer(atLeast: 1, atMost: 2_147_483_647), "A process whose network namespace is meant."),
+            .may(
+                "pid", .integer(atLeast: 1, atMost: 2_147_483_647),
+                "A process: its network namespace, or where that is the host's, it and what has come from it."),
+            .may("unit", .name, "A service, slice, scope or socket of the host's systemd."),
+            .may("cgroup", .name, "A path from the root of the v2 hierarchy of cgroups."),
+            .may("uid", .name, "A user of the host, by name or by number."),
             .may("failureMode", .one(of: ["closed"]), "`open`: not built yet."),
             .may("captureMode", .one(of: AttachRequest.CaptureChoice.allCases.map(\.rawValue))),
             .may("excludeOutboundCIDRs", .list(.string)), .may("excludeOutboundPorts", ports),
             .may("excludeInboundPorts", ports), .may("killExisting", .boolean),
             .may("force", .boolean)
-        ).withOne(of: ["netns", "pid"]),
+        ).withOne(of: ["netns", "pid", "unit", "cgroup", "uid"]),
         "AttachResult": .object(
-            .has("outcome", .one(of: ["attached", "refreshed", "unchanged"])), .has("workload", .message("AttachedWorkload")),
+            .has("outcome", .one(of: ["attached", "refreshed", "unchanged"])),
+            .has("workload", .message("AttachedWorkload")),
             .has("warnings", .list(.string))),
         "DetachResult": .object(.has("namespace"), .has("name"), .has("warnings", .list(.string))),
         "AttachedWorkload": .object(

@@ -20,14 +20,15 @@ struct ExitStatusTests {
     }
 
     @Test(
-        "forms of attachment that are to come are refused by name",
+        "targets of the host that cannot be are refused before the agent is asked",
         arguments: [
-            (["--unit", "a.service"], "--unit"), (["--cgroup", "/a"], "--cgroup"), (["--uid", "1000"], "--uid"),
+            (["--unit", "web-*"], "attaching the units that fit \"web-*\": not built yet"),
+            (["--unit", "a.mount"], "a.mount is a mount"), (["--cgroup", "a"], "\"a\" is not the path of a cgroup"),
         ])
-    func attachNotBuiltYet(arguments: [String], flag: String) async throws {
+    func attachOfHost(arguments: [String], told: String) async throws {
         let child = try await Trammel.run(["attach", "--name", "a"] + arguments)
         #expect(child.status == 1)
-        #expect(child.errors.hasPrefix("trammel: attaching with \(flag): not built yet; "))
+        #expect(child.errors.hasPrefix("trammel: \(told)"), "\(child.errors)")
     }
 
     @Test(
