@@ -131,6 +131,8 @@ enum NftStatement: Hashable, Sendable {
     case redirect(port: UInt16)
     case tproxy(IPAddress, port: UInt16)
     case setMark(NftMatch.Mark)
+    /// Marks the packet's conntrack entry. Switches tracking on in the namespace.
+    case setConntrackMark(NftMatch.Mark)
     case jump(String)
     /// As `jump`, without coming back.
     case goTo(String)

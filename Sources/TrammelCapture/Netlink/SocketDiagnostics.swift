@@ -23,7 +23,7 @@ package struct TCPSocketInfo: Hashable, Sendable {
 
 /// sock_diag in one network namespace.
 struct SocketDiagnostics: ~Copyable {
-    private var socket: NetlinkSocket
+    var socket: NetlinkSocket
 
     /// Opened in the network namespace that the calling thread is in.
     init() throws { socket = try NetlinkSocket(family: NETLINK_SOCK_DIAG) }
@@ -97,7 +97,7 @@ extension TCPSocketInfo {
             user: message.idiag_uid)
     }
 
-    fileprivate func identify(in id: inout inet_diag_sockid) {
+    func identify(in id: inout inet_diag_sockid) {
         id.idiag_sport = local.port.bigEndian
         id.idiag_dport = remote.port.bigEndian
         withUnsafeMutableBytes(of: &id.idiag_src) { $0.copyBytes(from: local.address.networkBytes) }

@@ -43,8 +43,13 @@ package struct CapturePlan: Hashable, Sendable {
     func mark(_ value: UInt32) -> NftMatch.Mark { NftMatch.Mark(value: value, mask: marks.mask) }
     var closed: Bool { request.failureMode == .closed }
 
+    /// Where a NAT chain sees only first packets, these also mark the flow, so that the accounting knows it for the
+    /// agent's. tproxy must not, for it would switch tracking on.
     var agentExemption: NftRule {
-        NftRule(.socketCgroup(agent), do: .accept, comment: "the agent's own sockets")
+        let comment = "the agent's own sockets"
+        return outboundMode == .redirect
+            ? NftRule(.socketCgroup(agent), do: .setConntrackMark(mark(marks.own)), .accept, comment: comment)
+            : NftRule(.socketCgroup(agent), do: .accept, comment: comment)
     }
 
     var directHitRefusal: NftRule {

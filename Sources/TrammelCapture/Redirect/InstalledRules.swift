@@ -32,7 +32,7 @@ extension InstalledRules {
             text = comparison.text
             drift =
                 try comparison.drift + InstalledRules.missingRouting(plan, hasIPv6: hasIPv6)
-                + InstalledRules.missingSettings()
+                + InstalledRules.missingSettings(plan.outboundMode)
             return
         }
         let table = plan.table
@@ -46,7 +46,7 @@ extension InstalledRules {
             drift.append("the table \(table.name) is missing: nothing is captured")
         }
         drift += try InstalledRules.missingRouting(plan, hasIPv6: hasIPv6)
-        drift += InstalledRules.missingSettings()
+        drift += InstalledRules.missingSettings(plan.outboundMode)
         text = InstalledRules.text(of: table, counting: found)
         self.drift = drift
     }
@@ -89,10 +89,8 @@ extension InstalledRules {
         return drift
     }
 
-    private static func missingSettings() -> [String] {
-        NamespaceSettings.current().values.sorted { $0.key < $1.key }.filter { $0.value != "1" }.map { name, value in
-            "the sysctl net/\(name) is \(value), expected 1"
-        }
+    private static func missingSettings(_ mode: CaptureMode) -> [String] {
+        NamespaceSettings.missing(mode).map { name, value in "the sysctl net/\(name) is \(value), expected 1" }
     }
 
     static func missingRouting(_ plan: CapturePlan, hasIPv6: Bool) throws -> [String] {

@@ -15,7 +15,7 @@ enum NamespaceCapture {
         let before = try previousSettings(standing)
         plan.comment = before.comment
         do {
-            try NamespaceSettings.switchOn()
+            try NamespaceSettings.switchOn(plan.outboundMode)
             try routing(plan.settings, outbound: plan.outboundMode, hasIPv6: hasIPv6)
             try NamespaceRules.replace(with: plan)
         } catch {

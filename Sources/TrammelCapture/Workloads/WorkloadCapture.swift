@@ -37,6 +37,8 @@ package final class WorkloadCapture: Sendable {
     let iptables = IptablesAbility()
     /// The agent's own network namespace, which is the host's.
     package var home: NetworkNamespaceIdentity { sockets.home.identity }
+    /// What of the workloads' traffic goes past the agent.
+    package let flows: FlowWatch
     private let attachments = Mutex<[WorkloadID: Attachment]>([:])
 
     /// An attached namespace, and under its own lock what is installed there: a change of one workload waits for no
@@ -58,6 +60,7 @@ package final class WorkloadCapture: Sendable {
         host = HostCapture(settings: settings, cgroup: cgroup)
         sockets = NamespaceSockets(home: try NetworkNamespace.ofTheAgent(), marks: settings.marks)
         conntrack = WorkloadConntrack(sockets: sockets)
+        flows = FlowWatch(sockets: sockets, agent: cgroup)
     }
 
     /// - Parameter virtualRanges: the blocks that VIPs are taken from, which a connect must have a route to.
@@ -154,6 +157,7 @@ package final class WorkloadCapture: Sendable {
                 return plan
             }
         }
+        if let plan = plan(of: workload.id) { flows.begin(workload, plan) }
     }
 
     /// Lets the traffic go: rules, routes and sysctls are as before. The listeners stay open, so that connections
@@ -167,12 +171,14 @@ package final class WorkloadCapture: Sendable {
             }
             installed = nil
         }
+        flows.end(id)
     }
 
     /// Forgets the workload and lets go of its namespace. Rules that are installed stay as they are.
     package func close(_ id: WorkloadID) {
         _ = attachments.withLock { $0.removeValue(forKey: id) }
         host.close(id)
+        flows.end(id)
         sockets.remove(id)
         conntrack.close(id)
     }
