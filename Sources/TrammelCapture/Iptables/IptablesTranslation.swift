@@ -185,7 +185,7 @@ struct IptablesTranslation {
         case .jump(let chain)? where rest.isEmpty: return one("-j " + (try jump(chain, from: place)))
         case .setMark(let mark)? where rest.isEmpty: return one(IptablesMatching.set(mark))
         case .setMark(let mark)? where rest == [.accept]: return one(self.mark(mark, at: place))
-        case .setConntrackMark(let mark)? where rest == [.accept]:
+        case .markFlow(let mark)? where rest == [.accept]:
             return one(self.mark(mark, IptablesMatching.setConntrack(mark), "CTMARK", at: place))
         case .tproxy(let address, let port)? where rest.isEmpty || rest == [.accept]:
             return tproxy(address, port, base, at: place)

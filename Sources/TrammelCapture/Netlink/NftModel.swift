@@ -131,8 +131,8 @@ enum NftStatement: Hashable, Sendable {
     case redirect(port: UInt16)
     case tproxy(IPAddress, port: UInt16)
     case setMark(NftMatch.Mark)
-    /// Marks the packet's conntrack entry. Switches tracking on in the namespace.
-    case setConntrackMark(NftMatch.Mark)
+    /// A field of the connection's mark, the rest of it kept. Switches tracking on in the namespace.
+    case markFlow(NftMatch.Mark)
     case jump(String)
     /// As `jump`, without coming back.
     case goTo(String)

@@ -152,7 +152,7 @@ extension NftStatement {
                 ? "meta mark set meta mark & \((~mark.mask).word)"
                 :
             "meta mark set meta mark & \((~mark.mask | mark.value).word) | \(mark.value.word)"
-        case .setConntrackMark(let mark):
+        case .markFlow(let mark):
             "ct mark set ct mark & \((~mark.mask | mark.value).word) | \(mark.value.word)"
         case .jump(let chain): "jump \(chain)"
         case .goTo(let chain): "goto \(chain)"
