@@ -21,15 +21,15 @@ final class ConntrackEventSocket: Sendable {
     let descriptor: Descriptor
 
     /// So much may wait in the kernel, and after that events are lost: some 2,000 of them.
-    private static let room: CInt = 1 << 20
+    static let room: CInt = 1 << 20
 
     /// Opened in the network namespace that the calling thread is in.
-    init() throws {
+    init(room: CInt = ConntrackEventSocket.room) throws {
         let flags = CInt(SOCK_RAW.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
         let number = socket(AF_NETLINK, flags, CInt(NETLINK_NETFILTER))
         guard number >= 0 else { throw TrammelError.kernel("open a netlink socket", errno: errno, token: "netlink") }
         descriptor = Descriptor(owning: number)
-        try? descriptor.set(SOL_SOCKET, SO_RCVBUFFORCE, ConntrackEventSocket.room)
+        try? descriptor.set(SOL_SOCKET, SO_RCVBUFFORCE, room)
         var address = sockaddr_nl()
         address.nl_family = sa_family_t(AF_NETLINK)
         // The groups are numbered from 1, and each is one bit.

@@ -91,7 +91,7 @@ package final class FlowWatch: Sendable {
 
     // MARK: Events
 
-    private func take(_ events: [ConntrackEvent], of watched: WatchedFlows, hasLost: Bool) {
+    func take(_ events: [ConntrackEvent], of watched: WatchedFlows, hasLost: Bool) {
         let wall = WallTime.now()
         let now = MonotonicTime.now()
         let suspects = watched.state.withLock { state in

@@ -4,7 +4,7 @@ package import TrammelCore
 /// Clients whose source port a redirect had to change, since the same one was taken: by what the agent sees of them.
 ///
 /// Rare, and so kept apart: while there is none, as on almost every node, a question costs one read of a number.
-package final class TranslatedClients: Sendable {
+package final class TranslatedClients: ClientTranslation {
     private struct Key: Hashable {
         let workload: WorkloadID
         let seen: IPEndpoint

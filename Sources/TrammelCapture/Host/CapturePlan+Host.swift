@@ -13,7 +13,7 @@ extension CapturePlan {
 
     /// Marks a packet as one that goes to the agent.
     var claimStatements: [NftStatement] {
-        (ownerMark.map { [.replaceConntrackMark($0)] } ?? []) + [.setMark(mark(marks.outbound))]
+        (ownerMark.map { [.setConntrackMark($0)] } ?? []) + [.setMark(mark(marks.outbound))]
     }
 
     /// Hands a packet to a listener of the workload's. On the host the listener has to be the agent's: while the agent

@@ -237,7 +237,7 @@ struct HostTable {
         NftChain(
             name: Name.toApplication,
             rules: [
-                NftRule(.tcpSYN, do: .counter, .replaceConntrackMark(marks.upstream)),
+                NftRule(.tcpSYN, do: .counter, .setConntrackMark(marks.upstream)),
                 NftRule(do: .accept),
             ])
     }

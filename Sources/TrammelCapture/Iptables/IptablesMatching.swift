@@ -70,6 +70,8 @@ enum IptablesMatching {
 
     static func isMarked(_ mark: NftMatch.Mark) -> String { "-m mark --mark \(word(mark))" }
 
+    static func setConntrack(_ mark: NftMatch.Mark) -> String { "-j CONNMARK --set-xmark \(word(mark))" }
+
     static func set(_ mark: NftMatch.Mark) -> String { "-j MARK --set-xmark \(word(mark))" }
     static func setConntrack(_ mark: NftMatch.Mark) -> String { "-j CONNMARK --set-xmark \(word(mark))" }
 

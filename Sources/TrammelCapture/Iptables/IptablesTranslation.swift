@@ -185,9 +185,8 @@ struct IptablesTranslation {
         case .jump(let chain)? where rest.isEmpty: return one("-j " + (try jump(chain, from: place)))
         case .setMark(let mark)? where rest.isEmpty: return one(IptablesMatching.set(mark))
         case .setMark(let mark)? where rest == [.accept]: return one(self.mark(mark, at: place))
-        case .setConntrackMark(let mark)? where rest.isEmpty: return one(IptablesMatching.setConntrack(mark))
-        case .setConntrackMark(let mark)? where rest == [.accept]:
-            return one(leaving(by: IptablesMatching.setConntrack(mark), named: "CONNMARK", mark, at: place))
+        case .markFlow(let mark)? where rest == [.accept]:
+            return one(self.mark(mark, IptablesMatching.setConntrack(mark), "CTMARK", at: place))
         case .tproxy(let address, let port)? where rest.isEmpty || rest == [.accept]:
             return tproxy(address, port, base, at: place)
         default:
@@ -197,11 +196,12 @@ struct IptablesTranslation {
 
     /// Marks and leaves, in a chain of two steps. From a base chain by goto, so that its end is the end of that one too.
     private mutating func mark(_ mark: NftMatch.Mark, at place: Place) -> String {
-        leaving(by: IptablesMatching.set(mark), named: "MARK", mark, at: place)
+        self.mark(mark, IptablesMatching.set(mark), "MARK", at: place)
     }
 
-    private mutating func leaving(
-        by set: String, named word: String, _ mark: NftMatch.Mark, at place: Place
+    /// - Parameter set: the target that does it.
+    private mutating func mark(
+        _ mark: NftMatch.Mark, _ set: String, _ word: String, at place: Place
     ) -> String {
         let name = "\(IptablesRuleset.prefix)\(word)_\(String(mark.value, radix: 16).uppercased())"
         guard place.isBase else {

@@ -129,8 +129,8 @@ enum NftStatement: Hashable, Sendable {
     case redirect(port: UInt16)
     case tproxy(IPAddress, port: UInt16)
     case setMark(NftMatch.Mark)
-    /// Marks the packet's conntrack entry. Switches tracking on in the namespace.
-    case setConntrackMark(NftMatch.Mark)
+    /// A field of the connection's mark, the rest of it kept. Switches tracking on in the namespace.
+    case markFlow(NftMatch.Mark)
     case jump(String)
     /// As `jump`, without coming back.
     case goTo(String)
@@ -139,5 +139,5 @@ enum NftStatement: Hashable, Sendable {
     /// Sends the connection to this address.
     case dnat(IPAddress, port: UInt16)
     /// All of the connection's mark.
-    case replaceConntrackMark(UInt32)
+    case setConntrackMark(UInt32)
 }

@@ -137,7 +137,7 @@ struct NftRuleEncoder: ~Copyable {
                 }
                 nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_NAT_FLAGS), 2)  // NF_NAT_RANGE_PROTO_SPECIFIED
             }
-        case .replaceConntrackMark(let mark):
+        case .setConntrackMark(let mark):
             try immediate(hostBytes(mark), into: NftRuleEncoder.register1)
             try add("ct") {
                 nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_CT_KEY), UInt32(NFT_CT_MARK.rawValue))
@@ -171,7 +171,7 @@ struct NftRuleEncoder: ~Copyable {
                 nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_META_KEY), UInt32(NFT_META_MARK.rawValue))
                 nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_META_SREG), NftRuleEncoder.register1)
             }
-        case .setConntrackMark(let mark):
+        case .markFlow(let mark):
             try add("ct") {
                 nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_CT_KEY), UInt32(NFT_CT_MARK.rawValue))
                 nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_CT_DREG), NftRuleEncoder.register1)

@@ -150,14 +150,14 @@ extension NftStatement {
                 ? "meta mark set meta mark & \((~mark.mask).word)"
                 :
             "meta mark set meta mark & \((~mark.mask | mark.value).word) | \(mark.value.word)"
-        case .setConntrackMark(let mark):
+        case .markFlow(let mark):
             "ct mark set ct mark & \((~mark.mask | mark.value).word) | \(mark.value.word)"
         case .jump(let chain): "jump \(chain)"
         case .goTo(let chain): "goto \(chain)"
         case .lookUp(let field, let map): "\(field.text) vmap @\(map)"
         case .dnat(let address, let port):
             address.family == .v4 ? "dnat ip to \(address):\(port)" : "dnat ip6 to [\(address)]:\(port)"
-        case .replaceConntrackMark(let mark): "ct mark set \(mark.word)"
+        case .setConntrackMark(let mark): "ct mark set \(mark.word)"
         }
     }
 }

@@ -48,7 +48,7 @@ package struct CapturePlan: Hashable, Sendable {
     var agentExemption: NftRule {
         let comment = "the agent's own sockets"
         return outboundMode == .redirect
-            ? NftRule(.socketCgroup(agent), do: .setConntrackMark(mark(marks.own)), .accept, comment: comment)
+            ? NftRule(.socketCgroup(agent), do: .markFlow(mark(marks.own)), .accept, comment: comment)
             : NftRule(.socketCgroup(agent), do: .accept, comment: comment)
     }
 

@@ -188,6 +188,10 @@ package final class WorkloadCapture: Sendable {
         attachments.withLock { $0[id] }?.installed.withLock { $0 }
     }
 
+    var attachedNamespaces: [NetworkNamespaceIdentity] {
+        attachments.withLock { $0.values.map(\.workload.namespace.identity) }
+    }
+
     func attachment(_ id: WorkloadID) throws -> Attachment {
         guard let attachment = attachments.withLock({ $0[id] }) else {
             throw TrammelError(

@@ -127,6 +127,18 @@ enum MessageSchemas {
             .may("conntrack"), .has("bytesSent", .count), .has("bytesReceived", .count), .may("requests", .count),
             .has("ageSeconds", .number), .may("idleSeconds", .number)),
         "KilledConnection": .object(.has("id", .count)),
+        "UncapturedFlow": .object(
+            .has("id", .count), .has("workload", .string, name),
+            .has("protocol", .one(of: ["tcp", "udp", "icmp", "other"])),
+            .has("direction", .one(of: ["outbound", "inbound"])),
+            .has("reason", .string, "Why it is not captured."), .has("source"), .has("destination"),
+            .has("bytesSent", .count), .has("bytesReceived", .count), .may("packetsSent", .count),
+            .may("packetsReceived", .count), .has("ageSeconds", .number)),
+        "DoctorReport": .object(.has("healthy", .boolean), .has("checks", .list(.message("DoctorCheck")))),
+        "DoctorCheck": .object(
+            .has("name"), .may("workload", .string, name),
+            .has("state", .one(of: DoctorCheck.State.allCases.map(\.rawValue))), .has("found"),
+            .may("meaning", .string, "What it leads to."), .may("advice", .string, "What to do about it.")),
         "ExplainRequest": .object(
             .has("from", .string, "The calling workload, `namespace/name` or a name in `default`."),
             .has("to", .string, "A URL, or `host:port`."), .may("method"),
