@@ -46,6 +46,8 @@ package struct CaptureSettings: Hashable, Sendable {
     package var ports = CapturePorts()
     /// What is to hold the rules.
     package var backend = CaptureBackendChoice.auto
+    /// The variant of iptables, where that is what holds them; nil to join the one that a namespace uses already.
+    var iptablesVariant: IptablesVariant?
     package var marks = Marks()
     /// The routing table whose only route is "local, everything".
     package var routingTable: UInt32 = 133
