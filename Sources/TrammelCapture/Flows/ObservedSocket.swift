@@ -75,8 +75,7 @@ extension SocketDiagnostics {
         request.sdiag_family = RouteMessages.family(local.address.family)
         request.sdiag_protocol = transport
         request.idiag_states = .max
-        let wanted = TCPSocketInfo(local: local, remote: remote, state: 0, cookie: .max, isV6Only: false)
-        wanted.identify(in: &request.id)
+        TCPSocketInfo.identify(local, remote, cookie: .max, in: &request.id)
         var message = NetlinkMessage(type: UInt16(SOCK_DIAG_BY_FAMILY), flags: 0)
         message.append(fixed: request)
         var found: ObservedSocket?

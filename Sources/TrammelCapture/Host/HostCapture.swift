@@ -93,6 +93,16 @@ final class HostCapture: Sendable {
         return true
     }
 
+    /// Whether new connections of the member come to the agent.
+    func set(_ phase: CapturePhase, for id: WorkloadID) throws {
+        let member = try member(id)
+        guard member.plan.phase != phase else { return }
+        var plan = member.plan
+        plan.phase = phase
+        guard let changed = HostMember(plan, member.selector) else { throw HostCapture.gone }
+        try change(id) { $0.member = changed }
+    }
+
     /// Who owns which of the host's sockets, asked for one member.
     func ownership(_ id: WorkloadID) throws -> HostOwnership {
         let (selector, others) = try state.withLock { state in

@@ -73,15 +73,13 @@ extension WorkloadCapture {
 
     func installOnHost(_ attachment: Attachment, _ installed: CapturePlan?) throws -> CapturePlan {
         let id = attachment.workload.id
-        var plan = attachment.workload.plan
-        if let installed {
-            plan = installed
-        } else {
-            let ownership = try host.ownership(id)
-            plan.established = try EstablishedConnections.list(in: attachment.workload.facts, where: ownership.owns)
-        }
+        var plan = installed ?? attachment.workload.plan
         try refreshListeners(id)
         try host.install(id)
+        if installed == nil {
+            let first = try connections(plan, attachment)
+            plan.established = try connections(plan, attachment).direct(since: first)
+        }
         try DatagramFlows.turn(plan, of: attachment.workload.facts)
         return plan
     }

@@ -222,11 +222,16 @@ struct NftRuleEncoder: ~Copyable {
         try require(family)
         try require(NftMatch.Transport.tcp)
         let words: UInt32 = family == .v4 ? 1 : 4
-        let base = UInt32(NFT_REG32_00.rawValue)
-        try load(address: .source, of: family, into: NftRuleEncoder.register1)
-        try payload(NFT_PAYLOAD_TRANSPORT_HEADER, offset: 0, length: 2, into: base + words)
-        try load(address: .destination, of: family, into: base + words + 1)
-        try payload(NFT_PAYLOAD_TRANSPORT_HEADER, offset: 2, length: 2, into: base + 2 * words + 1)
+        try load(address: .source, of: family, into: NftRuleEncoder.register(0))
+        try payload(NFT_PAYLOAD_TRANSPORT_HEADER, offset: 0, length: 2, into: NftRuleEncoder.register(words))
+        try load(address: .destination, of: family, into: NftRuleEncoder.register(words + 1))
+        try payload(NFT_PAYLOAD_TRANSPORT_HEADER, offset: 2, length: 2, into: NftRuleEncoder.register(2 * words + 1))
+    }
+
+    /// The register that begins with this 4-byte word, by the name that the kernel gives it back under: where one of
+    /// the four large ones begins, that one's.
+    private static func register(_ word: UInt32) -> UInt32 {
+        word % 4 == 0 ? UInt32(NFT_REG_1.rawValue) + word / 4 : UInt32(NFT_REG32_00.rawValue) + word
     }
 
     private mutating func load(_ field: NftVerdictMap.Field) throws {

@@ -5,6 +5,10 @@ extension CapturePlan {
     var table: NftTable {
         var table = NftTable(name: CapturePlan.tableName, comment: comment)
         table.sets = sets
+        if phase == .draining, !isSettling {
+            table.chains = drainingChains
+            return table
+        }
         table.chains = [prerouting]
         switch outboundMode {
         case .redirect:

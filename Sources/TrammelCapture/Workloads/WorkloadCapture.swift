@@ -33,6 +33,7 @@ package final class WorkloadCapture: Sendable {
     package let conntrack: WorkloadConntrack
     /// Where the agent lives.
     package let cgroup: AgentCgroup
+    let agentIDs: Set<UInt64>
     let host: HostCapture
     let iptables = IptablesAbility()
     /// The agent's own network namespace, which is the host's.
@@ -46,6 +47,8 @@ package final class WorkloadCapture: Sendable {
     final class Attachment: Sendable {
         let workload: OpenedWorkload
         let installed = Mutex<CapturePlan?>(nil)
+        /// It only waits for its connections to end, and another may take the namespace over.
+        let isLeaving = Atomic<Bool>(false)
 
         init(_ workload: OpenedWorkload) { self.workload = workload }
 
@@ -56,6 +59,7 @@ package final class WorkloadCapture: Sendable {
     /// - Parameter cgroup: where the agent lives; must have been entered before the first listener is opened.
     package init(cgroup: AgentCgroup, settings: CaptureSettings = CaptureSettings()) throws {
         self.cgroup = cgroup
+        agentIDs = cgroup.ids
         self.settings = settings
         host = HostCapture(settings: settings, cgroup: cgroup)
         sockets = NamespaceSockets(home: try NetworkNamespace.ofTheAgent(), marks: settings.marks)
@@ -143,18 +147,11 @@ package final class WorkloadCapture: Sendable {
         try attachment.installed.withLock { installed in
             if attachment.isOnHost {
                 installed = try installOnHost(attachment, installed)
-                return
-            }
-            installed = try inside(workload.namespace) {
-                var plan = workload.plan
-                if let installed {
-                    plan = installed
-                } else {
-                    plan.established = try EstablishedConnections.list(in: workload.facts)
-                }
-                try NamespaceCapture.install(plan, hasIPv6: workload.facts.hasIPv6)
-                try DatagramFlows.turn(plan)
-                return plan
+            } else if let plan = installed {
+                try put(plan, of: attachment)
+                try inside(workload.namespace) { try DatagramFlows.turn(plan) }
+            } else {
+                installed = try begin(workload.plan, attachment)
             }
         }
         if let plan = plan(of: workload.id) { flows.begin(workload, plan) }
@@ -164,6 +161,8 @@ package final class WorkloadCapture: Sendable {
     /// under way can end. Doing so again changes nothing.
     package func uninstall(_ id: WorkloadID) throws {
         guard let attachment = attachments.withLock({ $0[id] }) else { return }
+        // What stands in the namespace is another's.
+        guard attachments.withLock({ WorkloadCapture.successor(of: attachment, among: $0) }) == nil else { return }
         try attachment.installed.withLock { installed in
             try inside(attachment.workload.namespace) {
                 if attachment.isOnHost { try host.uninstall(id) } else { try NamespaceCapture.remove() }
@@ -204,6 +203,14 @@ package final class WorkloadCapture: Sendable {
         try namespace.inside(home: sockets.home, body)
     }
 
+    /// Who has taken over the namespace of one that is leaving.
+    private static func successor(of attachment: Attachment, among all: [WorkloadID: Attachment]) -> Attachment? {
+        all.values.first {
+            $0.workload.id.rawValue > attachment.workload.id.rawValue
+                && $0.workload.identity == attachment.workload.identity
+        }
+    }
+
     private static func refuseConflict(
         _ identity: CaptureIdentity, _ id: WorkloadID, among attachments: [WorkloadID: Attachment]
     ) throws {
@@ -212,7 +219,11 @@ package final class WorkloadCapture: Sendable {
                 .conflict, code: "workload-attached", "workload \(id.rawValue) is attached already",
                 hint: "detach it first")
         }
-        guard let other = attachments.values.first(where: { $0.workload.identity == identity })?.workload else { return }
+        guard
+            let other = attachments.values.first(where: {
+                $0.workload.identity == identity && !$0.isLeaving.load(ordering: .relaxed)
+            })?.workload
+        else { return }
         switch identity {
         case .namespace:
             throw TrammelError(
