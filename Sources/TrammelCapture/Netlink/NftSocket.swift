@@ -75,6 +75,13 @@ struct NftSocket: ~Copyable {
         _ failure: NetlinkFailure, of messages: [NetlinkMessage], _ what: String
     ) -> TrammelError {
         let place = failure.message.map { " (message \($0 + 1) of \(messages.count))" } ?? ""
+        if failure.code == EPERM, geteuid() == 0 {
+            return TrammelError(
+                .conflict, code: "nftables-owned",
+                "could not \(what)\(place): the table belongs to another process that lives (`flags owner`)",
+                hint: "an agent's rules for a workload that fails open: ask that agent, by `trammel detach` or "
+                    + "`trammel bypass on`, or end it")
+        }
         let hint =
             [ENOENT, EOPNOTSUPP, EPROTONOSUPPORT].contains(failure.code)
             ? "the kernel lacks an nftables module that they need: nft_tproxy, nft_socket, nft_redir, nft_fib_inet, "

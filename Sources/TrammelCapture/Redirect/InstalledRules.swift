@@ -37,6 +37,9 @@ extension InstalledRules {
         } else {
             drift.append("the table \(table.name) is missing: nothing is captured")
         }
+        if table.isOwned, try nft.comment(ofTable: CapturePlan.noteName) == nil {
+            drift.append("the table \(CapturePlan.noteName), which notes the sysctls from before, is missing")
+        }
         drift += try InstalledRules.missingRouting(plan, hasIPv6: hasIPv6)
         for (name, value) in NamespaceSettings.current().values.sorted(by: { $0.key < $1.key }) where value != "1" {
             drift.append("the sysctl net/\(name) is \(value), expected 1")

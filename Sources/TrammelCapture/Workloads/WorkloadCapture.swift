@@ -38,11 +38,21 @@ package final class WorkloadCapture: Sendable {
     final class Attachment: Sendable {
         let workload: OpenedWorkload
         let installed = Mutex<CapturePlan?>(nil)
+        /// Holds the rules where they are to go with the agent; made at the first install.
+        let owner = Mutex<TableOwner?>(nil)
 
         init(_ workload: OpenedWorkload) { self.workload = workload }
 
         /// Whether its rules stand in the host's table, among others'.
         var isOnHost: Bool { workload.plan.place.hostIndex != nil }
+
+        /// Who makes the plan's table: nil where it is to outlive the agent. Called inside the namespace.
+        func owner(of plan: CapturePlan) throws -> TableOwner? {
+            try owner.withLock { owner in
+                if owner == nil, plan.table.isOwned { owner = try TableOwner() }
+                return owner
+            }
+        }
     }
 
     /// - Parameter cgroup: where the agent lives; must have been entered before the first listener is opened.
@@ -65,13 +75,8 @@ package final class WorkloadCapture: Sendable {
     /// Opens the listeners of a workload inside its network namespace and finds out what is true there. Turns nothing.
     ///
     /// - Throws: `notFound` for an unknown target, `forbidden` for the agent's own namespace, `conflict` when the
-    ///   namespace is attached already or its ports are taken, `unimplemented` for fail-open.
+    ///   namespace is attached already or its ports are taken.
     package func open(_ request: CaptureRequest, as id: WorkloadID) throws -> OpenedWorkload {
-        guard request.failureMode == .closed else {
-            throw TrammelError(
-                .unimplemented, code: "not-built-yet", "capturing with failure mode 'open': not built yet",
-                hint: "use failure mode 'closed', the default")
-        }
         guard case .namespace(let target) = request.target else { return try openOnHost(request, as: id) }
         let namespace = try NetworkNamespace(target)
         guard namespace.identity != sockets.home.identity else {
@@ -137,7 +142,8 @@ package final class WorkloadCapture: Sendable {
                 } else {
                     plan.established = try EstablishedConnections.list(in: workload.facts)
                 }
-                try NamespaceCapture.install(plan, hasIPv6: workload.facts.hasIPv6)
+                try NamespaceCapture.install(
+                    plan, hasIPv6: workload.facts.hasIPv6, owner: try attachment.owner(of: plan))
                 try DatagramFlows.turn(plan)
                 return plan
             }
@@ -150,9 +156,14 @@ package final class WorkloadCapture: Sendable {
         guard let attachment = attachments.withLock({ $0[id] }) else { return }
         try attachment.installed.withLock { installed in
             try inside(attachment.workload.namespace) {
-                if attachment.isOnHost { try host.uninstall(id) } else { try NamespaceCapture.remove() }
+                if attachment.isOnHost {
+                    try host.uninstall(id)
+                } else {
+                    try NamespaceCapture.remove(owner: attachment.owner.withLock { $0 })
+                }
                 try DatagramFlows.release(attachment.workload.plan)
             }
+            attachment.owner.withLock { $0 = nil }
             installed = nil
         }
     }

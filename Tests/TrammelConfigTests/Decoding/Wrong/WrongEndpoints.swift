@@ -180,16 +180,16 @@ enum WrongEndpoints {
                 "f.yaml:4:8: Workload default/shop: spec.unit: unit is not implemented yet; remove it, or leave this Workload out with --skip-unimplemented"
             ]),
         WrongFile(
-            "a Workload that fails open",
+            "a Workload that fails ajar",
             """
             apiVersion: trammel.dev/v1
             kind: Workload
             metadata: {name: shop}
-            spec: {netns: shop, failureMode: open}
+            spec: {netns: shop, failureMode: ajar}
 
             """,
             [
-                "f.yaml:4:34: Workload default/shop: spec.failureMode: failureMode open is not implemented yet; write closed, or remove failureMode"
+                "f.yaml:4:34: Workload default/shop: spec.failureMode: found \"ajar\"; expected closed, open"
             ]),
         WrongFile(
             "a Workload at a path from nowhere",
