@@ -202,7 +202,7 @@ struct NetlinkSocket: ~Copyable, @unchecked Sendable {
     }
 
     /// Walks the messages of one datagram until `body` answers true; says whether it did.
-    private static func walk(
+    static func walk(
         _ bytes: UnsafeRawBufferPointer, _ body: (NetlinkReply) throws -> Bool
     ) throws -> Bool {
         var rest = bytes

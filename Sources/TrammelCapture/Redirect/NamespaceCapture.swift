@@ -10,16 +10,23 @@ enum NamespaceCapture {
     /// Idempotent: the namespace is as the plan says when this returns, whatever was there before. The rules come
     /// last, since they are what turns traffic.
     ///
-    /// - Parameter owner: through which a table that `isOwned` is made; it must outlive the capture.
-    static func install(_ plan: CapturePlan, hasIPv6: Bool, owner: TableOwner? = nil) throws {
+    /// - Parameters:
+    ///   - owner: through which a table that `isOwned` is made; it must outlive the capture.
+    ///   - parts: what to see to; a table that is put in place of itself begins to count anew.
+    static func install(
+        _ plan: CapturePlan, hasIPv6: Bool, owner: TableOwner? = nil, parts: Set<CapturePart> = CapturePart.all
+    ) throws {
         var nft = try NftSocket()
         var plan = plan
         let standing = try nft.comment(ofTable: CapturePlan.tableName)
         let before = try previousSettings(standing, &nft)
         plan.comment = before.comment
         do {
-            try NamespaceSettings.switchOn()
-            try routing(plan.settings, outbound: plan.outboundMode, hasIPv6: hasIPv6)
+            if parts.contains(.sysctl) { try NamespaceSettings.switchOn() }
+            if parts.contains(.routing) {
+                try routing(plan.settings, outbound: plan.outboundMode, hasIPv6: hasIPv6)
+            }
+            guard parts.contains(.table) || parts.contains(.rules) else { return }
             let table = plan.table
             if table.isOwned {
                 // The note in its comment would go with it.
@@ -144,19 +151,31 @@ enum NamespaceCapture {
     private static func coverVirtualRanges(
         _ ranges: [CIDR], _ links: [RouteSocket.Link], hasIPv6: Bool, _ route: inout RouteSocket
     ) throws {
-        let addresses = try route.addresses()
+        for cover in try uncovered(ranges, links, hasIPv6: hasIPv6, &route) {
+            try route.add(
+                RouteMessages.route(add: true, to: cover.range, interface: cover.interface, source: cover.source))
+        }
+    }
+
+    /// The virtual addresses that there is no route to, each with the interface and source of the one that could be.
+    static func uncovered(
+        _ ranges: [CIDR], _ links: [RouteSocket.Link], hasIPv6: Bool, _ route: inout RouteSocket
+    ) throws -> [(range: CIDR, interface: UInt32, source: IPAddress)] {
+        var covers: [(range: CIDR, interface: UInt32, source: IPAddress)] = []
+        var addresses: [RouteSocket.Address]?
         for range in ranges where hasIPv6 || range.base.family == .v4 {
             if try route.hasRoute(to: range.base) { continue }
+            let known = try addresses ?? route.addresses()
+            addresses = known
             let up = Set(links.filter { $0.isUp && !$0.isLoopback }.map(\.index))
-            if let own = addresses.first(where: {
+            if let own = known.first(where: {
                 $0.isGlobal && $0.address.family == range.base.family && up.contains($0.interface)
             }) {
-                try route.add(
-                    RouteMessages.route(add: true, to: range, interface: own.interface, source: own.address))
-            } else if range.base.family == .v4, let loopback = links.first(where: \.isLoopback) {
-                try route.add(
-                    RouteMessages.route(add: true, to: range, interface: loopback.index, source: .loopbackV4))
+                covers.append((range, own.interface, own.address))
+            } else if range.base.family == .v4, let loopback = links.first(where: { $0.isLoopback && $0.isUp }) {
+                covers.append((range, loopback.index, .loopbackV4))
             }
         }
+        return covers
     }
 }

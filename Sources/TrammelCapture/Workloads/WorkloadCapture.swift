@@ -31,7 +31,9 @@ package final class WorkloadCapture: Sendable {
     package let conntrack: WorkloadConntrack
     let cgroup: AgentCgroup
     let host: HostCapture
-    private let attachments = Mutex<[WorkloadID: Attachment]>([:])
+    let attachments = Mutex<[WorkloadID: Attachment]>([:])
+    /// Told of what there is to watch.
+    let watch = Mutex<CaptureWatch.Core?>(nil)
 
     /// An attached namespace, and under its own lock what is installed there: a change of one workload waits for no
     /// other's, and the request path for none.
@@ -41,7 +43,19 @@ package final class WorkloadCapture: Sendable {
         /// Holds the rules where they are to go with the agent; made at the first install.
         let owner = Mutex<TableOwner?>(nil)
 
-        init(_ workload: OpenedWorkload) { self.workload = workload }
+        /// What is true of the namespace, when last looked at.
+        let facts: Mutex<NamespaceFacts>
+        /// Whether there are listeners for IPv6: routing leads packets to them only then.
+        let servesIPv6: Mutex<Bool>
+
+        init(_ workload: OpenedWorkload) {
+            self.workload = workload
+            facts = Mutex(workload.facts)
+            servesIPv6 = Mutex(workload.listeners.contains { $0.address.endpoint.address.family == .v6 })
+        }
+
+        /// Whether IPv6 is, or is to be, captured. Called inside the namespace.
+        var capturesIPv6: Bool { servesIPv6.withLock { $0 } && ListenerSockets.hasIPv6() }
 
         /// Whether its rules stand in the host's table, among others'.
         var isOnHost: Bool { workload.plan.place.hostIndex != nil }
@@ -143,11 +157,12 @@ package final class WorkloadCapture: Sendable {
                     plan.established = try EstablishedConnections.list(in: workload.facts)
                 }
                 try NamespaceCapture.install(
-                    plan, hasIPv6: workload.facts.hasIPv6, owner: try attachment.owner(of: plan))
+                    plan, hasIPv6: attachment.capturesIPv6, owner: try attachment.owner(of: plan))
                 try DatagramFlows.turn(plan)
                 return plan
             }
         }
+        watch.withLock { $0 }?.follow(attachment)
     }
 
     /// Lets the traffic go: rules, routes and sysctls are as before. The listeners stay open, so that connections
@@ -172,6 +187,7 @@ package final class WorkloadCapture: Sendable {
     package func close(_ id: WorkloadID) {
         _ = attachments.withLock { $0.removeValue(forKey: id) }
         host.close(id)
+        watch.withLock { $0 }?.forget(id)
         sockets.remove(id)
         conntrack.close(id)
     }
