@@ -45,7 +45,8 @@ package struct Agent: Sendable {
         ports.inbound = settings.ports.inbound
         ports.dns = settings.ports.dns
         let capture = try WorkloadCapture(
-            cgroup: cgroup, ports: ports, virtualRanges: [settings.vips.ipv4, settings.vips.ipv6])
+            cgroup: cgroup, ports: ports, virtualRanges: [settings.vips.ipv4, settings.vips.ipv6],
+            backend: CaptureBackendChoice(rawValue: settings.captureBackend.rawValue) ?? .auto)
         let store = try StateStore(directory: StateDirectory.prepare(settings.stateDirectory))
         let mesh = Mesh(capture: capture, labels: labels, store: store, settings: settings, logger: logger)
 
@@ -83,6 +84,7 @@ package struct Agent: Sendable {
             group.addTask {
                 try await server.run {
                     log.info("ready", metadata: ["socket": "\(socket)"])
+                    ServiceNotification.ready()
                     // Reading settings, store and files takes much of the program, and serving little of that.
                     trammel_forget_code_of_start()
                 }
@@ -90,6 +92,7 @@ package struct Agent: Sendable {
             group.addTask { try await scrape.run() }
             group.addTask { await ReadinessWatch(mesh: mesh, refused: refusedDials).run() }
             group.addTask { await NamespaceWatch(mesh: mesh).run() }
+            group.addTask { await HostWatch(mesh: mesh).run() }
             group.addTask { await resolver.run { await mesh.resolved($0) } }
             group.addTask { await AppearanceWatch(mesh: mesh).run() }
             group.addTask { await DirectoryWatch(mesh: mesh, directory: settings.configDirectory).run() }
@@ -106,6 +109,7 @@ package struct Agent: Sendable {
                 throw error
             }
             log.info("draining")
+            ServiceNotification.stopping()
             await dataPlane.drain(for: .nanoseconds(Int64(clamping: settings.limits.drainTimeout)))
             group.cancelAll()
             while let result = await group.nextResult() {

@@ -46,7 +46,9 @@ struct AgentService: ControlService {
             state: drifted.isEmpty ? .running : .degraded,
             reason: drifted.isEmpty ? nil : "the rules of workloads are not as they should be", dataLoops: loops,
             capture: AgentStatus.Capture(
-                backend: RulesListing.backend, mode: settings.captureMode.rawValue,
+                backend: attachments.isEmpty
+                    ? settings.captureBackend.rawValue : attachments.values.backends.joined(separator: ", "),
+                mode: settings.captureMode.rawValue,
                 reason: Self.modes(of: attachments.values)),
             workloads: AgentStatus.Workloads(attached: attachments.count, degraded: drifted.count), resources: kinds,
             configuration: await mesh.snapshot.version,
@@ -54,7 +56,8 @@ struct AgentService: ControlService {
                 open: connections.count, total: connections.last?.id ?? 0,
                 unknownDestination: refusals[.destinationUnknown] ?? 0),
             warnings: drifted.map { "the rules of \($0.workload) have drifted; see `trammel rules \($0.workload)`" }
-                + (await mesh.ownWarnings) + ResolutionTrouble.warnings(await mesh.resolved, at: .now()))
+                + attachments.values.captureWarnings + (await mesh.ownWarnings)
+                + ResolutionTrouble.warnings(await mesh.resolved, at: .now()))
     }
 
     /// Which modes are in use, and why; nil while nothing is attached.
@@ -102,7 +105,8 @@ struct AgentService: ControlService {
         }
         // One that waits may have the name of one that is attached, which is why it waits.
         let waiting = await mesh.appearing.waiting.filter { attachments[$0.key] == nil }.values.map(\.described)
-        return (attached + waiting).sorted { ($0.namespace, $0.name) < ($1.namespace, $1.name) }
+        let absent = await mesh.absent.values.map(\.described)
+        return (attached + waiting + absent).sorted { ($0.namespace, $0.name) < ($1.namespace, $1.name) }
     }
 
     func attach(_ request: AttachRequest) async throws -> AttachResult { try await mesh.attach(request) }

@@ -15,6 +15,8 @@ struct Attachment: Sendable {
     var reachedBy: NetworkNamespace.Target
     /// The Workload resource that asks for it; nil where somebody attached it.
     var declared: DeclaredWorkload?
+    /// Where it is on the host itself; nil for one in a network namespace of its own.
+    var host: HostPlace?
 
     init(
         request: AttachRequest, opened: OpenedWorkload, workload: TrammelProxy.AttachedWorkload, attachedAt: WallTime
@@ -36,8 +38,9 @@ struct Attachment: Sendable {
             ports: declared?.ports ?? [:])
     }
 
-    private var target: String {
-        switch reachedBy {
+    var target: String {
+        if let host { return host.text }
+        return switch reachedBy {
         case .pid(let pid): "pid \(pid)"
         case .name(let netns), .path(let netns): "netns \(netns)"
         }
@@ -48,7 +51,7 @@ struct Attachment: Sendable {
         TrammelControlAPI.AttachedWorkload(
             namespace: name.namespace, name: name.name, serviceAccount: workload.identity.serviceAccount,
             labels: workload.identity.labels,
-            target: target,
+            target: target, state: host?.reason == nil ? .attached : .waiting, reason: host?.reason,
             captureMode: opened.plan.outboundMode.rawValue, captureReason: opened.modeReason,
             failureMode: request.failureMode.rawValue, addresses: opened.facts.addresses.map(\.description),
             connections: connections, attachedAt: Timestamp(attachedAt))
@@ -63,7 +66,7 @@ extension AttachRequest {
     func captureRequest(mode: CaptureMode?) throws -> CaptureRequest {
         try refuseWhatIsNotBuilt()
         var capture = CaptureRequest(
-            target: .namespace(target), mode: CaptureMode(rawValue: captureMode.rawValue) ?? mode)
+            target: .namespace(namespaceTarget), mode: CaptureMode(rawValue: captureMode.rawValue) ?? mode)
         capture.capturesDNS = true
         capture.failureMode = failureMode == .open ? .open : .closed
         capture.excludedOutbound = scope.excludeOutboundCIDRs.compactMap { CIDR($0) }
@@ -80,7 +83,8 @@ extension AttachRequest {
         }
     }
 
-    var target: NetworkNamespace.Target {
+    /// The namespace that is asked for, where one is.
+    var namespaceTarget: NetworkNamespace.Target {
         if let pid { return .pid(pid) }
         let netns = netns ?? ""
         return netns.hasPrefix("/") ? .path(netns) : .name(netns)

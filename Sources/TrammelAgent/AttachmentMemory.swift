@@ -2,10 +2,14 @@ import Foundation
 import TrammelControlAPI
 import TrammelCore
 
-/// What is remembered of an attachment to make it again after a restart: the request, and what tells whether the
-/// namespace is still the one it was made for.
+/// What is remembered of an attachment to make it again after a restart: the request, and what tells whether what was
+/// attached is still the same.
+///
+/// A unit, a path of a cgroup and a user are names that last, over a boot too. A namespace is its inode, and a process
+/// that was moved into a cgroup is that cgroup, for as long as it is there.
 struct AttachmentMemory: Codable, Equatable {
     let request: AttachRequest
+    /// Of the namespace, the agent's own for what is of the host.
     let inode: UInt64
     /// The namespace's number, which no later one can have, as it can the inode; nil where the kernel gives none.
     let cookie: UInt64?
@@ -14,6 +18,16 @@ struct AttachmentMemory: Codable, Equatable {
 
     /// The Workload resource that asked for it.
     let declared: DeclaredWorkload?
+
+    /// Of a unit, a cgroup, or a process that was moved into one.
+    var cgroup: Cgroup?
+
+    struct Cgroup: Codable, Equatable, Sendable {
+        let path: String
+        let id: UInt64
+    }
+
+    var isOfHost: Bool { request.isDurable || cgroup != nil }
 
     init(request: AttachRequest, inode: UInt64, cookie: UInt64?, declared: DeclaredWorkload? = nil) {
         self.declared = declared

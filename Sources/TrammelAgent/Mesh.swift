@@ -39,6 +39,10 @@ actor Mesh {
     var directory = ConfigFiles()
     /// Appearing/ has what keeps it.
     var appearing = AppearingWorkloads()
+    /// What of the host itself is known and not there, by Host/.
+    var absent: [WorkloadName: AbsentWorkload] = [:]
+    let finder: TargetFinder
+    let cgroupWatch = CgroupWatch()
 
     init(
         capture: WorkloadCapture, labels: LabelRegistry, store: StateStore, settings: AgentSettings, logger: Logger
@@ -50,6 +54,7 @@ actor Mesh {
         self.labels = labels
         self.settings = settings
         snapshot = .empty
+        finder = TargetFinder(capture: capture)
     }
 
     func serve(through dataPlane: DataPlane, resolvingBy resolver: NameResolver) {
@@ -70,22 +75,25 @@ actor Mesh {
         }
     }
 
-    /// - Parameter declared: the Workload resource that asks for it; nil where somebody does.
-    func attachNow(_ request: AttachRequest, declared: DeclaredWorkload? = nil) async throws -> AttachResult {
+    /// - Parameters:
+    ///   - declared: the Workload resource that asks for it; nil where somebody does.
+    ///   - found: what the request means, where that is known.
+    func attachNow(
+        _ request: AttachRequest, declared: DeclaredWorkload? = nil, found known: FoundTarget? = nil
+    ) async throws -> AttachResult {
         let identity = request.identity
-        let captureRequest = try request.captureRequest(mode: settings.captureMode.mode)
-        let target = try NetworkNamespace(request.target).identity
+        var captureRequest = try request.captureRequest(mode: settings.captureMode.mode)
+        let found: FoundTarget
+        if let known { found = known } else { found = try await finder.find(request) }
         // The watch may not have seen yet that what stands in the way has ended.
-        await letGoNow { $0.name == identity.name || $0.opened.namespace.identity == target }
-        if let known = attachments[identity.name] { return try repeated(request, known, target) }
-        if let other = attachments.values.first(where: { $0.opened.namespace.identity == target }) {
-            throw TrammelError(
-                .conflict, code: "netns-attached", "this network namespace is attached already, as \(other.name)",
-                hint: "a namespace has one owner; detach \(other.name) first")
-        }
+        await letGoNow { $0.name == identity.name || $0.opened.identity == found.identity }
+        if let known = attachments[identity.name] { return try repeated(request, known, found) }
+        try refuseOwned(found, as: identity.name)
         guard let dataPlane else {
             throw TrammelError(.unavailable, code: "starting", "the agent is still starting", hint: "try again")
         }
+        let settled = try settle(found, for: request)
+        captureRequest.target = settled.target
         let id = WorkloadID(rawValue: nextWorkload)
         nextWorkload += 1
         let opened = try capture.open(captureRequest, as: id)
@@ -102,15 +110,13 @@ actor Mesh {
             peer: labels.id(ofPeer: PeerLabels(identity)))
         var attachment = Attachment(request: request, opened: opened, workload: workload, attachedAt: .now())
         attachment.declared = declared
+        attachment.host = HostPlace(found, settled)
         do {
             try await dataPlane.attach(
                 workload, listeners: opened.listeners.map(CaptureListener.init), dns: names)
             // Before the rules: an agent that dies in between finds them again, instead of a pod shut off by rules that
             // nobody knows of.
-            try keep(
-                AttachmentMemory(
-                    request: request, inode: opened.namespace.identity.inode,
-                    cookie: try capture.cookie(of: opened.namespace), declared: declared))
+            try keep(memory(of: attachment))
             try capture.install(opened)
         } catch {
             try? capture.uninstall(id)
@@ -120,11 +126,12 @@ actor Mesh {
             throw error
         }
         attachments[identity.name] = attachment
+        absent[identity.name] = nil
         ports[id] = look(at: attachment)
         await publish()
         return AttachResult(
             outcome: .attached, workload: attachment.described(connections: 0),
-            warnings: try older(request, of: attachment))
+            warnings: try settled.warnings + older(request, of: attachment))
     }
 
     /// What becomes of the connections that the workload has already.
@@ -141,20 +148,8 @@ actor Mesh {
         ]
     }
 
-    /// The same name again: nothing to do for the same target, a conflict for another.
-    private func repeated(
-        _ request: AttachRequest, _ known: Attachment, _ target: NetworkNamespaceIdentity
-    ) throws -> AttachResult {
-        guard known.opened.namespace.identity == target else {
-            throw TrammelError(
-                .conflict, code: "workload-attached",
-                "\(known.name) is attached already, to \(known.opened.namespace.path)",
-                hint: "detach it first, or attach the other namespace under another name")
-        }
-        return AttachResult(outcome: .unchanged, workload: known.described(connections: 0))
-    }
-
     func detachNow(_ name: WorkloadName) async throws {
+        if try forgetAbsent(name) { return }
         guard let attachment = attachments[name] else {
             throw TrammelError(
                 .notFound, code: "workload-unknown", "no workload \(name) is attached",
@@ -173,7 +168,7 @@ actor Mesh {
 
     /// Lets go of the workloads whose network namespaces are gone. To be called over and over.
     func lookAtNamespaces() async {
-        let held = attachments.values.map { ($0.id, $0.opened.namespace, $0.reachedBy) }
+        let held = attachments.values.filter { $0.host == nil }.map { ($0.id, $0.opened.namespace, $0.reachedBy) }
         let found = await NamespaceWatch.look(at: held.map { ($0.1, $0.2) })
         let changed = Set(zip(held, found).filter { $1 != .present }.map(\.0.0))
         guard !changed.isEmpty else { return }
@@ -183,7 +178,7 @@ actor Mesh {
 
     /// Looks once more at those that `isMeant`, since each may have been changed meanwhile.
     private func letGoNow(_ isMeant: (Attachment) -> Bool) async {
-        let meant = attachments.values.filter(isMeant)
+        let meant = attachments.values.filter { $0.host == nil && isMeant($0) }
         guard !meant.isEmpty else { return }
         var hasChanged = false
         let found = NamespaceWhereabouts.find(meant.map { ($0.opened.namespace, $0.reachedBy) })
@@ -381,6 +376,7 @@ actor Mesh {
 
     /// Looks again at a workload that refused a connection.
     func look(at workload: WorkloadID) async {
+        followListeners(of: [workload])
         try? await changes.run { await self.lookNow(at: [workload]) }
     }
 
@@ -426,7 +422,9 @@ actor Mesh {
         feed.begin(at: restored.set.version)
         var troubles = restored.errors.map(\.description)
         await publish(ResourceChanges(written: set.resources))
-        for kept in try store.attachments() {
+        let attached = try store.attachments()
+        troubles += announce(attached)
+        for kept in attached {
             do {
                 try await restore(kept)
             } catch {
@@ -434,13 +432,14 @@ actor Mesh {
                 try store.forget(kept.workload)
             }
         }
-        return troubles
+        return troubles + releaseAnnounced()
     }
 
     private func restore(_ kept: StateStore.Attachment) async throws {
         let memory = try AttachmentMemory(payload: kept.payload)
+        if memory.isOfHost { return try await restoreHost(memory) }
         guard memory.bootID == AttachmentMemory.currentBootID,
-            let target = capture.find(again: memory.request.target, inode: memory.inode, cookie: memory.cookie)
+            let target = capture.find(again: memory.request.namespaceTarget, inode: memory.inode, cookie: memory.cookie)
         else {
             throw TrammelError(.notFound, code: "netns-gone", "its network namespace is gone")
         }

@@ -14,6 +14,7 @@ struct NamespaceWatch: Sendable {
     func run() async {
         while (try? await Task.sleep(for: NamespaceWatch.interval)) != nil {
             await mesh.lookAtNamespaces()
+            await mesh.lookAtHost()
             await mesh.lookForWorkloads()
         }
     }

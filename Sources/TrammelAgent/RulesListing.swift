@@ -11,16 +11,27 @@ struct RulesListing: Sendable {
     func list() -> [TrammelControlAPI.InstalledRules] {
         attachments.values.sorted { $0.name < $1.name }.compactMap { attachment in
             let name = "\(attachment.name)"
+            let backend = "\(attachment.opened.plan.backend)"
             do {
                 let rules = try capture.rules(of: attachment.id)
-                return .init(workload: name, backend: Self.backend, text: rules.text, drift: rules.drift)
+                return .init(workload: name, backend: backend, text: rules.text, drift: rules.drift)
             } catch let error as TrammelError where error.kind == .notFound {
                 return nil  // It was detached meanwhile.
             } catch {
-                return .init(workload: name, backend: Self.backend, text: "", drift: ["cannot be read: \(error)"])
+                return .init(workload: name, backend: backend, text: "", drift: ["cannot be read: \(error)"])
             }
         }
     }
+}
 
-    static let backend = "nftables"
+extension Collection<Attachment> {
+    /// What holds the rules of these, sorted and each once.
+    var backends: [String] { Set(map { "\($0.opened.plan.backend)" }).sorted() }
+
+    /// What an operator should know of their namespaces.
+    var captureWarnings: [String] {
+        sorted { $0.name < $1.name }.compactMap { attachment in
+            attachment.opened.warning.map { "\(attachment.name): \($0)" }
+        }
+    }
 }

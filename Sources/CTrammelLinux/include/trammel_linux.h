@@ -37,4 +37,14 @@ void trammel_give_memory_back(void);
 /// mapped again from the page cache, and what only the start needed no longer counts as this process's memory.
 void trammel_forget_code_of_start(void);
 
+/// Another program, run to its end: `path` with `arguments` (ended by NULL, the program's name first), in the namespaces
+/// of the calling thread and with nothing of this process's but three standard streams and a search path of the
+/// system's folders. What it is told is `input`; what it says ends up in two files in memory, which the caller closes
+/// and which are at their beginning. It is killed when it takes longer than `milliseconds`.
+/// Returns 0 with `status` as waitpid(2) has it, or the errno: ETIMEDOUT when it was killed. Only 0 and ETIMEDOUT give
+/// descriptors.
+int trammel_run(
+    const char *path, char *const *arguments, const void *input, size_t length, int milliseconds, int *output,
+    int *errors, int *status);
+
 #endif

@@ -15,7 +15,7 @@ struct AppearingWorkloads: Sendable {
 
     /// An attach that was refused, and when it is tried again.
     private struct Refusal: Sendable {
-        let identity: NetworkNamespaceIdentity
+        let identity: CaptureIdentity
         let request: AttachRequest
         let reason: String
         /// Nanoseconds.
@@ -25,7 +25,7 @@ struct AppearingWorkloads: Sendable {
 
     /// A namespace that has just appeared, and what it had at the last look.
     private struct Newcomer: Sendable {
-        let identity: NetworkNamespaceIdentity
+        let identity: CaptureIdentity
         let facts: NamespaceFacts
         let since: WallTime
     }
@@ -57,7 +57,7 @@ struct AppearingWorkloads: Sendable {
     /// takes what it finds, and whoever makes a namespace gives it its interfaces one after the other. One that gets none
     /// is attached after three seconds.
     mutating func isSetUp(
-        _ candidate: WorkloadCandidate, _ identity: NetworkNamespaceIdentity, _ facts: NamespaceFacts, at now: WallTime
+        _ candidate: WorkloadCandidate, _ identity: CaptureIdentity, _ facts: NamespaceFacts, at now: WallTime
     ) -> Bool {
         let known = newcomers[candidate.name]
         let isKnown = known?.identity == identity
@@ -69,7 +69,7 @@ struct AppearingWorkloads: Sendable {
     }
 
     /// Why it is not to be tried now; nil where it is: it was not refused, or as another namespace, or long enough ago.
-    func refusal(of candidate: WorkloadCandidate, _ identity: NetworkNamespaceIdentity, at now: WallTime) -> String? {
+    func refusal(of candidate: WorkloadCandidate, _ identity: CaptureIdentity, at now: WallTime) -> String? {
         guard let refusal = refusals[candidate.name], refusal.identity == identity,
             refusal.request == candidate.request,
             now.nanoseconds < refusal.next.nanoseconds
@@ -78,7 +78,7 @@ struct AppearingWorkloads: Sendable {
     }
 
     mutating func refuse(
-        _ candidate: WorkloadCandidate, _ identity: NetworkNamespaceIdentity, _ reason: String, at now: WallTime
+        _ candidate: WorkloadCandidate, _ identity: CaptureIdentity, _ reason: String, at now: WallTime
     ) {
         let earlier = refusals[candidate.name]
         let isSame = earlier?.identity == identity && earlier?.request == candidate.request
@@ -126,10 +126,9 @@ extension AppearingWorkloads.Waiting {
     /// As the control API tells of it.
     var described: TrammelControlAPI.AttachedWorkload {
         let request = candidate.request
-        let target = request.pid.map { "pid \($0)" } ?? "netns \(request.netns ?? "")"
         return TrammelControlAPI.AttachedWorkload(
             namespace: request.namespace, name: request.name, serviceAccount: request.serviceAccount,
-            labels: request.labels, target: target, state: .waiting, reason: reason,
+            labels: request.labels, target: request.targetText, state: .waiting, reason: reason,
             captureMode: request.captureMode.rawValue, failureMode: request.failureMode.rawValue, addresses: [],
             attachedAt: Timestamp(since))
     }

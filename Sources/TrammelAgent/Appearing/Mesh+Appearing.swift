@@ -13,7 +13,7 @@ extension Mesh {
             !resources.isEmpty || !appearing.waiting.isEmpty
                 || attachments.values.contains(where: { $0.declared != nil })
         else { return }
-        let candidates = await WorkloadCandidate.find(resources)
+        let candidates = await WorkloadCandidate.find(resources, by: finder)
         // Nothing in it throws.
         try? await changes.run { await self.bringAbout(candidates) }
     }
@@ -24,7 +24,7 @@ extension Mesh {
         let wanted = choose(candidates, &waiting)
         let released = await letGoOfUndeclared(wanted)
         for (candidate, identity) in wanted {
-            if let known = attachments[candidate.name], known.opened.namespace.identity == identity {
+            if let known = attachments[candidate.name], known.opened.identity == identity {
                 if known.declared != candidate.declared { await redeclare(known, candidate) }
                 continue
             }
@@ -33,12 +33,15 @@ extension Mesh {
                 continue
             }
             do {
-                let facts = try capture.facts(of: candidate.request.target)
-                guard released.contains(identity) || appearing.isSetUp(candidate, identity, facts, at: now) else {
-                    waiting.append((candidate, "its network namespace has just appeared and is being set up", false))
-                    continue
+                if !identity.isOfHost, !released.contains(identity) {
+                    let facts = try capture.facts(of: candidate.request.namespaceTarget)
+                    guard appearing.isSetUp(candidate, identity, facts, at: now) else {
+                        waiting.append((candidate, "its network namespace has just appeared and is being set up", false))
+                        continue
+                    }
                 }
-                _ = try await attachNow(candidate.request, declared: candidate.declared)
+                let found = try finder.look(candidate.request, asking: false)
+                _ = try await attachNow(candidate.request, declared: candidate.declared, found: found)
                 logger.notice(
                     "\(candidate.name) has appeared and is attached, by \(candidate.resource) (\(candidate.location))")
             } catch let error as TrammelError where error.code == "loopback-down" {
@@ -69,15 +72,15 @@ extension Mesh {
     private func choose(
         _ candidates: [WorkloadCandidate],
         _ waiting: inout [(candidate: WorkloadCandidate, reason: String, isTrouble: Bool)]
-    ) -> [(WorkloadCandidate, NetworkNamespaceIdentity)] {
-        var chosen: [(WorkloadCandidate, NetworkNamespaceIdentity)] = []
-        var owners: [NetworkNamespaceIdentity: WorkloadCandidate] = [:]
+    ) -> [(WorkloadCandidate, CaptureIdentity)] {
+        var chosen: [(WorkloadCandidate, CaptureIdentity)] = []
+        var owners: [CaptureIdentity: WorkloadCandidate] = [:]
         var names: [WorkloadName: WorkloadCandidate] = [:]
         let byHand = attachments.values.filter { $0.declared == nil }
         let heldByHand = Dictionary(
-            byHand.map { ($0.opened.namespace.identity, $0.name) }, uniquingKeysWith: { first, _ in first })
+            byHand.map { ($0.opened.identity, $0.name) }, uniquingKeysWith: { first, _ in first })
         for candidate in candidates {
-            let identity: NetworkNamespaceIdentity
+            let identity: CaptureIdentity
             switch candidate.whereabouts {
             case .awaited(let reason):
                 waiting.append((candidate, reason, false))
@@ -90,16 +93,16 @@ extension Mesh {
             let conflict: String?
             if let other = owners[identity] {
                 conflict =
-                    "its network namespace is \(other.name) by \(other.resource) (\(other.location)), which is older and "
+                    "\(thing(identity)) is \(other.name) by \(other.resource) (\(other.location)), which is older and "
                     + "holds; let one of them fit less"
             } else if let other = names[candidate.name] {
                 conflict =
                     "\(other.resource) (\(other.location)), which is older and holds, has the workload \(other.name) already"
             } else if let name = heldByHand[identity] {
                 conflict =
-                    "its network namespace was attached by hand, as \(name); `trammel detach` it to let this one hold"
+                    "\(thing(identity)) was attached by hand, as \(name); `trammel detach` it to let this one hold"
             } else if attachments[candidate.name].map({ $0.declared == nil }) ?? false {
-                conflict = "another network namespace was attached by hand under this name; `trammel detach` it first"
+                conflict = "something else was attached by hand under this name; `trammel detach` it first"
             } else {
                 conflict = nil
             }
@@ -114,17 +117,25 @@ extension Mesh {
         return chosen
     }
 
+    private func thing(_ identity: CaptureIdentity) -> String {
+        switch identity {
+        case .namespace: "its network namespace"
+        case .cgroup(let path): "the cgroup \(path)"
+        case .user(let uid): "the user \(uid)"
+        }
+    }
+
     /// Detaches what was attached by a resource that does not ask for it any more. What it asks for in another way (with
     /// other labels, say) is taken out of the agent's hands without its rules, so that nothing gets past them until it is
     /// attached anew in the next moment.
     /// - Returns: those to be attached anew.
     private func letGoOfUndeclared(
-        _ wanted: [(WorkloadCandidate, NetworkNamespaceIdentity)]
-    ) async -> Set<NetworkNamespaceIdentity> {
-        var released: Set<NetworkNamespaceIdentity> = []
+        _ wanted: [(WorkloadCandidate, CaptureIdentity)]
+    ) async -> Set<CaptureIdentity> {
+        var released: Set<CaptureIdentity> = []
         for attachment in attachments.values {
             guard let declared = attachment.declared else { continue }
-            let identity = attachment.opened.namespace.identity
+            let identity = attachment.opened.identity
             let asked = wanted.first { $0.1 == identity }
             if let (candidate, _) = asked, candidate.name == attachment.name, candidate.request == attachment.request {
                 continue
@@ -159,10 +170,7 @@ extension Mesh {
         ports[attachment.id] = look(at: changed)
         await publish()
         do {
-            try keep(
-                AttachmentMemory(
-                    request: attachment.request, inode: attachment.opened.namespace.identity.inode,
-                    cookie: try capture.cookie(of: attachment.opened.namespace), declared: candidate.declared))
+            try keep(memory(of: changed))
         } catch {
             logger.warning("\(attachment.name) is changed, and the store has it as it was: \(error)")
         }

@@ -13,7 +13,7 @@ struct WorkloadCandidate: Sendable {
     let whereabouts: Whereabouts
 
     enum Whereabouts: Sendable, Equatable {
-        case there(NetworkNamespaceIdentity)
+        case there(CaptureIdentity)
         /// It will be attached when it appears; why it is not there, in a sentence.
         case awaited(String)
         /// It cannot be asked for in this way.
@@ -26,12 +26,13 @@ struct WorkloadCandidate: Sendable {
     /// Everything that the resources ask for, in their order.
     ///
     /// Off the caller's actor: it makes four system calls for each namespace.
-    @concurrent static func find(_ resources: [Resource]) async -> [WorkloadCandidate] {
+    @concurrent static func find(_ resources: [Resource], by finder: TargetFinder) async -> [WorkloadCandidate] {
         var names: [String]?
+        finder.units.renew(resources.compactMap(\.attachedUnit))
         return resources.flatMap { resource -> [WorkloadCandidate] in
             guard case .workload(let spec) = resource.spec else { return [] }
             guard case .netns(let text) = spec.target, let pattern = NamePattern(text) else {
-                return [WorkloadCandidate(resource, spec, named: resource.key.name, at: spec.target)]
+                return [WorkloadCandidate(resource, spec, named: resource.key.name, at: spec.target, by: finder)]
             }
             let listed = names ?? list()
             names = listed
@@ -40,18 +41,23 @@ struct WorkloadCandidate: Sendable {
                 let reason = "no network namespace fits \(text)"
                 return [WorkloadCandidate(resource, spec, awaited: reason, at: spec.target)]
             }
-            return fitting.map { WorkloadCandidate(resource, spec, named: $0, at: .netns($0)) }
+            return fitting.map { WorkloadCandidate(resource, spec, named: $0, at: .netns($0), by: finder) }
         }
     }
 
-    private init(_ resource: Resource, _ spec: WorkloadSpec, named name: String, at target: WorkloadSpec.Target) {
+    private init(
+        _ resource: Resource, _ spec: WorkloadSpec, named name: String, at target: WorkloadSpec.Target,
+        by finder: TargetFinder
+    ) {
         self.resource = resource.key
         location = resource.location
         ports = spec.ports
         request = spec.request(named: name, in: resource.key.namespace, at: target)
         do {
             try request.check()
-            whereabouts = .there(try NetworkNamespace(request.target).identity)
+            let found = try finder.look(request, asking: false)
+            if case .absent(let error) = found.state { throw error }
+            whereabouts = .there(found.identity)
         } catch let error as TrammelError {
             // A file below /run/netns is there a moment before the namespace is mounted on it.
             let isAwaited = error.kind == .notFound || error.code == "netns-wrong-type"
@@ -91,6 +97,9 @@ extension WorkloadSpec {
         switch target {
         case .netns(let netns): request.netns = netns
         case .pid(let pid): request.pid = pid
+        case .unit(let unit): request.unit = unit
+        case .cgroup(let cgroup): request.cgroup = cgroup
+        case .uid(let uid): request.uid = uid
         }
         return request
     }
@@ -104,6 +113,14 @@ extension WorkloadSpec {
             return request == self.request(named: asked.name, in: resource.namespace, at: .netns(netns))
         }
         return request == self.request(named: resource.name, in: resource.namespace, at: target)
+    }
+}
+
+extension Resource {
+    /// The unit that a Workload is about.
+    fileprivate var attachedUnit: UnitName? {
+        guard case .workload(let spec) = self.spec, case .unit(let text) = spec.target else { return nil }
+        return try? UnitName(text)
     }
 }
 

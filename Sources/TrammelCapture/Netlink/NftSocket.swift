@@ -40,6 +40,11 @@ struct NftSocket: ~Copyable {
         }
     }
 
+    /// The same, without a trace in the namespace where it is not: making and removing it would be two events.
+    mutating func removeIfThere(tableNamed name: String) throws {
+        if try comment(ofTable: name) != nil { try remove(tableNamed: name) }
+    }
+
     /// The comment of a table: nil where there is no such table, empty where it says nothing.
     mutating func comment(ofTable name: String) throws -> String? {
         var message = NetlinkMessage(type: NftSocket.type(NFT_MSG_GETTABLE), flags: 0)
@@ -59,7 +64,7 @@ struct NftSocket: ~Copyable {
                     comment = String(decoding: data[2..<(2 + Int(data[1]))].prefix { $0 != 0 }, as: UTF8.self)
                 }
             }
-        } catch let failure as NetlinkFailure where failure.code == ENOENT {
+        } catch let failure as NetlinkFailure where NftSocket.isAbsence(failure.code) {
             return nil
         } catch let failure as NetlinkFailure {
             throw TrammelError.kernel("look for the capture rules", errno: failure.code, token: "nftables")

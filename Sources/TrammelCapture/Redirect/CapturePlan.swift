@@ -18,6 +18,8 @@ package struct CapturePlan: Hashable, Sendable {
     package internal(set) var established: [ConntrackEntry.Tuple] = []
     /// Where its rules stand and its listeners listen.
     package internal(set) var place = CapturePlace.ownNamespace
+    /// What holds the rules.
+    package internal(set) var backend = CaptureBackend.nftables
     /// What the table says about itself.
     var comment: String?
 

@@ -22,19 +22,25 @@ package struct CaptureSettings: Hashable, Sendable {
         package var outbound: UInt32
         /// Inbound connections that are passed by uncaptured, so that their replies are known. Routes nowhere.
         package var passed: UInt32
+        /// Packets that iptables is to refuse, on their way to the one table that can. Routes nowhere.
+        package var refused: UInt32
         package var mask: UInt32
 
         package init(
-            upstream: UInt32 = 0x539, outbound: UInt32 = 0x222, passed: UInt32 = 0x53A, mask: UInt32 = 0xFFF
+            upstream: UInt32 = 0x539, outbound: UInt32 = 0x222, passed: UInt32 = 0x53A, refused: UInt32 = 0x53B,
+            mask: UInt32 = 0xFFF
         ) {
             self.upstream = upstream
             self.outbound = outbound
             self.passed = passed
+            self.refused = refused
             self.mask = mask
         }
     }
 
     package var ports = CapturePorts()
+    /// What is to hold the rules.
+    package var backend = CaptureBackendChoice.auto
     package var marks = Marks()
     /// The routing table whose only route is "local, everything".
     package var routingTable: UInt32 = 133

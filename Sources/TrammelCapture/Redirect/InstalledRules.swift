@@ -28,6 +28,18 @@ extension WorkloadCapture {
 extension InstalledRules {
     /// In the network namespace of the calling thread.
     init(comparing plan: CapturePlan, hasIPv6: Bool) throws {
+        if case .iptables(let variant) = plan.backend {
+            let comparison = try IptablesComparison(plan, variant)
+            text = comparison.text
+            let routing = try InstalledRules.missingRouting(plan, hasIPv6: hasIPv6)
+            let settings = InstalledRules.missingSettings()
+            drift = comparison.drift + routing + settings
+            let found: [(CapturePart, [String])] = [
+                (.rules, comparison.drift), (.routing, routing), (.sysctl, settings),
+            ]
+            parts = Set(found.filter { !$0.1.isEmpty }.map(\.0))
+            return
+        }
         let table = plan.table
         let wanted = try NftContents(encoding: table)
         var nft = try NftSocket()
@@ -49,9 +61,7 @@ extension InstalledRules {
                 .table, ["the table \(CapturePlan.noteName), which notes the sysctls from before, is missing"])
         }
         add(.routing, try InstalledRules.missingRouting(plan, hasIPv6: hasIPv6))
-        for (name, value) in NamespaceSettings.current().values.sorted(by: { $0.key < $1.key }) where value != "1" {
-            add(.sysctl, ["the sysctl net/\(name) is \(value), expected 1"])
-        }
+        add(.sysctl, InstalledRules.missingSettings())
         text = InstalledRules.text(of: table, counting: found)
         self.drift = drift
         self.parts = parts
@@ -93,6 +103,12 @@ extension InstalledRules {
             drift.append("there is a set \(name) that is not Trammel's")
         }
         return drift
+    }
+
+    private static func missingSettings() -> [String] {
+        NamespaceSettings.current().values.sorted { $0.key < $1.key }.filter { $0.value != "1" }.map { name, value in
+            "the sysctl net/\(name) is \(value), expected 1"
+        }
     }
 
     static func missingRouting(_ plan: CapturePlan, hasIPv6: Bool) throws -> [String] {

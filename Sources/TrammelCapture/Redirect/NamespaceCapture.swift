@@ -16,10 +16,9 @@ enum NamespaceCapture {
     static func install(
         _ plan: CapturePlan, hasIPv6: Bool, owner: TableOwner? = nil, parts: Set<CapturePart> = CapturePart.all
     ) throws {
-        var nft = try NftSocket()
         var plan = plan
-        let standing = try nft.comment(ofTable: CapturePlan.tableName)
-        let before = try previousSettings(standing, &nft)
+        let standing = try NamespaceRules.note()
+        let before = try previousSettings(standing)
         plan.comment = before.comment
         do {
             if parts.contains(.sysctl) { try NamespaceSettings.switchOn() }
@@ -27,13 +26,7 @@ enum NamespaceCapture {
                 try routing(plan.settings, outbound: plan.outboundMode, hasIPv6: hasIPv6)
             }
             guard parts.contains(.table) || parts.contains(.rules) else { return }
-            let table = plan.table
-            if table.isOwned {
-                // The note in its comment would go with it.
-                try nft.replace(NftTable(name: CapturePlan.noteName, comment: before.comment))
-            }
-            if let owner { try owner.replace(table) } else { try nft.replace(table) }
-            if !table.isOwned { try nft.remove(tableNamed: CapturePlan.noteName) }
+            try NamespaceRules.replace(with: plan, owner)
         } catch {
             // An update that fails leaves the rules that stood before it, since the transaction changed nothing.
             if standing == nil { try? remove(restoring: before, owner) }
@@ -43,40 +36,26 @@ enum NamespaceCapture {
 
     /// Whether anything of Trammel's is in the namespace.
     static func isPresent() throws -> Bool {
-        var nft = try NftSocket()
-        for name in [CapturePlan.tableName, CapturePlan.noteName] {
-            if try nft.comment(ofTable: name) != nil { return true }
-        }
+        if try NamespaceRules.note() != nil { return true }
         var route = try RouteSocket()
         return try !route.markRules().isEmpty || !route.ownRoutes().isEmpty
     }
 
     /// Removes rules first, then what they relied on. Nothing there is no error.
     static func remove(owner: TableOwner? = nil) throws {
-        var nft = try NftSocket()
-        let standing = try nft.comment(ofTable: CapturePlan.tableName)
-        try remove(restoring: previousSettings(standing, &nft), owner)
+        try remove(restoring: previousSettings(try NamespaceRules.note()), owner)
     }
 
     /// The sysctls from before the first install, even if that was another agent's.
-    private static func previousSettings(_ comment: String?, _ nft: inout NftSocket) throws -> NamespaceSettings {
+    private static func previousSettings(_ comment: String?) throws -> NamespaceSettings {
         if let saved = comment.flatMap({ NamespaceSettings(comment: $0) }) { return saved }
-        if let saved = try nft.comment(ofTable: CapturePlan.noteName).flatMap({ NamespaceSettings(comment: $0) }) {
-            return saved
-        }
         var route = try RouteSocket()
         // Somebody took the table away and the note with it: then they were what the kernel begins with.
         return try route.markRules().isEmpty ? .current() : .kernelDefaults
     }
 
     private static func remove(restoring settings: NamespaceSettings, _ owner: TableOwner?) throws {
-        var nft = try NftSocket()
-        if let owner {
-            try owner.remove(tableNamed: CapturePlan.tableName)
-        } else {
-            try nft.remove(tableNamed: CapturePlan.tableName)
-        }
-        try nft.remove(tableNamed: CapturePlan.noteName)
+        try NamespaceRules.remove(owner)
         var route = try RouteSocket()
         do {
             for rule in try route.markRules() {

@@ -13,6 +13,8 @@ package struct OpenedWorkload: Sendable {
     package let modeReason: String
     /// Whether the client's address can be kept on the way to the application, and why.
     package let sourceKeeping: SourceKeeping
+    /// What an operator should know of the namespace; nil when there is nothing.
+    package var warning: String?
     /// Whoever adopts the sockets closes them.
     package let listeners: [OpenedListener]
     /// Empty where DNS is not captured.
@@ -29,8 +31,12 @@ package final class WorkloadCapture: Sendable {
     package let settings: CaptureSettings
     package let sockets: NamespaceSockets
     package let conntrack: WorkloadConntrack
-    let cgroup: AgentCgroup
+    /// Where the agent lives.
+    package let cgroup: AgentCgroup
     let host: HostCapture
+    let iptables = IptablesAbility()
+    /// The agent's own network namespace, which is the host's.
+    package var home: NetworkNamespaceIdentity { sockets.home.identity }
     let attachments = Mutex<[WorkloadID: Attachment]>([:])
     /// Told of what there is to watch.
     let watch = Mutex<CaptureWatch.Core?>(nil)
@@ -79,8 +85,11 @@ package final class WorkloadCapture: Sendable {
     }
 
     /// - Parameter virtualRanges: the blocks that VIPs are taken from, which a connect must have a route to.
-    package convenience init(cgroup: AgentCgroup, ports: CapturePorts, virtualRanges: [CIDR]) throws {
+    package convenience init(
+        cgroup: AgentCgroup, ports: CapturePorts, virtualRanges: [CIDR], backend: CaptureBackendChoice
+    ) throws {
         var settings = CaptureSettings()
+        settings.backend = backend
         settings.ports = ports
         settings.virtualRanges = virtualRanges
         try self.init(cgroup: cgroup, settings: settings)
@@ -91,6 +100,7 @@ package final class WorkloadCapture: Sendable {
     /// - Throws: `notFound` for an unknown target, `forbidden` for the agent's own namespace, `conflict` when the
     ///   namespace is attached already or its ports are taken.
     package func open(_ request: CaptureRequest, as id: WorkloadID) throws -> OpenedWorkload {
+        if settings.backend == .iptables { try IptablesCapture.refuse(request) }
         guard case .namespace(let target) = request.target else { return try openOnHost(request, as: id) }
         let namespace = try NetworkNamespace(target)
         guard namespace.identity != sockets.home.identity else {
@@ -101,15 +111,17 @@ package final class WorkloadCapture: Sendable {
         try refuseConflict(.namespace(namespace.identity), id)
         let workload = try inside(namespace) {
             let facts = try NamespaceFacts.read()
-            let (mode, reason) = try chooseMode(request)
-            let plan = CapturePlan(
-                settings: settings, request: request, agent: cgroup.reference, outboundMode: mode)
+            let chosen = try select(request)
+            var plan = CapturePlan(
+                settings: settings, request: request, agent: cgroup.reference, outboundMode: chosen.mode)
+            plan.backend = chosen.backend
             let listeners = try ListenerSockets.open(plan, hasIPv6: facts.hasIPv6)
             return OpenedWorkload(
                 id: id, identity: .namespace(namespace.identity), namespace: namespace, facts: facts, plan: plan,
-                modeReason: reason,
+                modeReason: chosen.reason,
                 sourceKeeping: SourceKeeping(
                     isPossible: true, reason: "replies find their way back by the mark of the accepted socket"),
+                warning: chosen.warning,
                 listeners: listeners.streams, dnsListeners: listeners.dns)
         }
         do {
@@ -207,25 +219,6 @@ package final class WorkloadCapture: Sendable {
 
     func inside<R>(_ namespace: NetworkNamespace, _ body: () throws -> R) throws -> R {
         try namespace.inside(home: sockets.home, body)
-    }
-
-    /// Asks the kernel, by having it judge the very rules without installing them.
-    private func chooseMode(_ request: CaptureRequest) throws -> (CaptureMode, String) {
-        var nft = try NftSocket()
-        func refusal(_ mode: CaptureMode) throws -> TrammelError? {
-            let plan = CapturePlan(
-                settings: settings, request: request, agent: cgroup.reference, outboundMode: mode)
-            return try nft.refusal(of: plan.table)
-        }
-        if let asked = request.mode {
-            if let refusal = try refusal(asked) { throw refusal }
-            return (asked, "\(asked.rawValue) was asked for")
-        }
-        guard let tproxyRefusal = try refusal(.tproxy) else {
-            return (.tproxy, "the kernel takes tproxy rules for local traffic, and tproxy needs no conntrack")
-        }
-        if let redirectRefusal = try refusal(.redirect) { throw redirectRefusal }
-        return (.redirect, "the kernel does not take tproxy rules: \(tproxyRefusal.message)")
     }
 
     private static func refuseConflict(

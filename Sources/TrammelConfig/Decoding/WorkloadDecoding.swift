@@ -3,12 +3,11 @@ import TrammelCore
 /// Decodes `trammel.dev/v1 Workload`: what to attach, whenever it is there. Its fields bear the names of the attach
 /// request.
 enum WorkloadDecoding {
-    private static let targets = ["netns", "pid"]
-    private static let laterTargets = ["unit", "cgroup", "uid"]
+    private static let targets = ["netns", "pid", "unit", "cgroup", "uid"]
     private static let fields = FieldSet(
         targets + [
             "labels", "serviceAccount", "ports", "failureMode", "captureMode",
-        ] + CaptureScopeDecoding.fields, later: laterTargets + CaptureScopeDecoding.laterFields + ["killExisting"],
+        ] + CaptureScopeDecoding.fields, later: CaptureScopeDecoding.laterFields + ["killExisting"],
         withdrawn: ["selector": "a Workload has labels, which selectors of services find"])
 
     static func decode(_ spec: Field) -> WorkloadSpec? {
@@ -37,12 +36,48 @@ enum WorkloadDecoding {
         if let field = object["pid"] {
             return field.integer(1...Int(Int32.max), "a process id").map { .pid(Int32($0)) }
         }
-        // One that is not built yet has been refused by name.
-        if laterTargets.allSatisfy({ object[$0] == nil }) {
-            object.field.error(
-                .missing, "nothing to attach; expected netns or pid", hint: "write netns: NAME, as `ip netns` lists it")
+        if let field = object["unit"] { return decode(unit: field) }
+        if let field = object["cgroup"] { return decode(cgroup: field) }
+        if let field = object["uid"] { return decode(uid: field) }
+        object.field.error(
+            .missing, "nothing to attach; expected netns, pid, unit, cgroup or uid",
+            hint: "write netns: NAME, as `ip netns` lists it, or unit: NAME.service")
+        return nil
+    }
+
+    private static func decode(unit field: Field) -> WorkloadSpec.Target? {
+        guard let text = field.nonEmptyString("the name of a systemd unit") else { return nil }
+        do {
+            return .unit(try UnitName(text).description)
+        } catch let error as TrammelError {
+            field.error(
+                error.kind == .unimplemented ? .unimplemented : .badValue, "found \(field.found): \(error.message)",
+                hint: error.hint)
+        } catch {
+            field.error(.badValue, "found \(field.found): \(error)")
         }
         return nil
+    }
+
+    private static func decode(cgroup field: Field) -> WorkloadSpec.Target? {
+        guard let text = field.nonEmptyString("the path of a cgroup") else { return nil }
+        let parts = text.split(separator: "/")
+        guard text.hasPrefix("/"), !parts.isEmpty, !parts.contains("."), !parts.contains(".."), text.utf8.count <= 4095,
+            text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F })
+        else {
+            field.error(
+                .badValue, "found \(field.found); expected a path such as /system.slice/web.service, as systemd-cgls shows it")
+            return nil
+        }
+        return .cgroup(text)
+    }
+
+    /// A name or a number; YAML has numbers that are no text.
+    private static func decode(uid field: Field) -> WorkloadSpec.Target? {
+        if case .scalar(let scalar) = field.node.value, scalar.type == .integer {
+            return field.integer(0...Int(UInt32.max) - 1, "the number of a user").map { .uid(String($0)) }
+        }
+        return field.nonEmptyString("the name or the number of a user").map { .uid($0) }
     }
 
     /// A name under /run/netns, with `*` and `?` if need be, or an absolute path.

@@ -2,7 +2,7 @@ package import TrammelCore
 
 /// `trammel.dev/v1 Workload`: what to attach, whenever it is there.
 ///
-/// Attached when the namespace or process appears, detached when the resource goes.
+/// Attached when the namespace, process, unit, cgroup or user appears, detached when the resource goes.
 package struct WorkloadSpec: Sendable, Equatable {
     package var target: Target
     package var labels: [String: String]
@@ -22,6 +22,12 @@ package struct WorkloadSpec: Sendable, Equatable {
         /// a workload of its own, by the name of the namespace.
         case netns(String)
         case pid(Int32)
+        /// A unit of the host's systemd, as systemctl takes its name.
+        case unit(String)
+        /// A path below the root of the v2 hierarchy.
+        case cgroup(String)
+        /// A user of the host, by name or by number.
+        case uid(String)
     }
 
     package init(

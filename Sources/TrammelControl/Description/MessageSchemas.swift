@@ -88,7 +88,7 @@ enum MessageSchemas {
             .may("force", .boolean)
         ).withOne(of: ["netns", "pid"]),
         "AttachResult": .object(
-            .has("outcome", .one(of: ["attached", "unchanged"])), .has("workload", .message("AttachedWorkload")),
+            .has("outcome", .one(of: ["attached", "refreshed", "unchanged"])), .has("workload", .message("AttachedWorkload")),
             .has("warnings", .list(.string))),
         "DetachResult": .object(.has("namespace"), .has("name"), .has("warnings", .list(.string))),
         "AttachedWorkload": .object(

@@ -2,17 +2,19 @@ import TrammelCore
 
 extension AttachRequest {
     /// Judges what can be judged without the kernel: names, ports, and that exactly one target is given.
-    /// - Throws: `TrammelError`: `invalid`, or `unimplemented` for what the contract names and is not built yet.
+    /// - Throws: `TrammelError`: `invalid`, or `unimplemented` for names of units with wildcards, which are not built yet.
     package func check() throws {
-        try refuseWhatIsNotBuilt()
         try checkNames()
-        let targets = [netns.map { "netns \($0)" }, pid.map { "pid \($0)" }].compactMap(\.self)
+        let targets = [
+            netns.map { "netns \($0)" }, pid.map { "pid \($0)" }, unit.map { "unit \($0)" },
+            cgroup.map { "cgroup \($0)" }, uid.map { "uid \($0)" },
+        ].compactMap(\.self)
         guard targets.count == 1 else {
             throw invalid(
                 "target",
                 targets.isEmpty
-                    ? "nothing says what to attach" : "both \(targets.joined(separator: " and ")) are given",
-                hint: "give exactly one of --netns and --pid")
+                    ? "nothing says what to attach" : "\(targets.joined(separator: " and ")) are given at once",
+                hint: "give exactly one of --netns, --pid, --unit, --cgroup and --uid")
         }
         if let pid, pid <= 0 { throw invalid("pid", "\(pid) is not a process id", hint: "give one above 0") }
         if let netns, netns.isEmpty || (netns.contains("/") && !netns.hasPrefix("/")) {
@@ -20,15 +22,14 @@ extension AttachRequest {
                 "netns", "\"\(netns)\" is neither a name nor an absolute path",
                 hint: "give a name that `ip netns` lists, or a path like /proc/PID/ns/net")
         }
-        try scope.check()
-    }
-
-    private func refuseWhatIsNotBuilt() throws {
-        for (isAsked, flag) in [(unit != nil, "unit"), (cgroup != nil, "cgroup"), (uid != nil, "uid")] where isAsked {
-            throw TrammelError(
-                .unimplemented, code: "not-built-yet", "attaching with --\(flag): not built yet",
-                hint: "attach a network namespace with --netns or --pid")
+        if let unit { _ = try UnitName(unit) }
+        if let cgroup, !cgroup.hasPrefix("/") || cgroup.split(separator: "/").contains("..") {
+            throw invalid(
+                "cgroup", "\"\(cgroup)\" is not the path of a cgroup",
+                hint: "give it as `systemd-cgls` shows it: /system.slice/web.service")
         }
+        if let uid, uid.isEmpty { throw invalid("uid", "\"\" is not a user", hint: "give a name or a number") }
+        try scope.check()
     }
 
     private func checkNames() throws {

@@ -10,10 +10,13 @@ package struct AttachRequest: Codable, Hashable, Sendable {
     package var labels: [String: String]
     /// A name under `/run/netns` or an absolute path to a network namespace.
     package var netns: String?
-    /// A process whose network namespace is meant.
+    /// A process: its network namespace where it has one of its own, else it with all that have come from it.
     package var pid: Int32?
+    /// A unit of the host's systemd, as systemctl takes its name.
     package var unit: String?
+    /// A path below the root of the v2 hierarchy of cgroups, or below where that is mounted.
     package var cgroup: String?
+    /// A user of the host, by name or by number.
     package var uid: String?
     package var failureMode: FailureMode
     package var captureMode: CaptureChoice
@@ -121,6 +124,8 @@ extension AttachRequest: StrictMessage {
 package struct AttachResult: Codable, Hashable, Sendable {
     package enum Outcome: String, Codable, Hashable, Sendable {
         case attached, unchanged
+        /// It was attached, to a cgroup that has been made anew since, as a unit's is at each start.
+        case refreshed
     }
 
     package var outcome: Outcome
@@ -154,7 +159,8 @@ package struct AttachedWorkload: Codable, Hashable, Sendable {
         case attached
         /// It should be captured and is not, or not wholly; `reason` says why.
         case degraded
-        /// Known from before a restart; its target is not there (yet).
+        /// Its target is not there (yet): a unit that does not run, what a Workload resource asks for. It will be captured
+        /// when it is.
         case waiting
     }
 

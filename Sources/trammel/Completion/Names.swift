@@ -39,6 +39,37 @@ enum Names {
             .map { String($0.id) }
     }
 
+    /// The services, slices and scopes that run, by their cgroups: systemd is asked nothing while somebody types.
+    static let units = CompletionKind.custom { _, _, _ in
+        cgroupPaths().compactMap { path -> String? in
+            let name = String(path.split(separator: "/").last ?? "")
+            return [".service", ".slice", ".scope"].contains(where: name.hasSuffix) ? name : nil
+        }.sorted()
+    }
+
+    static let cgroups = CompletionKind.custom { _, _, _ in cgroupPaths().sorted() }
+
+    /// Of the first three levels, which is where units are.
+    private static func cgroupPaths() -> [String] {
+        let mounts = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"]
+        guard let mount = mounts.first(where: { FileManager.default.fileExists(atPath: $0 + "/cgroup.procs") }) else {
+            return []
+        }
+        func below(_ path: String, _ levels: Int) -> [String] {
+            guard levels > 0 else { return [] }
+            let names = (try? FileManager.default.contentsOfDirectory(atPath: mount + path)) ?? []
+            return names.map { path + "/" + $0 }.filter {
+                FileManager.default.fileExists(atPath: mount + $0 + "/cgroup.procs")
+            }.flatMap { [$0] + below($0, levels - 1) }
+        }
+        return below("", 3)
+    }
+
+    static let users = CompletionKind.custom { _, _, _ in
+        let text = (try? String(contentsOfFile: "/etc/passwd", encoding: .utf8)) ?? ""
+        return text.split(separator: "\n").compactMap { $0.split(separator: ":").first.map(String.init) }.sorted()
+    }
+
     /// What `ip netns` lists.
     static let networkNamespaces = CompletionKind.custom { _, _, _ in
         (try? FileManager.default.contentsOfDirectory(atPath: "/run/netns"))?.sorted() ?? []

@@ -12,6 +12,25 @@ struct AttachCommand: AsyncParsableCommand {
 
             The agent lets go of the workload by itself when its network namespace ends: when the name or path leads to \
             it no more, or, where it was attached by a pid, when no process is left in it.
+
+            A unit, a cgroup and a user stay attached when they are not there: they wait, also over a restart of the \
+            agent and a boot. A unit is in a new cgroup each time it starts. The agent notices within some \
+            milliseconds; for its very first connections to be captured, the unit has to attach itself, by a drop-in \
+            such as /etc/systemd/system/web.service.d/trammel.conf:
+
+                [Unit]
+                Wants=trammeld.service
+                After=trammeld.service
+                [Service]
+                ExecStartPre=+/usr/bin/trammel attach --unit %n --name web
+
+            or be in a slice that is attached (--unit web.slice), which outlives its units.
+
+            A process without a network namespace of its own is moved into a cgroup of its own, with what has come from \
+            it: a scope where systemd runs. What it listens on already is not captured until it listens anew.
+
+            What the host itself needs is refused as probably a mistake, unless --force is given: uid 0, /, init.scope, \
+            system.slice and whatever has the agent in it. The agent's own cgroup and network namespace always are.
             """,
             examples: [
                 (
@@ -19,6 +38,8 @@ struct AttachCommand: AsyncParsableCommand {
                     "trammel attach --netns web --name web --label app=web"
                 ),
                 ("That of a process", "trammel attach --pid 4711 --name web"),
+                ("A service of the host, or all in a slice", "trammel attach --unit nginx.service --name web"),
+                ("What a user runs on the host", "trammel attach --uid www-data --name web"),
                 (
                     "Without its traffic to a database",
                     "trammel attach --netns web --name web --exclude-outbound-port 5432"
@@ -86,7 +107,12 @@ struct AttachCommand: AsyncParsableCommand {
         let workload = result.workload
         try global.printer.print(result, names: ["\(workload.namespace)/\(workload.name)"]) { _ in
             let why = workload.captureReason.map { " (\($0))" } ?? ""
-            let what = result.outcome == .attached ? "attached" : "already attached"
+            let what =
+                switch result.outcome {
+                case .attached: "attached"
+                case .refreshed: "attached again, in its new cgroup"
+                case .unchanged: "already attached"
+                }
             return "\(workload.namespace)/\(workload.name) \(what): \(workload.target), "
                 + "captured by \(workload.captureMode)\(why)"
         }
@@ -100,16 +126,30 @@ struct TargetOptions: ParsableArguments {
         completion: Names.networkNamespaces)
     var netns: String?
 
-    @Option(name: .long, help: ArgumentHelp("The network namespace of this process.", valueName: "pid"))
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "The network namespace of this process; where that is the host's, the process and what has come from it.",
+            valueName: "pid"))
     var pid: Int32?
 
-    @Option(name: .long, help: ArgumentHelp("A systemd unit. Not built yet.", valueName: "name"))
+    @Option(
+        name: .long,
+        help: ArgumentHelp("A unit of the host's systemd: a service, slice, scope or socket.", valueName: "name"),
+        completion: Names.units)
     var unit: String?
 
-    @Option(name: .long, help: ArgumentHelp("A cgroup. Not built yet.", valueName: "path"))
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "A cgroup of the host and all below it, by its path from the root of the v2 hierarchy.", valueName: "path"),
+        completion: Names.cgroups)
     var cgroup: String?
 
-    @Option(name: .long, help: ArgumentHelp("The processes of a user. Not built yet.", valueName: "user"))
+    @Option(
+        name: .long,
+        help: ArgumentHelp("What a user of the host runs, by name or number.", valueName: "user"),
+        completion: Names.users)
     var uid: String?
 }
 

@@ -1,0 +1,132 @@
+import Logging
+import TrammelCapture
+import TrammelControlAPI
+import TrammelCore
+
+/// Workloads of the host itself that end and come back.
+extension Mesh {
+    /// Follows cgroups that have been made anew, notes those that are gone, and attaches what was waited for. To be called
+    /// over and over, and when a cgroup comes or goes.
+    func lookAtHost() async {
+        let held = attachments.values.compactMap { $0.host?.cgroup }
+        let users = attachments.values.filter { $0.host != nil && $0.host?.cgroup == nil }.map(\.id)
+        followListeners(of: users)
+        let waited = absent.values.compactMap { $0.memory.cgroup?.path }
+        cgroupWatch.follow(finder.tree.foldersAbove(held.map(\.path) + waited))
+        guard !held.isEmpty || !absent.isEmpty else { return }
+        // Those that wait are looked at each time: what they wait for may be there under another path.
+        let isWaiting = !absent.isEmpty || attachments.values.contains { $0.host?.reason != nil }
+        guard await finder.hasChanged(held) || isWaiting else { return }
+        // Nothing in it throws.
+        try? await changes.run { await self.settleHost() }
+    }
+
+    private func settleHost() async {
+        let present = attachments.values.filter { $0.host?.cgroup != nil }
+        finder.units.renew(present.compactMap { $0.host?.reason == nil ? nil : $0.host?.unit } + absentUnits)
+        for attachment in present { await settleHost(attachment) }
+        for waiting in Array(absent.values) { await attachAbsent(waiting) }
+    }
+
+    private var absentUnits: [UnitName] { absent.values.compactMap { $0.request.unit.flatMap { try? UnitName($0) } } }
+
+    private func settleHost(_ attachment: Attachment) async {
+        guard let host = attachment.host, let known = host.cgroup else { return }
+        if let now = finder.tree.find(known.path) {
+            do {
+                guard try follow(attachment, into: now) else { return }
+                logger.notice("\(attachment.name) is captured again: \(host.text) has started anew")
+            } catch {
+                note("cannot be captured in its new cgroup: \(error)", of: attachment)
+            }
+            return
+        }
+        guard attachment.request.isDurable else {
+            finder.forget(known.path)
+            await end(attachment, because: "its processes have ended")
+            return
+        }
+        if let unit = host.unit, let place = finder.units.place(of: unit), place != known.path {
+            await end(attachment, because: "\(unit) is in another slice now; it is attached anew")
+            let memory = AttachmentMemory(
+                request: attachment.request, inode: 0, cookie: nil, declared: attachment.declared)
+            absent[attachment.name] = AbsentWorkload(
+                memory: memory, reason: "\(unit) is not running", since: .now())
+            try? keep(memory)
+            return
+        }
+        note(host.unit.map { "\($0) is not running" } ?? "there is no cgroup \(known.path)", of: attachment)
+    }
+
+    /// Says it once.
+    private func note(_ reason: String, of attachment: Attachment) {
+        guard attachments[attachment.name]?.host?.reason != reason else { return }
+        attachments[attachment.name]?.host?.reason = reason
+        logger.notice("\(attachment.name) waits: \(reason)")
+    }
+
+    private func end(_ attachment: Attachment, because reason: String) async {
+        do {
+            try await detachNow(attachment.name)
+            logger.notice("\(attachment.name) is let go of: \(reason)")
+        } catch {
+            logger.warning("\(attachment.name) cannot be let go of, although \(reason): \(error)")
+        }
+    }
+
+    private func attachAbsent(_ waiting: AbsentWorkload) async {
+        let name = waiting.request.identity.name
+        let now = MonotonicTime.now()
+        guard waiting.next <= now else { return }
+        do {
+            let found = try finder.look(waiting.request, asking: false)
+            if case .absent(let error) = found.state { throw error }
+            absent[name] = nil
+            _ = try await attachNow(waiting.request, declared: waiting.memory.declared, found: found)
+            logger.notice("\(name) is attached: \(found.text) is there")
+        } catch {
+            var still = waiting
+            still.reason = (error as? TrammelError)?.message ?? "\(error)"
+            // What is merely not there costs nothing to look for.
+            let isAwaited = (error as? TrammelError)?.kind == .notFound
+            if !isAwaited { still.next = MonotonicTime(nanoseconds: now.nanoseconds + 5_000_000_000) }
+            absent[name] = still
+            if still.reason != waiting.reason { logger.notice("\(name) waits: \(still.reason)") }
+            if !isAwaited { try? keep(waiting.memory) }
+        }
+    }
+
+    /// Has inbound capture follow the ports that users listen on; for others this does nothing.
+    func followListeners(of workloads: [WorkloadID]) {
+        for attachment in attachments.values where workloads.contains(attachment.id) {
+            guard case .user = attachment.opened.identity else { continue }
+            do {
+                try capture.refreshListeners(attachment.id)
+                attachments[attachment.name]?.host?.reason = nil
+            } catch {
+                note("its ports cannot be followed: \(error)", of: attachment)
+            }
+        }
+    }
+}
+
+extension TargetFinder {
+    /// Whether any of these is not what is at its path now. Off the caller's actor: a stat(2) for each.
+    @concurrent func hasChanged(_ cgroups: [CgroupReference]) async -> Bool {
+        cgroups.contains { tree.find($0.path) != $0 }
+    }
+}
+
+/// Has Mesh follow cgroups as soon as they are made, beside the look that comes twice a second.
+struct HostWatch: Sendable {
+    let mesh: Mesh
+
+    /// Until the task is cancelled.
+    func run() async {
+        for await _ in mesh.cgroupWatch.changes {
+            await mesh.lookAtHost()
+            // A node that starts many units at once keeps the agent busy for a part of the time only.
+            try? await Task.sleep(for: .milliseconds(2))
+        }
+    }
+}

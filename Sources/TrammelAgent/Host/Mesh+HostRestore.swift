@@ -1,0 +1,66 @@
+import TrammelCapture
+import TrammelConfig
+import TrammelControlAPI
+import TrammelCore
+
+/// Workloads of the host itself when the agent starts.
+extension Mesh {
+    /// Tells Capture of all that were attached, before the first of them is opened: none is let past the rules of the
+    /// agent before while another is taken up.
+    /// - Returns: what went wrong, each in a sentence.
+    func announce(_ kept: [StateStore.Attachment]) -> [String] {
+        let memories = kept.compactMap { try? AttachmentMemory(payload: $0.payload) }.filter(\.isOfHost)
+        guard !memories.isEmpty else { return [] }
+        for memory in memories {
+            guard let name = memory.request.unit.flatMap({ try? UnitName($0) }), let cgroup = memory.cgroup else { continue }
+            finder.units.remember(name, at: cgroup.path)
+        }
+        return expect(memories)
+    }
+
+    /// Those that could not be taken up stay refused, and no others.
+    func releaseAnnounced() -> [String] { absent.isEmpty ? expect([]) : expect(absent.values.map(\.memory)) }
+
+    private func expect(_ memories: [AttachmentMemory]) -> [String] {
+        let requests = memories.compactMap { memory -> CaptureRequest? in
+            guard var request = try? memory.request.captureRequest(mode: settings.captureMode.mode),
+                let found = try? found(memory), case .there(let target) = found.state
+            else { return nil }
+            request.target = target
+            return request
+        }
+        do {
+            try capture.expect(requests)
+            return []
+        } catch {
+            return ["the workloads of the host are not held back while they are taken up: \(error)"]
+        }
+    }
+
+    /// What is there of what was attached.
+    private func found(_ memory: AttachmentMemory) throws -> FoundTarget {
+        guard !memory.request.isDurable, let cgroup = memory.cgroup else {
+            return try finder.look(memory.request, asking: false)
+        }
+        guard memory.bootID == AttachmentMemory.currentBootID, let now = finder.tree.find(cgroup.path), now.id == cgroup.id
+        else {
+            throw TrammelError(.notFound, code: "pid-gone", "its processes have ended")
+        }
+        return FoundTarget(
+            text: memory.request.targetText, identity: .cgroup(cgroup.path), state: .there(.cgroup(now)))
+    }
+
+    /// What is not there waits for it; only a process that has ended is given up.
+    func restoreHost(_ memory: AttachmentMemory) async throws {
+        do {
+            _ = try await attachNow(memory.request, declared: memory.declared, found: try found(memory))
+        } catch {
+            guard memory.request.isDurable else { throw error }
+            let reason = (error as? TrammelError)?.message ?? "\(error)"
+            absent[memory.request.identity.name] = AbsentWorkload(memory: memory, reason: reason, since: .now())
+            // A failed attach forgets it.
+            try keep(memory)
+            logger.notice("\(memory.request.identity.name) waits: \(reason)")
+        }
+    }
+}
