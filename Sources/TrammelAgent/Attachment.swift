@@ -68,6 +68,7 @@ extension AttachRequest {
         var capture = CaptureRequest(
             target: .namespace(namespaceTarget), mode: CaptureMode(rawValue: captureMode.rawValue) ?? mode)
         capture.capturesDNS = true
+        capture.failureMode = failureMode == .open ? .open : .closed
         capture.excludedOutbound = scope.excludeOutboundCIDRs.compactMap { CIDR($0) }
         capture.excludedOutboundPorts = scope.excludeOutboundPorts
         capture.excludedInboundPorts = scope.excludeInboundPorts
@@ -75,8 +76,7 @@ extension AttachRequest {
     }
 
     private func refuseWhatIsNotBuilt() throws {
-        let asked = [(failureMode == .open, "--failure-mode open")] + scope.notBuilt
-        for (isAsked, flag) in asked where isAsked {
+        for (isAsked, flag) in scope.notBuilt where isAsked {
             throw TrammelError(
                 .unimplemented, code: "not-built-yet", "attaching with \(flag): not built yet",
                 hint: "leave it out; `trammel attach --help` says what there is")

@@ -92,6 +92,7 @@ extension WorkloadSpec {
     func request(named name: String, in namespace: String, at target: Target) -> AttachRequest {
         var request = AttachRequest(
             name: name, namespace: namespace, serviceAccount: serviceAccount, labels: labels,
+            failureMode: failsOpen ? .open : .closed,
             captureMode: captureMode.flatMap { AttachRequest.CaptureChoice(rawValue: $0) } ?? .auto, scope: scope)
         switch target {
         case .netns(let netns): request.netns = netns

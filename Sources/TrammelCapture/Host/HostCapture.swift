@@ -72,6 +72,14 @@ final class HostCapture: Sendable {
         try change(id) { $0.stands = false }
     }
 
+    /// The table is as it should be when this returns, whatever others have made of it.
+    func repair() throws {
+        try state.withLock { state in
+            guard state.installed != nil else { return }
+            try apply(&state, isRepair: true)
+        }
+    }
+
     /// Forgets who has it open. If the table holds it, it goes on doing so.
     func close(_ id: WorkloadID) {
         state.withLock { state in

@@ -11,6 +11,7 @@ extension WorkloadCapture {
         var nft = try NftSocket()
         let found = try nft.contents(ofTable: table.name)
         var drift: [String] = []
+        var parts: Set<CapturePart> = []
         if let found {
             var part = found
             let theirs = { (name: String) in !own.isShared(name) && !name.hasPrefix(plan.place.prefix) }
@@ -21,8 +22,11 @@ extension WorkloadCapture {
         } else {
             drift = ["the table \(table.name) is missing: nothing is captured"]
         }
-        drift += try InstalledRules.missingRouting(plan, hasIPv6: hasIPv6)
-        return InstalledRules(text: InstalledRules.text(of: own.table, counting: found), drift: drift)
+        if !drift.isEmpty { parts.insert(found == nil ? .table : .rules) }
+        let routing = try InstalledRules.missingRouting(plan, hasIPv6: hasIPv6)
+        if !routing.isEmpty { parts.insert(.routing) }
+        return InstalledRules(
+            text: InstalledRules.text(of: own.table, counting: found), drift: drift + routing, parts: parts)
     }
 }
 

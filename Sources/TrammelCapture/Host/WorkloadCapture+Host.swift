@@ -40,6 +40,11 @@ extension WorkloadCapture {
     // MARK: Parts of an attach
 
     func openOnHost(_ request: CaptureRequest, as id: WorkloadID) throws -> OpenedWorkload {
+        guard request.failureMode == .closed else {
+            throw TrammelError(
+                .unimplemented, code: "not-built-yet", "capturing on the host with failure mode 'open': not built yet",
+                hint: "use failure mode 'closed', the default")
+        }
         if case .cgroup(let cgroup) = request.target {
             let agent = self.cgroup.reference.path
             guard agent != cgroup.path, !cgroup.path.hasPrefix(agent + "/") else {

@@ -32,8 +32,13 @@ struct NetlinkSocket: ~Copyable, @unchecked Sendable {
 
     private init(handle: OpaquePointer) {
         self.handle = handle
-        buffer = [UInt8](repeating: 0, count: 64 * 1024)
+        buffer = NetlinkSocket.newBuffer
     }
+
+    private static var newBuffer: [UInt8] { [UInt8](repeating: 0, count: 64 * 1024) }
+
+    /// Gives the memory for answers back until the next exchange: for sockets that are held long and used seldom.
+    mutating func rest() { buffer = [] }
 
     private static func open(_ family: CInt) throws -> OpaquePointer {
         guard let handle = mnl_socket_open2(family, CInt(SOCK_CLOEXEC.rawValue)) else {
@@ -179,6 +184,7 @@ struct NetlinkSocket: ~Copyable, @unchecked Sendable {
 
     private mutating func receive(flags: CInt) throws -> Int {
         let fd = descriptor
+        if buffer.isEmpty { buffer = NetlinkSocket.newBuffer }
         while true {
             let count = buffer.withUnsafeMutableBytes { recv(fd, $0.baseAddress, $0.count, flags) }
             if count >= 0 { return count }

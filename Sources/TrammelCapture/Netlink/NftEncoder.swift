@@ -21,9 +21,11 @@ struct NftEncoder {
     /// The messages that put `table` in place of whatever bears its name.
     static func replace(_ table: NftTable) throws -> [NetlinkMessage] {
         var encoder = NftEncoder(table: table)
+        // Without flags this one is taken for whatever stands there, owned or not.
         try encoder.encodeTable(NFT_MSG_NEWTABLE, flags: NLM_F_CREATE, comment: table.comment)
         try encoder.encodeTable(NFT_MSG_DELTABLE, flags: 0, comment: nil)
-        try encoder.encodeTable(NFT_MSG_NEWTABLE, flags: NLM_F_CREATE, comment: table.comment)
+        try encoder.encodeTable(
+            NFT_MSG_NEWTABLE, flags: NLM_F_CREATE, comment: table.comment, isOwned: table.isOwned)
         for set in table.sets { try encoder.encode(set) }
         for map in table.maps { try encoder.encode(map) }
         for chain in table.chains { try encoder.encode(chain) }
@@ -47,10 +49,15 @@ struct NftEncoder {
 
     // MARK: Objects
 
-    mutating func encodeTable(_ type: nf_tables_msg_types, flags: Int32, comment: String?) throws {
+    mutating func encodeTable(
+        _ type: nf_tables_msg_types, flags: Int32, comment: String?, isOwned: Bool = false
+    ) throws {
         let object = try allocated(nftnl_table_alloc())
         defer { nftnl_table_free(object) }
         nftnl_table_set_str(object, UInt16(NFTNL_TABLE_NAME.rawValue), table.name)
+        if isOwned {
+            nftnl_table_set_u32(object, UInt16(NFTNL_TABLE_FLAGS.rawValue), UInt32(NFT_TABLE_F_OWNER.rawValue))
+        }
         if let comment {
             let data = NftEncoder.userdata(comment)
             data.withUnsafeBytes {

@@ -6,6 +6,9 @@ struct NftTable: Hashable, Sendable {
     let name: String
     /// Kept by the kernel with the table and shown by `nft list`; at most 127 bytes.
     var comment: String?
+    /// Goes with the netlink socket that made it, and nobody else may change or remove it (`flags owner`): what a
+    /// workload that fails open is captured by. Such a table is made through a `TableOwner`.
+    var isOwned = false
     var sets: [NftSet] = []
     var maps: [NftVerdictMap] = []
     var chains: [NftChain] = []

@@ -40,6 +40,11 @@ struct NftSocket: ~Copyable {
         }
     }
 
+    /// The same, without a trace in the namespace where it is not: making and removing it would be two events.
+    mutating func removeIfThere(tableNamed name: String) throws {
+        if try comment(ofTable: name) != nil { try remove(tableNamed: name) }
+    }
+
     /// The comment of a table: nil where there is no such table, empty where it says nothing.
     mutating func comment(ofTable name: String) throws -> String? {
         var message = NetlinkMessage(type: NftSocket.type(NFT_MSG_GETTABLE), flags: 0)
@@ -75,6 +80,13 @@ struct NftSocket: ~Copyable {
         _ failure: NetlinkFailure, of messages: [NetlinkMessage], _ what: String
     ) -> TrammelError {
         let place = failure.message.map { " (message \($0 + 1) of \(messages.count))" } ?? ""
+        if failure.code == EPERM, geteuid() == 0 {
+            return TrammelError(
+                .conflict, code: "nftables-owned",
+                "could not \(what)\(place): the table belongs to another process that lives (`flags owner`)",
+                hint: "an agent's rules for a workload that fails open: ask that agent, by `trammel detach` or "
+                    + "`trammel bypass on`, or end it")
+        }
         let hint =
             [ENOENT, EOPNOTSUPP, EPROTONOSUPPORT].contains(failure.code)
             ? "the kernel lacks an nftables module that they need: nft_tproxy, nft_socket, nft_redir, nft_fib_inet, "

@@ -5,6 +5,7 @@ import TrammelCore
 extension NftTable {
     var text: String {
         var lines = ["table inet \(name) {"]
+        if isOwned { lines.append("    flags owner") }
         if let comment { lines.append("    comment \"\(comment)\"") }
         for set in sets { lines += set.lines + [""] }
         for map in maps { lines += map.lines + [""] }

@@ -104,4 +104,14 @@ enum RouteMessages {
         message.append(fixed: ifaddrmsg())
         return message
     }
+
+    /// Asks for the number by which the socket's network namespace knows the one that `descriptor` is open on, or has
+    /// one given to it.
+    static func namespaceNumber(of descriptor: CInt, assign: Bool) -> NetlinkMessage {
+        var message = NetlinkMessage(type: UInt16(assign ? RTM_NEWNSID : RTM_GETNSID), flags: 0)
+        message.append(fixed: rtgenmsg())
+        if assign { message.append(NETNSA_NSID, number: Int32(-1)) }
+        message.append(NETNSA_FD, number: UInt32(bitPattern: descriptor))
+        return message
+    }
 }

@@ -128,6 +128,23 @@ struct RouteSocket: ~Copyable {
         }
     }
 
+    /// The number by which this socket's network namespace knows the one that `descriptor` is open on; it is given one
+    /// where it has none. It goes with that namespace, and may be another's after that.
+    mutating func namespaceNumber(of descriptor: CInt) throws -> Int32 {
+        do {
+            try socket.request(RouteMessages.namespaceNumber(of: descriptor, assign: true))
+        } catch let failure as NetlinkFailure where failure.code == EEXIST {}
+        var number: Int32 = -1
+        try socket.request(RouteMessages.namespaceNumber(of: descriptor, assign: false)) { reply in
+            guard let (_, attributes) = reply.payload.leading(rtgenmsg.self) else { return }
+            for attribute in NetlinkAttributes(attributes) where attribute.type == Int(NETNSA_NSID) {
+                number = attribute.number(Int32.self) ?? number
+            }
+        }
+        guard number >= 0 else { throw NetlinkFailure(code: ENOENT) }
+        return number
+    }
+
     /// Whether a packet to `address` would find a way out of the namespace.
     mutating func hasRoute(to address: IPAddress) throws -> Bool {
         do {

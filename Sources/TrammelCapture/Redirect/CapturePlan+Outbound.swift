@@ -82,7 +82,9 @@ extension CapturePlan {
                     matching: [.family(family), .transport(.tcp)],
                     do: handOver(family, port: settings.ports.outbound)))
         }
-        chain.rules.append(NftRule(.tcpSYN, do: .counter, .rejectWithReset, comment: "no agent: closed"))
+        if closed {
+            chain.rules.append(NftRule(.tcpSYN, do: .counter, .rejectWithReset, comment: "no agent: closed"))
+        }
         return chain
     }
 

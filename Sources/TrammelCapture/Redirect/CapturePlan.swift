@@ -5,6 +5,8 @@ package import TrammelCore
 package struct CapturePlan: Hashable, Sendable {
     /// The name of the table, and of nothing else on the node.
     static let tableName = "trammel"
+    /// The table without a chain that keeps the note of what was before, where the other table goes with the agent.
+    static let noteName = "trammel-before"
 
     package let settings: CaptureSettings
     package let request: CaptureRequest

@@ -6,6 +6,8 @@ package struct InstalledRules: Hashable, Sendable {
     package let text: String
     /// One sentence for each thing that is not as it should be; empty when all is well.
     package let drift: [String]
+    /// What of the capture those are about.
+    let parts: Set<CapturePart>
 }
 
 extension WorkloadCapture {
@@ -16,10 +18,9 @@ extension WorkloadCapture {
         guard let plan = attachment.installed.withLock({ $0 }) else {
             throw TrammelError(.notFound, code: "rules-not-installed", "the workload's traffic is not captured")
         }
-        let hasIPv6 = attachment.workload.facts.hasIPv6
-        if attachment.isOnHost { return try rulesOnHost(of: id, plan, hasIPv6: hasIPv6) }
+        if attachment.isOnHost { return try rulesOnHost(of: id, plan, hasIPv6: attachment.capturesIPv6) }
         return try inside(attachment.workload.namespace) {
-            try InstalledRules(comparing: plan, hasIPv6: hasIPv6)
+            try InstalledRules(comparing: plan, hasIPv6: attachment.capturesIPv6)
         }
     }
 }
@@ -30,9 +31,13 @@ extension InstalledRules {
         if case .iptables(let variant) = plan.backend {
             let comparison = try IptablesComparison(plan, variant)
             text = comparison.text
-            drift =
-                try comparison.drift + InstalledRules.missingRouting(plan, hasIPv6: hasIPv6)
-                + InstalledRules.missingSettings(plan.outboundMode)
+            let routing = try InstalledRules.missingRouting(plan, hasIPv6: hasIPv6)
+            let settings = InstalledRules.missingSettings(plan.outboundMode)
+            drift = comparison.drift + routing + settings
+            let found: [(CapturePart, [String])] = [
+                (.rules, comparison.drift), (.routing, routing), (.sysctl, settings),
+            ]
+            parts = Set(found.filter { !$0.1.isEmpty }.map(\.0))
             return
         }
         let table = plan.table
@@ -40,15 +45,26 @@ extension InstalledRules {
         var nft = try NftSocket()
         let found = try nft.contents(ofTable: table.name)
         var drift: [String] = []
-        if let found {
-            drift += InstalledRules.differences(of: table, wanted, found)
-        } else {
-            drift.append("the table \(table.name) is missing: nothing is captured")
+        var parts: Set<CapturePart> = []
+        func add(_ part: CapturePart, _ sentences: [String]) {
+            guard !sentences.isEmpty else { return }
+            drift += sentences
+            parts.insert(part)
         }
-        drift += try InstalledRules.missingRouting(plan, hasIPv6: hasIPv6)
-        drift += InstalledRules.missingSettings(plan.outboundMode)
+        if let found {
+            add(.rules, InstalledRules.differences(of: table, wanted, found))
+        } else {
+            add(.table, ["the table \(table.name) is missing: nothing is captured"])
+        }
+        if table.isOwned, try nft.comment(ofTable: CapturePlan.noteName) == nil {
+            add(
+                .table, ["the table \(CapturePlan.noteName), which notes the sysctls from before, is missing"])
+        }
+        add(.routing, try InstalledRules.missingRouting(plan, hasIPv6: hasIPv6))
+        add(.sysctl, InstalledRules.missingSettings(plan.outboundMode))
         text = InstalledRules.text(of: table, counting: found)
         self.drift = drift
+        self.parts = parts
     }
 
     static func differences(
@@ -113,6 +129,9 @@ extension InstalledRules {
                 drift.append("the \(word) route of table \(plan.settings.routingTable) is missing")
             }
         }
+        let uncovered = try NamespaceCapture.uncovered(
+            plan.settings.virtualRanges, route.links(), hasIPv6: hasIPv6, &route)
+        drift += uncovered.map { "there is no route to the virtual addresses \($0.range)" }
         return drift
     }
 

@@ -9,18 +9,27 @@ import TrammelCore
 enum NamespaceCapture {
     /// Idempotent: the namespace is as the plan says when this returns, whatever was there before. The rules come
     /// last, since they are what turns traffic.
-    static func install(_ plan: CapturePlan, hasIPv6: Bool) throws {
+    ///
+    /// - Parameters:
+    ///   - owner: through which a table that `isOwned` is made; it must outlive the capture.
+    ///   - parts: what to see to; a table that is put in place of itself begins to count anew.
+    static func install(
+        _ plan: CapturePlan, hasIPv6: Bool, owner: TableOwner? = nil, parts: Set<CapturePart> = CapturePart.all
+    ) throws {
         var plan = plan
         let standing = try NamespaceRules.note()
         let before = try previousSettings(standing)
         plan.comment = before.comment
         do {
-            try NamespaceSettings.switchOn(plan.outboundMode)
-            try routing(plan.settings, outbound: plan.outboundMode, hasIPv6: hasIPv6)
-            try NamespaceRules.replace(with: plan)
+            if parts.contains(.sysctl) { try NamespaceSettings.switchOn(plan.outboundMode) }
+            if parts.contains(.routing) {
+                try routing(plan.settings, outbound: plan.outboundMode, hasIPv6: hasIPv6)
+            }
+            guard parts.contains(.table) || parts.contains(.rules) else { return }
+            try NamespaceRules.replace(with: plan, owner)
         } catch {
             // An update that fails leaves the rules that stood before it, since the transaction changed nothing.
-            if standing == nil { try? remove(restoring: before) }
+            if standing == nil { try? remove(restoring: before, owner) }
             throw error
         }
     }
@@ -33,8 +42,8 @@ enum NamespaceCapture {
     }
 
     /// Removes rules first, then what they relied on. Nothing there is no error.
-    static func remove() throws {
-        try remove(restoring: previousSettings(try NamespaceRules.note()))
+    static func remove(owner: TableOwner? = nil) throws {
+        try remove(restoring: previousSettings(try NamespaceRules.note()), owner)
     }
 
     /// The sysctls from before the first install, even if that was another agent's.
@@ -45,8 +54,8 @@ enum NamespaceCapture {
         return try route.markRules().isEmpty ? .current() : .kernelDefaults
     }
 
-    private static func remove(restoring settings: NamespaceSettings) throws {
-        try NamespaceRules.remove()
+    private static func remove(restoring settings: NamespaceSettings, _ owner: TableOwner?) throws {
+        try NamespaceRules.remove(owner)
         var route = try RouteSocket()
         do {
             for rule in try route.markRules() {
@@ -121,19 +130,31 @@ enum NamespaceCapture {
     private static func coverVirtualRanges(
         _ ranges: [CIDR], _ links: [RouteSocket.Link], hasIPv6: Bool, _ route: inout RouteSocket
     ) throws {
-        let addresses = try route.addresses()
+        for cover in try uncovered(ranges, links, hasIPv6: hasIPv6, &route) {
+            try route.add(
+                RouteMessages.route(add: true, to: cover.range, interface: cover.interface, source: cover.source))
+        }
+    }
+
+    /// The virtual addresses that there is no route to, each with the interface and source of the one that could be.
+    static func uncovered(
+        _ ranges: [CIDR], _ links: [RouteSocket.Link], hasIPv6: Bool, _ route: inout RouteSocket
+    ) throws -> [(range: CIDR, interface: UInt32, source: IPAddress)] {
+        var covers: [(range: CIDR, interface: UInt32, source: IPAddress)] = []
+        var addresses: [RouteSocket.Address]?
         for range in ranges where hasIPv6 || range.base.family == .v4 {
             if try route.hasRoute(to: range.base) { continue }
+            let known = try addresses ?? route.addresses()
+            addresses = known
             let up = Set(links.filter { $0.isUp && !$0.isLoopback }.map(\.index))
-            if let own = addresses.first(where: {
+            if let own = known.first(where: {
                 $0.isGlobal && $0.address.family == range.base.family && up.contains($0.interface)
             }) {
-                try route.add(
-                    RouteMessages.route(add: true, to: range, interface: own.interface, source: own.address))
-            } else if range.base.family == .v4, let loopback = links.first(where: \.isLoopback) {
-                try route.add(
-                    RouteMessages.route(add: true, to: range, interface: loopback.index, source: .loopbackV4))
+                covers.append((range, own.interface, own.address))
+            } else if range.base.family == .v4, let loopback = links.first(where: { $0.isLoopback && $0.isUp }) {
+                covers.append((range, loopback.index, .loopbackV4))
             }
         }
+        return covers
     }
 }

@@ -7,34 +7,45 @@ enum NamespaceRules {
     /// empty where they have nothing to tell.
     static func note() throws -> String? {
         var nft = try NftSocket()
-        if let comment = try nft.comment(ofTable: CapturePlan.tableName) { return comment }
+        let comments = try [CapturePlan.tableName, CapturePlan.noteName].compactMap {
+            try nft.comment(ofTable: $0)
+        }
+        if let comment = comments.first(where: { !$0.isEmpty }) ?? comments.first { return comment }
         for programs in try IptablesPresence.ofTrammels(among: IptablesPrograms.find()) {
             if let note = try IptablesCapture.note(programs) { return note }
         }
         return nil
     }
 
-    static func replace(with plan: CapturePlan) throws {
+    /// - Parameter owner: of a table that is to go with the agent, or was.
+    static func replace(with plan: CapturePlan, _ owner: TableOwner? = nil) throws {
         switch plan.backend {
         case .nftables:
             var nft = try NftSocket()
-            try nft.replace(plan.table)
+            let table = plan.table
+            // The note in the comment of a table that goes with the agent would go with it.
+            if table.isOwned { try nft.replace(NftTable(name: CapturePlan.noteName, comment: plan.comment)) }
+            if let owner { try owner.replace(table) } else { try nft.replace(table) }
+            if !table.isOwned { try nft.removeIfThere(tableNamed: CapturePlan.noteName) }
         case .iptables(let variant):
             try IptablesCapture.install(plan, IptablesPrograms.find(variant))
         }
         // Afterwards, so that at no moment nothing stands.
-        try remove { $0 != plan.backend }
+        try remove(owner) { $0 != plan.backend }
     }
 
     /// Removes the rules of every backend. Nothing there is no error.
-    static func remove() throws { try remove { _ in true } }
+    static func remove(_ owner: TableOwner? = nil) throws { try remove(owner) { _ in true } }
 
-    private static func remove(where isUnwanted: (CaptureBackend) -> Bool) throws {
+    private static func remove(_ owner: TableOwner?, where isUnwanted: (CaptureBackend) -> Bool) throws {
         if isUnwanted(.nftables) {
             var nft = try NftSocket()
-            if try nft.comment(ofTable: CapturePlan.tableName) != nil {
-                try nft.remove(tableNamed: CapturePlan.tableName)
+            if let owner {
+                try owner.remove(tableNamed: CapturePlan.tableName)
+            } else {
+                try nft.removeIfThere(tableNamed: CapturePlan.tableName)
             }
+            try nft.removeIfThere(tableNamed: CapturePlan.noteName)
         }
         let others = IptablesPrograms.find().filter { isUnwanted(.iptables($0.variant)) }
         for programs in try IptablesPresence.ofTrammels(among: others) { try IptablesCapture.remove(programs) }

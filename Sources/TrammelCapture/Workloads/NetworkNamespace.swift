@@ -98,6 +98,9 @@ package final class NetworkNamespace: Sendable {
         }
     }
 
+    /// Its number among those that the network namespace of `route` knows.
+    func number(by route: inout RouteSocket) throws -> Int32 { try route.namespaceNumber(of: descriptor.number) }
+
     /// The agent's own.
     package static func ofTheAgent() throws -> NetworkNamespace { try NetworkNamespace(.path("/proc/self/ns/net")) }
 

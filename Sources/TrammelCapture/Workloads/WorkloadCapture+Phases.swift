@@ -111,7 +111,8 @@ extension WorkloadCapture {
     func put(_ plan: CapturePlan, of attachment: Attachment) throws {
         if attachment.isOnHost { return try host.set(plan.phase, for: attachment.workload.id) }
         try inside(attachment.workload.namespace) {
-            try NamespaceCapture.install(plan, hasIPv6: attachment.workload.facts.hasIPv6)
+            try NamespaceCapture.install(
+                plan, hasIPv6: attachment.capturesIPv6, owner: try attachment.owner(of: plan))
         }
     }
 }

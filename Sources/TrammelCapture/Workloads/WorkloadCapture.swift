@@ -40,7 +40,9 @@ package final class WorkloadCapture: Sendable {
     package var home: NetworkNamespaceIdentity { sockets.home.identity }
     /// What of the workloads' traffic goes past the agent.
     package let flows: FlowWatch
-    private let attachments = Mutex<[WorkloadID: Attachment]>([:])
+    let attachments = Mutex<[WorkloadID: Attachment]>([:])
+    /// Told of what there is to watch.
+    let watch = Mutex<CaptureWatch.Core?>(nil)
 
     /// An attached namespace, and under its own lock what is installed there: a change of one workload waits for no
     /// other's, and the request path for none.
@@ -49,11 +51,33 @@ package final class WorkloadCapture: Sendable {
         let installed = Mutex<CapturePlan?>(nil)
         /// It only waits for its connections to end, and another may take the namespace over.
         let isLeaving = Atomic<Bool>(false)
+        /// Holds the rules where they are to go with the agent; made at the first install.
+        let owner = Mutex<TableOwner?>(nil)
 
-        init(_ workload: OpenedWorkload) { self.workload = workload }
+        /// What is true of the namespace, when last looked at.
+        let facts: Mutex<NamespaceFacts>
+        /// Whether there are listeners for IPv6: routing leads packets to them only then.
+        let servesIPv6: Mutex<Bool>
+
+        init(_ workload: OpenedWorkload) {
+            self.workload = workload
+            facts = Mutex(workload.facts)
+            servesIPv6 = Mutex(workload.listeners.contains { $0.address.endpoint.address.family == .v6 })
+        }
+
+        /// Whether IPv6 is, or is to be, captured. Called inside the namespace.
+        var capturesIPv6: Bool { servesIPv6.withLock { $0 } && ListenerSockets.hasIPv6() }
 
         /// Whether its rules stand in the host's table, among others'.
         var isOnHost: Bool { workload.plan.place.hostIndex != nil }
+
+        /// Who makes the plan's table: nil where it is to outlive the agent. Called inside the namespace.
+        func owner(of plan: CapturePlan) throws -> TableOwner? {
+            try owner.withLock { owner in
+                if owner == nil, plan.table.isOwned { owner = try TableOwner() }
+                return owner
+            }
+        }
     }
 
     /// - Parameter cgroup: where the agent lives; must have been entered before the first listener is opened.
@@ -81,14 +105,9 @@ package final class WorkloadCapture: Sendable {
     /// Opens the listeners of a workload inside its network namespace and finds out what is true there. Turns nothing.
     ///
     /// - Throws: `notFound` for an unknown target, `forbidden` for the agent's own namespace, `conflict` when the
-    ///   namespace is attached already or its ports are taken, `unimplemented` for fail-open.
+    ///   namespace is attached already or its ports are taken.
     package func open(_ request: CaptureRequest, as id: WorkloadID) throws -> OpenedWorkload {
         if settings.backend == .iptables { try IptablesCapture.refuse(request) }
-        guard request.failureMode == .closed else {
-            throw TrammelError(
-                .unimplemented, code: "not-built-yet", "capturing with failure mode 'open': not built yet",
-                hint: "use failure mode 'closed', the default")
-        }
         guard case .namespace(let target) = request.target else { return try openOnHost(request, as: id) }
         let namespace = try NetworkNamespace(target)
         guard namespace.identity != sockets.home.identity else {
@@ -155,6 +174,7 @@ package final class WorkloadCapture: Sendable {
             }
         }
         if let plan = plan(of: workload.id) { flows.begin(workload, plan) }
+        watch.withLock { $0 }?.follow(attachment)
     }
 
     /// Lets the traffic go: rules, routes and sysctls are as before. The listeners stay open, so that connections
@@ -165,9 +185,14 @@ package final class WorkloadCapture: Sendable {
         guard attachments.withLock({ WorkloadCapture.successor(of: attachment, among: $0) }) == nil else { return }
         try attachment.installed.withLock { installed in
             try inside(attachment.workload.namespace) {
-                if attachment.isOnHost { try host.uninstall(id) } else { try NamespaceCapture.remove() }
+                if attachment.isOnHost {
+                    try host.uninstall(id)
+                } else {
+                    try NamespaceCapture.remove(owner: attachment.owner.withLock { $0 })
+                }
                 try DatagramFlows.release(attachment.workload.plan)
             }
+            attachment.owner.withLock { $0 = nil }
             installed = nil
         }
         flows.end(id)
@@ -178,6 +203,7 @@ package final class WorkloadCapture: Sendable {
         _ = attachments.withLock { $0.removeValue(forKey: id) }
         host.close(id)
         flows.end(id)
+        watch.withLock { $0 }?.forget(id)
         sockets.remove(id)
         conntrack.close(id)
     }

@@ -23,10 +23,7 @@ enum WorkloadDecoding {
             workload.serviceAccount = name
         }
         workload.ports = decode(ports: object["ports"])
-        if let mode = object["failureMode"], mode.oneOf(["closed"], unoffered: ["open"]) == "open" {
-            mode.error(
-                .unimplemented, "failureMode open is not implemented yet", hint: "write closed, or remove failureMode")
-        }
+        workload.failsOpen = object["failureMode"]?.oneOf(["closed", "open"]) == "open"
         workload.captureMode = object["captureMode"]?.oneOf(["auto", "redirect", "tproxy"])
         workload.scope = CaptureScopeDecoding.decode(object)
         guard let target = decodeTarget(object) else { return nil }

@@ -10,6 +10,8 @@ package struct WorkloadSpec: Sendable, Equatable {
     package var serviceAccount: String
     /// By name, for services whose `targetPort` is a name.
     package var ports: [String: UInt16]
+    /// Without an agent new connections go where they were going, rather than being refused.
+    package var failsOpen: Bool
     /// Of the attach request: `redirect`, `tproxy`, or `auto`.
     package var captureMode: String?
     /// Its fields stand beside the others.
@@ -30,13 +32,14 @@ package struct WorkloadSpec: Sendable, Equatable {
 
     package init(
         target: Target, labels: [String: String] = [:], serviceAccount: String = "default",
-        ports: [String: UInt16] = [:], captureMode: String? = nil,
+        ports: [String: UInt16] = [:], failsOpen: Bool = false, captureMode: String? = nil,
         scope: CaptureScope = CaptureScope()
     ) {
         self.target = target
         self.labels = labels
         self.serviceAccount = serviceAccount
         self.ports = ports
+        self.failsOpen = failsOpen
         self.captureMode = captureMode
         self.scope = scope
     }

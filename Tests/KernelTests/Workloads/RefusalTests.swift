@@ -88,11 +88,6 @@ import TrammelTestSupport
         #expect(try refusal(.path(namespace.path))?.code == "loopback-down")
     }
 
-    @Test func failingOpen() throws {
-        let namespace = try TestNamespace()
-        #expect(try refusal(.path(namespace.path)) { $0.failureMode = .open }?.kind == .unimplemented)
-    }
-
     @Test func namedNamespaces() throws {
         let name = "trammel-test-\(getpid())"
         let ip = try TestChild(["ip", "netns", "add", name])

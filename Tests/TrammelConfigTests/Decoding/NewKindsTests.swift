@@ -191,7 +191,7 @@ import TrammelCore
               labels: {app: shop}
               serviceAccount: shop
               ports: {http: 8080}
-              failureMode: closed
+              failureMode: open
               captureMode: redirect
               excludeOutboundCIDRs: [10.0.0.0/8, 192.0.2.1]
               excludeOutboundPorts: [22]
@@ -202,7 +202,7 @@ import TrammelCore
             workload
                 == WorkloadSpec(
                     target: expected, labels: ["app": "shop"], serviceAccount: "shop", ports: ["http": 8080],
-                    captureMode: "redirect",
+                    failsOpen: true, captureMode: "redirect",
                     scope: CaptureScope {
                         $0.excludeOutboundCIDRs = ["10.0.0.0/8", "192.0.2.1"]
                         $0.excludeOutboundPorts = [22]

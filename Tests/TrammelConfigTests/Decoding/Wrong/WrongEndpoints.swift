@@ -204,16 +204,16 @@ enum WrongEndpoints {
                 "f.yaml:4:16: Workload default/shop: spec.cgroup: found \"shop.slice\"; expected a path such as /system.slice/web.service, as systemd-cgls shows it"
             ]),
         WrongFile(
-            "a Workload that fails open",
+            "a Workload that fails ajar",
             """
             apiVersion: trammel.dev/v1
             kind: Workload
             metadata: {name: shop}
-            spec: {netns: shop, failureMode: open}
+            spec: {netns: shop, failureMode: ajar}
 
             """,
             [
-                "f.yaml:4:34: Workload default/shop: spec.failureMode: failureMode open is not implemented yet; write closed, or remove failureMode"
+                "f.yaml:4:34: Workload default/shop: spec.failureMode: found \"ajar\"; expected closed, open"
             ]),
         WrongFile(
             "a Workload at a path from nowhere",

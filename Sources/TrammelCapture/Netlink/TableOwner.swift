@@ -1,0 +1,38 @@
+import Synchronization
+import TrammelCore
+
+/// Holds the netlink socket that owns tables of one network namespace (`flags owner`, NFT_TABLE_F_OWNER).
+///
+/// The kernel removes such a table when the socket is closed, which is when this is let go of or the process ends in
+/// whatever way: so does traffic go straight to where it was going while the agent is dead. As long as it lives, nobody
+/// else can change or remove the table; a flush of the ruleset passes it by.
+///
+/// The socket keeps the namespace alive, as a listener does: it goes with the attachment. Every change of an owned
+/// table has to go through its owner.
+final class TableOwner: Sendable {
+    private let nft: Mutex<NftSocket>
+
+    /// In the network namespace that the calling thread is in.
+    init() throws {
+        var socket = try NftSocket()
+        socket.socket.rest()
+        nft = Mutex(socket)
+    }
+
+    /// Puts the table in place of whatever bears its name, in one transaction: one that is not `isOwned` is everybody's
+    /// from then on.
+    func replace(_ table: NftTable) throws {
+        try nft.withLock { nft in
+            defer { nft.socket.rest() }
+            try nft.replace(table)
+        }
+    }
+
+    /// Removes the table; one that is not there is no error.
+    func remove(tableNamed name: String) throws {
+        try nft.withLock { nft in
+            defer { nft.socket.rest() }
+            try nft.remove(tableNamed: name)
+        }
+    }
+}
