@@ -5,7 +5,10 @@ import Testing
 @Suite struct QUICInitialTests {
     private var hello: [UInt8] {
         var hello = ClientHelloFixture()
-        hello.extensions = [ClientHelloFixture.serverName("Shop.Example.com"), ClientHelloFixture.protocols(["h3"])]
+        hello.extensions = [
+            ClientHelloFixture.serverName("Shop.Example.com"), ClientHelloFixture.protocols(["h3"]),
+            (21, [UInt8](repeating: 0, count: 200)),
+        ]
         return hello.message
     }
 
