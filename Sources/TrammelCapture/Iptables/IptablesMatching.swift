@@ -61,7 +61,7 @@ enum IptablesMatching {
         case .socketBound:
             // Said by the translation, which knows the marks.
             throw IptablesTranslation.cannot("match '\(match.text)' alone")
-        @unknown default:
+        default:
             throw IptablesTranslation.cannot("match '\(match.text)'")
         }
         return (rule, nil)

@@ -19,6 +19,8 @@ package struct OpenedWorkload: Sendable {
     package let listeners: [OpenedListener]
     /// Empty where DNS is not captured.
     package let dnsListeners: [OpenedDNSListener]
+    /// Empty where the agent does not carry its datagrams.
+    package let datagramListeners: [OpenedDatagramListener]
 }
 
 /// The kernel edge of the agent: captures the traffic of network namespaces, and lets it go again.
@@ -129,12 +131,14 @@ package final class WorkloadCapture: Sendable {
                 sourceKeeping: SourceKeeping(
                     isPossible: true, reason: "replies find their way back by the mark of the accepted socket"),
                 warning: chosen.warning,
-                listeners: listeners.streams, dnsListeners: listeners.dns)
+                listeners: listeners.streams, dnsListeners: listeners.dns, datagramListeners: listeners.datagrams)
         }
         do {
             try admit(workload)
         } catch {
-            ListenerSockets.Listeners(streams: workload.listeners, dns: workload.dnsListeners).close()
+            ListenerSockets.Listeners(
+                streams: workload.listeners, dns: workload.dnsListeners, datagrams: workload.datagramListeners
+            ).close()
             throw error
         }
         return workload

@@ -117,7 +117,7 @@ extension AgentSettings.Metrics {
 extension AgentSettings.Limits {
     private static let fields = FieldSet([
         "maxHeadBytes", "maxHeaderCount", "headTimeout", "idleTimeout", "connectionsPerWorkload", "drainTimeout",
-        "conntrackWarning",
+        "conntrackWarning", "udpIdleTimeout", "udpFlowsPerWorkload",
     ])
 
     fileprivate mutating func read(_ field: Field) {
@@ -129,6 +129,10 @@ extension AgentSettings.Limits {
         }
         if let value = object["headTimeout"]?.duration(second / 10...3600 * second) { headTimeout = value }
         if let value = object["idleTimeout"]?.duration(second / 10...31_536_000 * second) { idleTimeout = value }
+        if let value = object["udpIdleTimeout"]?.duration(second...86_400 * second) { udpIdleTimeout = value }
+        if let value = object["udpFlowsPerWorkload"]?.integer(1...60_000, "a number of flows") {
+            udpFlowsPerWorkload = value
+        }
         if let value = object["connectionsPerWorkload"]?.integer(1...10_000_000, "a number of connections") {
             connectionsPerWorkload = value
         }
