@@ -81,21 +81,40 @@ enum MessageSchemas {
             .may("serviceAccount", label), .may("labels", .map(.string)),
             .may("netns", .name, "A name under /run/netns, or an absolute path."),
             .may("pid", .integer(atLeast: 1, atMost: 2_147_483_647), "A process whose network namespace is meant."),
-            .may("failureMode", .one(of: ["closed"]), "`open`: not built yet."),
+            .may(
+                "failureMode", .one(of: ["closed", "open"]),
+                "What becomes of new connections while the agent is dead: refused, or where they were going."),
             .may("captureMode", .one(of: AttachRequest.CaptureChoice.allCases.map(\.rawValue))),
             .may("excludeOutboundCIDRs", .list(.string)), .may("excludeOutboundPorts", ports),
             .may("excludeInboundPorts", ports), .may("killExisting", .boolean),
             .may("force", .boolean)
         ).withOne(of: ["netns", "pid"]),
         "AttachResult": .object(
-            .has("outcome", .one(of: ["attached", "refreshed", "unchanged"])), .has("workload", .message("AttachedWorkload")),
+            .has("outcome", .one(of: ["attached", "refreshed", "unchanged"])),
+            .has("workload", .message("AttachedWorkload")),
             .has("warnings", .list(.string))),
         "DetachResult": .object(.has("namespace"), .has("name"), .has("warnings", .list(.string))),
         "AttachedWorkload": .object(
             .has("namespace"), .has("name"), .has("serviceAccount"), .has("labels", .map(.string)), .has("target"),
-            .has("state", .one(of: ["attached", "degraded", "waiting"])), .may("reason"), .has("captureMode"),
+            .has("state", .one(of: ["attached", "degraded", "waiting", "bypassed"])), .may("reason"),
+            .has("captureMode"),
             .may("captureReason"), .has("failureMode"), .has("addresses", .list(.string)), .has("connections", .count),
-            .has("attachedAt", .time)),
+            .has("attachedAt", .time), .may("lastRepair", .message("AttachedWorkload.Repair"))),
+        "AttachedWorkload.Repair": .object(
+            .has("at", .time), .has("drift", .list(.string), "What others had changed, and was put back."),
+            .may("by", .string, "The last program that changed the rules."),
+            .has("count", .count, "Of all repairs since it was attached.")),
+        "Bypass": .object(
+            .has("all", .boolean, "Asked for everybody."),
+            .may("file", .string, "The file that asks for everybody, while it is there."),
+            .has("workloads", .list(.string), "Those for which it was asked one by one."),
+            .has("bypassed", .list(.string), "The attached workloads whose traffic goes past the agent now."),
+            .has("warnings", .list(.string))),
+        "WorkloadBypass": .object(
+            .has("workload", .string, name), .has("bypassed", .boolean),
+            .has("because", .list(.one(of: WorkloadBypass.Reason.allCases.map(\.rawValue)))),
+            .has("warnings", .list(.string))),
+        "BypassRequest": .object(.has("on", .boolean)),
         "InstalledRules": .object(
             .has("workload", .string, name), .has("backend"), .has("text"), .has("drift", .list(.string))),
     ]
