@@ -59,10 +59,15 @@ package struct Agent: Sendable {
         let dataGroup = MultiThreadedEventLoopGroup(numberOfThreads: settings.dataLoops ?? System.coreCount)
         let controlGroup = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let refusedDials = RefusedDials()
+        let instruments = Instruments(
+            mesh: mesh, capture: capture, settings: settings, metrics: agentMetrics, logger: logger)
         let dataPlane = DataPlane(
             group: dataGroup, settings: ProxySettings(settings), snapshot: await mesh.snapshot,
             sockets: capture.sockets, destinations: KernelOriginalDestination(ports: ports),
-            telemetry: Telemetry(labels: labels, accessLog: accessLog, format: format), dns: DNSMetrics(agentMetrics),
+            telemetry: Telemetry(
+                labels: labels, accessLog: accessLog, format: format, clients: capture.flows.translated),
+            dns: DNSMetrics(agentMetrics), probes: PendingProbes(greeting: CaptureProbe.greeting),
+            onDestinationUnknown: { workload, client in Task { await instruments.refused(client, of: workload) } },
             onConnectRefused: { refusedDials.note($0) })
         let resolver = try await NameResolver.start(
             on: controlGroup.next(), servers: settings.resolvers, metrics: agentMetrics, logger: logger)
@@ -77,7 +82,8 @@ package struct Agent: Sendable {
             keepDetached: settings.metrics.keepDetached)
         let service = AgentService(
             mesh: mesh, dataPlane: dataPlane, labels: labels, agentMetrics: agentMetrics, settings: settings,
-            loops: settings.dataLoops ?? System.coreCount, logLevel: logLevel, traffic: traffic, bypass: bypass)
+            loops: settings.dataLoops ?? System.coreCount, logLevel: logLevel, traffic: traffic, bypass: bypass,
+            instruments: instruments)
         let watch = CaptureWatch(capture)
         if let blindness = watch.blindness {
             logger.warning(
@@ -112,6 +118,7 @@ package struct Agent: Sendable {
             group.addTask { await AppearanceWatch(mesh: mesh).run() }
             group.addTask { await DirectoryWatch(mesh: mesh, directory: settings.configDirectory).run() }
             group.addTask { await traffic.run() }
+            group.addTask { await instruments.run() }
             group.addTask {
                 for await _ in reopenings { accessLog?.reopen() }
             }

@@ -61,10 +61,14 @@ final class AgentNumbers: Sendable {
                 labels: [("reason", violation.rawValue)]
             ) { [self] in violations.withLock { $0[violation] ?? 0 } }
         }
-        metrics.gauge("process_open_fds", help: "File descriptors that are open.") { Double(Process.openDescriptors) }
-        metrics.gauge("process_max_fds", help: "File descriptors that may be open.") { Double(Process.maxDescriptors) }
+        metrics.gauge("process_open_fds", help: "File descriptors that are open.") {
+            Double(AgentProcess.openDescriptors)
+        }
+        metrics.gauge("process_max_fds", help: "File descriptors that may be open.") {
+            Double(AgentProcess.maxDescriptors)
+        }
         metrics.gauge("process_resident_memory_bytes", help: "Memory that the process holds.") {
-            Double(Process.residentBytes)
+            Double(AgentProcess.residentBytes)
         }
     }
 
@@ -95,7 +99,8 @@ final class AgentNumbers: Sendable {
     }
 }
 
-private enum Process {
+/// What the kernel tells of this process.
+enum AgentProcess {
     static var openDescriptors: Int {
         guard let directory = opendir("/proc/self/fd") else { return 0 }
         defer { closedir(directory) }

@@ -18,13 +18,14 @@ struct AgentService: ControlService {
     let logLevelSwitch: LogLevelSwitch
     let traffic: TrafficWatch
     let bypassing: Bypass
+    let instruments: Instruments
     private let numbers: AgentNumbers
     private let startedAt = WallTime.now()
 
     init(
         mesh: Mesh, dataPlane: DataPlane, labels: LabelRegistry, agentMetrics: AgentMetrics,
         settings: AgentSettings, loops: Int, logLevel: LogLevelSwitch, traffic: TrafficWatch,
-        bypass: Bypass
+        bypass: Bypass, instruments: Instruments
     ) {
         bypassing = bypass
         self.mesh = mesh
@@ -35,6 +36,7 @@ struct AgentService: ControlService {
         self.loops = loops
         logLevelSwitch = logLevel
         self.traffic = traffic
+        self.instruments = instruments
         numbers = AgentNumbers(agentMetrics)
     }
 
@@ -179,8 +181,10 @@ struct AgentService: ControlService {
 
     func connections(workload: String?) async throws -> [LiveConnection] {
         let wanted = await dataPlane.connections().filter { workload == nil || "\($0.workload.name)" == workload }
-        return LiveConnections(attachments: await mesh.attachments, conntrack: mesh.capture.conntrack)
-            .list(wanted, at: .now())
+        return LiveConnections(
+            attachments: await mesh.attachments, conntrack: mesh.capture.conntrack,
+            clients: mesh.capture.flows.translated
+        ).list(wanted, at: .now())
     }
 
     func killConnection(id: UInt64) async throws {
@@ -209,6 +213,7 @@ struct AgentService: ControlService {
     func metrics(accept: String?) async throws -> MetricsExposition {
         let format = ExpositionFormat(accept: accept)
         await numbers.read(mesh, dataPlane)
+        await instruments.read()
         let snapshot = MetricsSnapshot(await dataPlane.metrics(), registry: labels)
         let exposition = Exposition(
             snapshot, registry: labels, agent: agentMetrics, cluster: settings.metrics.cluster)

@@ -7,12 +7,16 @@ import TrammelProxy
 struct LiveConnections: Sendable {
     let attachments: [WorkloadName: Attachment]
     let conntrack: WorkloadConntrack
+    let clients: TranslatedClients
 
     /// Asks the kernel on the calling thread, which must not be a data loop's.
     func list(_ connections: [ConnectionFacts], at now: WallTime) -> [LiveConnection] {
         let entries = self.entries(behind: connections)
         return connections.map { facts in
-            LiveConnection(facts, conntrack: reply(of: facts).flatMap { entries[facts.workloadID]?[$0] }, at: now)
+            let own = clients.client(seenAs: facts.client.endpoint, in: facts.workloadID).map(ClientAddress.init)
+            return LiveConnection(
+                facts, client: own ?? facts.client,
+                conntrack: reply(of: facts).flatMap { entries[facts.workloadID]?[$0] }, at: now)
         }
     }
 
@@ -45,10 +49,12 @@ struct LiveConnections: Sendable {
 }
 
 extension LiveConnection {
-    fileprivate init(_ facts: ConnectionFacts, conntrack: ConntrackEntry?, at now: WallTime) {
+    fileprivate init(
+        _ facts: ConnectionFacts, client: ClientAddress, conntrack: ConntrackEntry?, at now: WallTime
+    ) {
         self.init(
             id: facts.id, workload: "\(facts.workload.name)",
-            direction: facts.direction == .outbound ? .outbound : .inbound, client: "\(facts.client)",
+            direction: facts.direction == .outbound ? .outbound : .inbound, client: "\(client)",
             originalDestination: "\(facts.destination)", upstream: facts.upstream.map { "\($0)" },
             protocol: facts.applicationProtocol.rawValue, sni: facts.serverName, decision: facts.decision,
             conntrack: conntrack?.text, bytesSent: facts.bytesToClient, bytesReceived: facts.bytesFromClient,

@@ -388,7 +388,7 @@ actor Mesh {
         try? await changes.run { await self.lookNow(at: [workload]) }
     }
 
-    private func lookNow(at workloads: [WorkloadID]) async {
+    func lookNow(at workloads: [WorkloadID]) async {
         let wanted = Set(workloads)
         var hasChanged = false
         for attachment in attachments.values where wanted.contains(attachment.id) {

@@ -34,6 +34,13 @@ package protocol ControlService: Sendable {
     /// - Parameter workload: `namespace/name`, or nil for all.
     func connections(workload: String?) async throws -> [LiveConnection]
     func killConnection(id: UInt64) async throws
+    /// The living flows of attached workloads that the agent does not carry.
+    /// - Parameter workload: `namespace/name`, or nil for all.
+    func flows(workload: String?) async throws -> [UncapturedFlow]
+    func endFlow(id: UInt64) async throws
+
+    /// Looks at everything that may be amiss. Takes seconds.
+    func doctor() async throws -> DoctorReport
 
     func explain(_ request: ExplainRequest) async throws -> Explanation
     func rules() async throws -> [InstalledRules]

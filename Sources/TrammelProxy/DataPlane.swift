@@ -13,17 +13,26 @@ package final class DataPlane: Sendable {
     private let destinations: any OriginalDestinationSource
     private let listeners = Mutex<[WorkloadID: [any Channel]]>([:])
     private let dns: DNSService
+    /// Connections that are awaited by whoever looks whether capture works.
+    package let probes: PendingProbes
+    private let onUnknown: @Sendable (WorkloadID, ClientAddress) -> Void
 
     /// - Parameters:
     ///   - group: the data loops. The data plane uses no other threads, but for one that waits for datagrams of DNS.
     ///   - telemetry: makes a loop's recorder; called once for each loop.
     ///   - onConnectRefused: an endpoint of this workload refused a connection; called on a data loop.
+    ///   - onDestinationUnknown: a connection of this client was refused because the kernel did not know where it was
+    ///     going; called on a data loop.
     package init(
         group: MultiThreadedEventLoopGroup, settings: ProxySettings, snapshot: RuntimeSnapshot,
         sockets: any SocketFactory, destinations: any OriginalDestinationSource, telemetry: Telemetry,
-        dns: DNSMetrics = DNSMetrics(AgentMetrics()), onConnectRefused: @escaping @Sendable (WorkloadID) -> Void
+        dns: DNSMetrics = DNSMetrics(AgentMetrics()), probes: PendingProbes = PendingProbes(greeting: ""),
+        onDestinationUnknown: @escaping @Sendable (WorkloadID, ClientAddress) -> Void = { _, _ in },
+        onConnectRefused: @escaping @Sendable (WorkloadID) -> Void
     ) {
         self.group = group
+        self.probes = probes
+        onUnknown = onDestinationUnknown
         self.destinations = destinations
         var contexts: [LoopContext] = []
         for (index, loop) in group.makeIterator().enumerated() {
@@ -50,7 +59,8 @@ package final class DataPlane: Sendable {
         do {
             for listener in listeners {
                 let acceptor = CaptureAcceptor(
-                    listener: listener, workload: workload, loops: loops, destinations: destinations)
+                    listener: listener, workload: workload, loops: loops, destinations: destinations,
+                    probes: probes, onUnknown: onUnknown)
                 channels.append(try await acceptor.listen(on: group).get())
             }
             try await dns.attach(workload, names)
@@ -226,11 +236,20 @@ package struct Telemetry: Sendable {
     package let accessLog: AccessLogSink?
     package let format: AccessLogFormat
 
-    package init(labels: LabelRegistry, accessLog: AccessLogSink?, format: AccessLogFormat = .json) {
+    private let clients: (any ClientTranslation)?
+
+    /// - Parameter clients: those whose port NAT had to change; nil where none is.
+    package init(
+        labels: LabelRegistry, accessLog: AccessLogSink?, format: AccessLogFormat = .json,
+        clients: (any ClientTranslation)? = nil
+    ) {
         self.labels = labels
         self.accessLog = accessLog
         self.format = format
+        self.clients = clients
     }
 
-    func makeLoopTelemetry() -> LoopTelemetry { LoopTelemetry(registry: labels, sink: accessLog, format: format) }
+    func makeLoopTelemetry() -> LoopTelemetry {
+        LoopTelemetry(registry: labels, sink: accessLog, format: format, clients: clients)
+    }
 }

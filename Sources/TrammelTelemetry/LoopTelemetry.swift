@@ -11,6 +11,7 @@ package final class LoopTelemetry {
     /// Nil while nobody listens, which is all that it costs then.
     private var taps: LoopTaps?
     private let registry: LabelRegistry
+    private let clients: (any ClientTranslation)?
     /// Which header fields the log's format names; nil where it names none.
     package let requestCapture: HeaderCapture?
     package let responseCapture: HeaderCapture?
@@ -20,12 +21,15 @@ package final class LoopTelemetry {
     /// - Parameters:
     ///   - registry: the agent's one registry of labels.
     ///   - sink: nil when there is no access log.
+    ///   - clients: those whose port NAT had to change; nil where none is.
     ///   - clocks: reads both clocks at once.
     package init(
         registry: LabelRegistry, sink: AccessLogSink?, format: AccessLogFormat = .json, limits: MetricLimits = .init(),
+        clients: (any ClientTranslation)? = nil,
         clocks: @escaping @Sendable () -> (MonotonicTime, WallTime) = { (.now(), .now()) }
     ) {
         metrics = LoopMetrics(limits: limits)
+        self.clients = clients
         self.registry = registry
         requestCapture = sink == nil ? nil : format.requestCapture
         responseCapture = sink == nil ? nil : format.responseCapture
@@ -45,6 +49,7 @@ package final class LoopTelemetry {
     @discardableResult
     package func close(_ record: inout RequestRecord, _ reason: CloseReason, at now: MonotonicTime) -> Bool {
         guard record.close(reason, at: now) else { return false }
+        record.flow.showClient(clients)
         let outcome = Outcome(code: record.responseCode, flags: record.flow.flags, grpcStatus: record.grpcStatus)
         metrics.countRequest(
             EdgeKey(record.flow, record.isGRPC ? .grpc : .http), outcome, nanoseconds: record.flow.duration,
@@ -74,6 +79,7 @@ package final class LoopTelemetry {
     @discardableResult
     package func close(_ record: inout ConnectionRecord, _ reason: CloseReason, at now: MonotonicTime) -> Bool {
         guard record.close(reason, at: now) else { return false }
+        record.flow.showClient(clients)
         let (received, sent) = record.takeUnreported()
         let outcome = Outcome(code: 0, flags: record.flow.flags, grpcStatus: nil)
         metrics.countConnection(EdgeKey(record.flow, .tcp), outcome, sent: sent, received: received, closed: 1)

@@ -16,6 +16,15 @@ package final class TestNamespace: Sendable {
         try run("ip", "link", "set", "lo", "up")
     }
 
+    /// The test process's own, which the test leaves as it found it.
+    package static func ofTheProcess() throws -> TestNamespace {
+        let descriptor = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw CommandFailure(description: "/proc/self/ns/net: \(errno)") }
+        return TestNamespace(adopting: descriptor)
+    }
+
+    private init(adopting descriptor: CInt) { self.descriptor = descriptor }
+
     deinit { close(descriptor) }
 
     /// A thread of its own steps into a fresh namespace, opens it and ends; the caller's threads stay where they are.
@@ -87,7 +96,7 @@ package final class TestNamespace: Sendable {
     }
 }
 
-package struct CommandFailure: Error, CustomStringConvertible {
+package struct CommandFailure: Error, Equatable, CustomStringConvertible {
     package let description: String
     package init(description: String) { self.description = description }
 }

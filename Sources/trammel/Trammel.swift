@@ -45,7 +45,8 @@ struct Trammel: AsyncParsableCommand {
             CommandGroup(
                 name: "Agent",
                 subcommands: [
-                    StatusCommand.self, LogLevelCommand.self, VersionCommand.self, CompletionCommand.self,
+                    StatusCommand.self, DoctorCommand.self, LogLevelCommand.self, VersionCommand.self,
+                    CompletionCommand.self,
                 ]),
         ])
 

@@ -67,7 +67,7 @@ package enum GoldenRules {
 
             chain out {
                 type nat hook output priority -101; policy accept;
-                socket cgroupv2 level 2 AGENT accept comment "the agent's own sockets"
+                socket cgroupv2 level 2 AGENT ct mark set ct mark & 0xfffff53c | 0x0000053c accept comment "the agent's own sockets"
                 ip6 daddr fe80::/10 accept comment "link-local"
                 udp dport 53 counter redirect to :15053
                 tcp dport 53 counter redirect to :15053
@@ -195,7 +195,7 @@ package enum GoldenRules {
 
             chain out {
                 type nat hook output priority -101; policy accept;
-                socket cgroupv2 level 2 AGENT accept comment "the agent's own sockets"
+                socket cgroupv2 level 2 AGENT ct mark set ct mark & 0xfffff53c | 0x0000053c accept comment "the agent's own sockets"
                 ip6 daddr fe80::/10 accept comment "link-local"
                 fib daddr type { local, broadcast, anycast, multicast } accept
                 tcp dport @outbound_excluded_ports accept

@@ -90,7 +90,7 @@ struct BodyTests {
             (#"{"name":"a","netns":"a","failuremode":"open"}"#, "unknown-member", "failuremode"),
             (#"{"name":"a","pid":99999999999}"#, "malformed-json", "99999999999 is not a process id"),
             (#"{"name":"a"}"#, "attach-target", "nothing says what to attach"),
-            (#"{"name":"a","netns":"a","pid":3}"#, "attach-target", "both netns a and pid 3"),
+            (#"{"name":"a","netns":"a","pid":3}"#, "attach-target", "netns a and pid 3 are given at once"),
             (#"{"name":"a","pid":-1}"#, "attach-pid", "-1"),
             (#"{"name":"a","netns":"../x"}"#, "attach-netns", "../x"),
             (#"{"name":"A b","netns":"a"}"#, "attach-name", "A b"),
@@ -111,16 +111,21 @@ struct BodyTests {
     }
 
     @Test(
-        "a form of attachment that is not built yet is refused by name",
+        "what is of the host itself is judged before the agent is asked",
         arguments: [
-            (#""unit":"a.service""#, "--unit"), (#""cgroup":"/a""#, "--cgroup"), (#""uid":"www-data""#, "--uid"),
+            (#""unit":"a.timer""#, 400, "is a timer"), (#""unit":"web-*""#, 501, "not built yet"),
+            (#""cgroup":"a""#, 400, "not the path of a cgroup"),
+            (#""cgroup":"/a/../b""#, 400, "not the path of a cgroup"),
+            (#""uid":"""#, 400, "not a user"), (#""unit":"a","uid":"b""#, 400, "unit a and uid b are given at once"),
         ])
-    func notBuiltYet(member: String, flag: String) async throws {
+    func host(members: String, status: Int, detail: String) async throws {
         try await RunningServer.with { server async throws in
-            let problem = try await Curl.ask("POST", "/v1/workloads", on: server, body: "{\"name\":\"a\",\(member)}")
+            let problem = try await Curl.ask("POST", "/v1/workloads", on: server, body: "{\"name\":\"a\",\(members)}")
                 .problem()
-            #expect(problem.status == 501)
-            #expect(problem.detail.contains(flag))
+            #expect(problem.status == status)
+            #expect(problem.detail.contains(detail), "\(problem.detail)")
+            #expect(problem.hint != nil)
+            #expect(server.agent.requests.isEmpty)
         }
     }
 

@@ -17,24 +17,27 @@ extension Mesh {
         // Those that wait are looked at each time: what they wait for may be there under another path.
         let isWaiting = !absent.isEmpty || attachments.values.contains { $0.host?.reason != nil }
         guard await finder.hasChanged(held) || isWaiting else { return }
+        await finder.renew(unitsNotThere)
         // Nothing in it throws.
         try? await changes.run { await self.settleHost() }
     }
 
     private func settleHost() async {
-        let present = attachments.values.filter { $0.host?.cgroup != nil }
-        finder.units.renew(present.compactMap { $0.host?.reason == nil ? nil : $0.host?.unit } + absentUnits)
-        for attachment in present { await settleHost(attachment) }
+        for attachment in attachments.values.filter({ $0.host?.cgroup != nil }) { await settleHost(attachment) }
         for waiting in Array(absent.values) { await attachAbsent(waiting) }
     }
 
-    private var absentUnits: [UnitName] { absent.values.compactMap { $0.request.unit.flatMap { try? UnitName($0) } } }
+    private var unitsNotThere: [UnitName] {
+        attachments.values.compactMap { $0.host?.reason == nil ? nil : $0.host?.unit }
+            + absent.values.compactMap { $0.request.unit.flatMap { try? UnitName($0) } }
+    }
 
     private func settleHost(_ attachment: Attachment) async {
         guard let host = attachment.host, let known = host.cgroup else { return }
         if let now = finder.tree.find(known.path) {
             do {
                 guard try follow(attachment, into: now) else { return }
+                await lookNow(at: [attachment.id])
                 logger.notice("\(attachment.name) is captured again: \(host.text) has started anew")
             } catch {
                 note("cannot be captured in its new cgroup: \(error)", of: attachment)
@@ -55,14 +58,19 @@ extension Mesh {
             try? keep(memory)
             return
         }
-        note(host.unit.map { "\($0) is not running" } ?? "there is no cgroup \(known.path)", of: attachment)
+        if note(host.unit.map { "\($0) is not running" } ?? "there is no cgroup \(known.path)", of: attachment) {
+            await lookNow(at: [attachment.id])
+        }
     }
 
     /// Says it once.
-    private func note(_ reason: String, of attachment: Attachment) {
-        guard attachments[attachment.name]?.host?.reason != reason else { return }
+    /// - Returns: whether it is new.
+    @discardableResult
+    private func note(_ reason: String, of attachment: Attachment) -> Bool {
+        guard attachments[attachment.name]?.host?.reason != reason else { return false }
         attachments[attachment.name]?.host?.reason = reason
         logger.notice("\(attachment.name) waits: \(reason)")
+        return true
     }
 
     private func end(_ attachment: Attachment, because reason: String) async {
@@ -115,6 +123,9 @@ extension TargetFinder {
     @concurrent func hasChanged(_ cgroups: [CgroupReference]) async -> Bool {
         cgroups.contains { tree.find($0.path) != $0 }
     }
+
+    /// Off the caller's actor, for systemd may take its time.
+    @concurrent func renew(_ names: [UnitName]) async { units.renew(names) }
 }
 
 /// Has Mesh follow cgroups as soon as they are made, beside the look that comes twice a second.

@@ -10,9 +10,12 @@ extension Mesh {
     /// - Returns: what went wrong, each in a sentence.
     func announce(_ kept: [StateStore.Attachment]) -> [String] {
         let memories = kept.compactMap { try? AttachmentMemory(payload: $0.payload) }.filter(\.isOfHost)
+        finder.sweep()
         guard !memories.isEmpty else { return [] }
         for memory in memories {
-            guard let name = memory.request.unit.flatMap({ try? UnitName($0) }), let cgroup = memory.cgroup else { continue }
+            guard let name = memory.request.unit.flatMap({ try? UnitName($0) }), let cgroup = memory.cgroup else {
+                continue
+            }
             finder.units.remember(name, at: cgroup.path)
         }
         return expect(memories)
@@ -42,7 +45,8 @@ extension Mesh {
         guard !memory.request.isDurable, let cgroup = memory.cgroup else {
             return try finder.look(memory.request, asking: false)
         }
-        guard memory.bootID == AttachmentMemory.currentBootID, let now = finder.tree.find(cgroup.path), now.id == cgroup.id
+        guard memory.bootID == AttachmentMemory.currentBootID, let now = finder.tree.find(cgroup.path),
+            now.id == cgroup.id
         else {
             throw TrammelError(.notFound, code: "pid-gone", "its processes have ended")
         }

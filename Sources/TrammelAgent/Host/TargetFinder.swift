@@ -74,8 +74,9 @@ struct TargetFinder: Sendable {
         return .absent(
             TrammelError(
                 .notFound, code: "unit-inactive", "\(unit) is not running\(how)",
-                hint: "start it first; a Workload resource waits for it, and a drop-in with ExecStartPre=+/usr/bin/trammel "
-                    + "attach --unit %n attaches it as it starts"))
+                hint:
+                    "start it first; a Workload resource waits for it, and a drop-in with `ExecStartPre=+trammel attach "
+                    + "--unit %n …` attaches it as it starts"))
     }
 
     /// Why a unit cannot be attached, now or ever.
@@ -108,7 +109,8 @@ struct TargetFinder: Sendable {
         guard let path = tree.canonical(text) else {
             throw TrammelError(
                 .invalid, code: "cgroup-path", "\"\(text)\" is not the path of a cgroup",
-                hint: "give it as `systemd-cgls` shows it, from the root of the v2 hierarchy: /system.slice/web.service")
+                hint: "give it as `systemd-cgls` shows it, from the root of the v2 hierarchy: /system.slice/web.service"
+            )
         }
         try guards.check(cgroup: path, called: "cgroup \(path)", force: request.force)
         let state: FoundTarget.State =
@@ -142,7 +144,8 @@ struct TargetFinder: Sendable {
         }
         guard pid != 1, ProcessFacts.isProgram(pid) else {
             throw TrammelError(
-                .forbidden, code: "pid-of-the-system", "\(text) is the system itself", hint: "give a process of an application")
+                .forbidden, code: "pid-of-the-system", "\(text) is the system itself",
+                hint: "give a process of an application")
         }
         if Self.isOwn(path), let cgroup = tree.find(path) {
             return FoundTarget(text: "pid \(pid)", identity: .cgroup(path), state: .there(.cgroup(cgroup)))
@@ -182,6 +185,11 @@ struct TargetFinder: Sendable {
         let others = family.count - 1
         let count = others == 0 ? "" : ", with \(others) that came from it"
         return (cgroup, "process \(pid) has no network namespace of its own: it was \(how)\(count)")
+    }
+
+    /// Removes what was made for processes that have ended while no agent lived.
+    func sweep() {
+        for name in tree.children(of: Self.ownCgroups) { forget("\(Self.ownCgroups)/\(name)") }
     }
 
     /// Nothing of a cgroup that was made for a process stays when no process is left in it.

@@ -14,15 +14,25 @@ enum ConntrackMessages {
     static func get(
         _ tuple: ConntrackEntry.Tuple, _ direction: Direction, _ transport: ConntrackEntry.TransportProtocol
     ) -> NetlinkMessage {
-        message(IPCTNL_MSG_CT_GET, tuple, direction, transport)
+        message(IPCTNL_MSG_CT_GET, tuple, direction, transport.rawValue)
     }
 
     static func delete(_ entry: ConntrackEntry) -> NetlinkMessage {
-        message(IPCTNL_MSG_CT_DELETE, entry.original, .original, entry.transport)
+        message(IPCTNL_MSG_CT_DELETE, entry.original, .original, entry.transport.rawValue)
+    }
+
+    static func delete(_ flow: ConntrackFlow) -> NetlinkMessage {
+        message(IPCTNL_MSG_CT_DELETE, flow.original, .original, flow.transport)
     }
 
     /// The whole table, both families.
     static func dump() -> NetlinkMessage { begin(IPCTNL_MSG_CT_GET, family: UInt8(AF_UNSPEC)) }
+
+    /// How full the namespace's table is.
+    static func usage() -> NetlinkMessage { begin(IPCTNL_MSG_CT_GET_STATS, family: UInt8(AF_UNSPEC)) }
+
+    /// What went wrong in the namespace since it was made, processor by processor; to be dumped.
+    static func statistics() -> NetlinkMessage { begin(IPCTNL_MSG_CT_GET_STATS_CPU, family: UInt8(AF_UNSPEC)) }
 
     private static func begin(_ type: cntl_msg_types, family: UInt8) -> NetlinkMessage {
         var message = NetlinkMessage(
@@ -32,8 +42,7 @@ enum ConntrackMessages {
     }
 
     private static func message(
-        _ type: cntl_msg_types, _ tuple: ConntrackEntry.Tuple, _ direction: Direction,
-        _ transport: ConntrackEntry.TransportProtocol
+        _ type: cntl_msg_types, _ tuple: ConntrackEntry.Tuple, _ direction: Direction, _ transport: UInt8
     ) -> NetlinkMessage {
         let family = tuple.source.address.family
         var message = begin(type, family: RouteMessages.family(family))
@@ -47,7 +56,7 @@ enum ConntrackMessages {
                     bytes: tuple.destination.address.networkBytes)
             }
             message.append(CTA_TUPLE_PROTO.rawValue) { message in
-                message.append(CTA_PROTO_NUM.rawValue, number: transport.rawValue)
+                message.append(CTA_PROTO_NUM.rawValue, number: transport)
                 message.append(CTA_PROTO_SRC_PORT.rawValue, number: tuple.source.port.bigEndian)
                 message.append(CTA_PROTO_DST_PORT.rawValue, number: tuple.destination.port.bigEndian)
             }

@@ -21,6 +21,29 @@ struct ConntrackObject: ~Copyable {
         return object.entry
     }
 
+    /// As `entry`, of any protocol, with what has passed.
+    static func flow(from header: UnsafePointer<nlmsghdr>) throws -> ConntrackFlow? {
+        let object = try ConntrackObject()
+        guard nfct_nlmsg_parse(header, object.handle) == 0 else { return nil }
+        return object.flow
+    }
+
+    private var flow: ConntrackFlow? {
+        guard let original = tuple(.original), let reply = tuple(.reply) else { return nil }
+        let hasState = nfct_attr_is_set(handle, ATTR_TCP_STATE) > 0
+        return ConntrackFlow(
+            id: nfct_get_attr_u32(handle, ATTR_ID), transport: nfct_get_attr_u8(handle, ATTR_ORIG_L4PROTO),
+            original: original, reply: reply, mark: nfct_get_attr_u32(handle, ATTR_MARK),
+            tcpState: hasState ? nfct_get_attr_u8(handle, ATTR_TCP_STATE) : nil,
+            sent: traffic(ATTR_ORIG_COUNTER_PACKETS, ATTR_ORIG_COUNTER_BYTES),
+            received: traffic(ATTR_REPL_COUNTER_PACKETS, ATTR_REPL_COUNTER_BYTES))
+    }
+
+    private func traffic(_ packets: nf_conntrack_attr, _ bytes: nf_conntrack_attr) -> FlowTraffic {
+        guard nfct_attr_is_set(handle, packets) > 0 else { return .none }
+        return FlowTraffic(packets: nfct_get_attr_u64(handle, packets), bytes: nfct_get_attr_u64(handle, bytes))
+    }
+
     private var entry: ConntrackEntry? {
         guard
             let transport = ConntrackEntry.TransportProtocol(rawValue: nfct_get_attr_u8(handle, ATTR_ORIG_L4PROTO)),

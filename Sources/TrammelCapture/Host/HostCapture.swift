@@ -20,6 +20,9 @@ final class HostCapture: Sendable {
         var expected: [CaptureIdentity: HostMember] = [:]
         /// What the kernel holds, as far as this agent knows; nil before the first change and after the last.
         var installed: NftTable?
+        /// Where to begin looking for a free index. An index that was given up is the last to be used again, since its
+        /// listeners live as long as connections under way.
+        var nextIndex = CapturePlace.hostIndices.lowerBound
     }
 
     private let settings: CaptureSettings
@@ -38,7 +41,7 @@ final class HostCapture: Sendable {
         try state.withLock { state in
             let identity = try HostCapture.identity(request.target)
             let before = state.expected[identity]
-            let member = try member(request, mode, at: before?.index ?? freeIndex(state))
+            let member = try member(request, mode, at: before?.index ?? freeIndex(&state))
             state.expected[identity] = nil
             state.open[id] = Entry(member: member, stands: before != nil)
             return member
@@ -53,7 +56,8 @@ final class HostCapture: Sendable {
                 let identity = try HostCapture.identity(request.target)
                 guard !open.contains(identity) else { continue }
                 // The mode makes no difference where nobody listens.
-                state.expected[identity] = try member(request, request.mode ?? .tproxy, at: freeIndex(state))
+                state.expected[identity] = try member(
+                    request, request.mode ?? .tproxy, at: freeIndex(&state))
             }
             try apply(&state)
         }
@@ -95,6 +99,16 @@ final class HostCapture: Sendable {
         guard try member(id).selector != selector else { return false }
         try change(id) { $0.member.selector = selector }
         return true
+    }
+
+    /// Whether new connections of the member come to the agent.
+    func set(_ phase: CapturePhase, for id: WorkloadID) throws {
+        let member = try member(id)
+        guard member.plan.phase != phase else { return }
+        var plan = member.plan
+        plan.phase = phase
+        guard let changed = HostMember(plan, member.selector) else { throw HostCapture.gone }
+        try change(id) { $0.member = changed }
     }
 
     /// Who owns which of the host's sockets, asked for one member.
@@ -176,14 +190,17 @@ final class HostCapture: Sendable {
         return member
     }
 
-    private func freeIndex(_ state: State) throws -> UInt32 {
+    private func freeIndex(_ state: inout State) throws -> UInt32 {
         let taken = Set(state.open.values.map(\.member.index) + state.expected.values.map(\.index))
-        guard let free = CapturePlace.hostIndices.first(where: { !taken.contains($0) }) else {
+        let all = CapturePlace.hostIndices
+        let free = [state.nextIndex...all.upperBound, all].lazy.compactMap { $0.first { !taken.contains($0) } }.first
+        guard let free else {
             throw TrammelError(
                 .unavailable, code: "host-full",
                 "\(taken.count) cgroups and users of the host are attached, and there are no more addresses for others",
                 hint: "attach a slice that holds several units")
         }
+        state.nextIndex = free == all.upperBound ? all.lowerBound : free + 1
         return free
     }
 

@@ -14,6 +14,7 @@ struct HostTable {
     enum Name {
         static let handedOver = "handed_over"
         static let forged = "forged"
+        static let guarded = "guarded"
         static let loopback = "loopback"
         static let toApplication = "to_app"
         static let fromApplication = "from_app"
@@ -61,7 +62,7 @@ struct HostTable {
         table.maps = maps
         table.chains = [handedOver, forged, sanitise, toApplication, fromApplication, inbound, loopback, prerouting]
         table.chains.append(routeOutput)
-        if hasRedirect { table.chains += [natOutput, guardInput] }
+        if hasRedirect { table.chains += [guarded, natOutput, guardInput] }
         for member in members { table.chains += member.turned + [member.outbound, member.inbound] }
         return table
     }
@@ -145,7 +146,8 @@ struct HostTable {
         NftRule(.socketCgroup(agent), do: .accept, comment: "the agent's own sockets")
     }
 
-    /// Before anything looks at a mark. A packet without a whole socket behind it is the kernel's own.
+    /// Before anything looks at a mark. It is never asked whether a socket is outside the agent's cgroup: for one in a
+    /// cgroup nearer to the root, the kernel has no answer to that.
     private var sanitise: NftChain {
         NftChain(
             name: "sanitise", hook: NftChain.Hook(kind: .route, point: .output, priority: -160),
@@ -158,8 +160,8 @@ struct HostTable {
         NftChain(
             name: Name.forged,
             rules: [
-                NftRule(
-                    .socketOutsideCgroup(agent), do: .counter, .setMark(mark(0)), comment: "marks are the agent's alone")
+                agentExemption,
+                NftRule(do: .counter, .setMark(mark(0)), comment: "marks are the agent's alone"),
             ])
     }
 
@@ -178,7 +180,7 @@ struct HostTable {
         for block in CapturePlace.hostBlocks {
             chain.rules.append(
                 NftRule(
-                    .destinationBlock(block), .tcpSYN, .ports(.destination, .tcp, settings.ports.all),
+                    .destinationBlock(block), .ports(.destination, .tcp, settings.ports.all), .tcpSYN,
                     do: .rejectWithReset, comment: "the agent's ports are not for direct use"))
         }
         chain.rules += rules(.route)
@@ -197,10 +199,18 @@ struct HostTable {
             name: "guard", hook: NftChain.Hook(kind: .filter, point: .input, priority: -150),
             rules: CapturePlace.hostBlocks.map {
                 NftRule(
-                    .loopbackInterface(true), .destinationBlock($0), .tcpSYN,
-                    .ports(.destination, .tcp, settings.ports.all), .socketOutsideCgroup(agent),
-                    do: .counter, .rejectWithReset, comment: "only the agent listens here")
+                    .loopbackInterface(true), .destinationBlock($0), .ports(.destination, .tcp, settings.ports.all),
+                    .tcpSYN, do: .goTo(Name.guarded))
             })
+    }
+
+    private var guarded: NftChain {
+        NftChain(
+            name: Name.guarded,
+            rules: [
+                agentExemption,
+                NftRule(.transport(.tcp), do: .counter, .rejectWithReset, comment: "only the agent listens here"),
+            ])
     }
 
     private var prerouting: NftChain {
@@ -252,7 +262,7 @@ struct HostTable {
             rules: [
                 NftRule(.tcpNotSYN, do: .accept),
                 NftRule(.socketCgroup(agent), do: .accept),
-                NftRule(.transport(.udp), .socketOutsideCgroup(agent), do: .counter, .drop),
+                NftRule(.transport(.udp), do: .counter, .drop),
             ])
     }
 

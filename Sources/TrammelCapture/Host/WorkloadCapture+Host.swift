@@ -47,7 +47,7 @@ extension WorkloadCapture {
         }
         if case .cgroup(let cgroup) = request.target {
             let agent = self.cgroup.reference.path
-            guard agent != cgroup.path, !agent.hasPrefix(cgroup.path + "/") || cgroup.level > 0 else {
+            guard agent != cgroup.path, !cgroup.path.hasPrefix(agent + "/") else {
                 throw TrammelError(
                     .forbidden, code: "cgroup-of-the-agent", "\(cgroup.path) is the cgroup of the agent itself",
                     hint: "attach the application's own")
@@ -78,15 +78,13 @@ extension WorkloadCapture {
 
     func installOnHost(_ attachment: Attachment, _ installed: CapturePlan?) throws -> CapturePlan {
         let id = attachment.workload.id
-        var plan = attachment.workload.plan
-        if let installed {
-            plan = installed
-        } else {
-            let ownership = try host.ownership(id)
-            plan.established = try EstablishedConnections.list(in: attachment.workload.facts, where: ownership.owns)
-        }
+        var plan = installed ?? attachment.workload.plan
         try refreshListeners(id)
         try host.install(id)
+        if installed == nil {
+            let first = try connections(plan, attachment)
+            plan.established = try connections(plan, attachment).direct(since: first)
+        }
         try DatagramFlows.turn(plan, of: attachment.workload.facts)
         return plan
     }

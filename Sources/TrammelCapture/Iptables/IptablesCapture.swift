@@ -8,7 +8,7 @@ enum IptablesCapture {
 
     /// What the rules of one family should be.
     static func rules(of plan: CapturePlan, _ family: IPAddress.Family) throws -> IptablesRuleset {
-        try IptablesTranslation.translate(plan.table, family: family, refused: plan.mark(plan.marks.refused))
+        try IptablesTranslation.translate(plan.table, family: family, marks: plan.marks)
     }
 
     /// The families that have rules: both where the kernel has IPv6 at all, since it can be switched on later.
@@ -21,7 +21,7 @@ enum IptablesCapture {
         for family in families {
             var wanted = try rules(of: plan, family)
             try change(programs, family) { found in
-                wanted.note(made: madeByTrammel(wanted, over: found, programs))
+                wanted.note(made: try madeByTrammel(wanted, over: found, programs))
                 return IptablesRestore.install(wanted, over: found)
             }
         }
@@ -32,18 +32,29 @@ enum IptablesCapture {
     static func remove(_ programs: IptablesPrograms) throws {
         // The family whose rules remember what was before goes last, so that a removal that fails can be done again.
         for family in [IPAddress.Family.v6, .v4] {
-            var made: [String] = []
+            var made: Set<String> = []
             try change(programs, family) { found in
                 made = IptablesRuleset.made(in: found)
                 return IptablesRestore.remove(from: found)
             }
-            guard programs.variant == .nft, !made.isEmpty else { continue }
-            let left = try IptablesPresence.dump(programs, family)
-            var nft = try NftSocket()
-            let chains = try nft.iptablesChains().filter { $0.family == family }
-            for table in left.tables where made.contains(table.name) && table.isEmpty {
-                nft.remove(emptied: table.name, chains.filter { $0.table == table.name }.map(\.name), family)
+            if programs.variant == .nft, !made.isEmpty { try removeEmptied(made, programs, family) }
+        }
+    }
+
+    /// Chains that are there for Trammel only, and tables without any.
+    private static func removeEmptied(
+        _ made: Set<String>, _ programs: IptablesPrograms, _ family: IPAddress.Family
+    ) throws {
+        let left = try IptablesPresence.dump(programs, family)
+        var nft = try NftSocket()
+        let chains = try nft.iptablesChains().filter { $0.family == family }
+        for table in Set(chains.map(\.table)).sorted() {
+            let all = chains.filter { $0.table == table }.map(\.name)
+            let emptied = all.filter { name in
+                guard let chain = left[table]?[name] else { return false }
+                return made.contains("\(table).\(name)") && chain.policy == "ACCEPT" && chain.rules.isEmpty
             }
+            if !emptied.isEmpty { nft.remove(emptied, of: table, andIt: emptied.count == all.count, family) }
         }
     }
 
@@ -55,15 +66,18 @@ enum IptablesCapture {
         return IptablesRuleset.notes(in: found).first { NamespaceSettings(comment: $0) != nil } ?? ""
     }
 
-    /// Tables of iptables-nft come into being with the first rule and stay. Those that were not there before are
-    /// Trammel's to remove.
+    /// Built-in chains of iptables-nft come into being with the first rule and stay. Those that were not there before
+    /// are Trammel's to remove.
     private static func madeByTrammel(
         _ wanted: IptablesRuleset, over found: IptablesDump, _ programs: IptablesPrograms
-    ) -> [String] {
+    ) throws -> [String] {
         guard programs.variant == .nft else { return [] }
+        var nft = try NftSocket()
+        let present = Set(
+            try nft.iptablesChains().filter { $0.family == wanted.family }.map { "\($0.table).\($0.name)" })
         let before = IptablesRuleset.made(in: found)
-        return wanted.tables.map(\.name.rawValue).filter { found[$0] == nil || before.contains($0) }
-            + before.filter { name in !wanted.tables.contains { $0.name.rawValue == name } }
+        let new = wanted.tables.flatMap { table in table.name.builtIns.map { "\(table.name.rawValue).\($0)" } }
+        return before.union(new.filter { !present.contains($0) }).sorted()
     }
 
     private static func change(
@@ -86,11 +100,11 @@ enum IptablesCapture {
 extension IptablesRuleset {
     private static let madePrefix = "trammel: made"
 
-    /// `trammel: made filter mangle`
-    mutating func note(made tables: [String]) {
-        guard !tables.isEmpty else { return }
+    /// `trammel: made mangle.OUTPUT nat.OUTPUT`; at most 255 characters, which all there are fit into.
+    mutating func note(made chains: [String]) {
+        guard !chains.isEmpty else { return }
         var rule = IptablesRule()
-        rule.comment = ([IptablesRuleset.madePrefix] + tables).joined(separator: " ")
+        rule.comment = ([IptablesRuleset.madePrefix] + chains).joined(separator: " ")
         rule.target = "-j RETURN"
         edit(.mangle) { table in
             let index =
@@ -104,10 +118,9 @@ extension IptablesRuleset {
         }
     }
 
-    static func made(in found: IptablesDump) -> [String] {
-        notes(in: found).first { $0.hasPrefix(madePrefix) }.map {
-            $0.dropFirst(madePrefix.count).split(separator: " ").map(String.init)
-        } ?? []
+    static func made(in found: IptablesDump) -> Set<String> {
+        let note = notes(in: found).first { $0.hasPrefix(madePrefix) } ?? ""
+        return Set(note.dropFirst(madePrefix.count).split(separator: " ").map(String.init))
     }
 
     /// The comments of the chain that remembers.

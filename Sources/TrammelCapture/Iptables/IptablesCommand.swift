@@ -71,12 +71,16 @@ enum IptablesCommand {
     private static func failure(
         _ what: String, _ path: String, _ outcome: Outcome, of text: String = ""
     ) -> TrammelError {
-        let said = outcome.errors.split(separator: "\n").map { $0.trimmed }.filter { !$0.isEmpty }
+        let said = outcome.errors.split(separator: "\n").map { $0.trimmed }.filter {
+            !$0.isEmpty && !$0.hasPrefix("Try ")
+        }
         let name = path.split(separator: "/").last.map(String.init) ?? path
         var message = "could not \(what): \(name) "
         message += outcome.status < 0 ? "was ended by signal \(-outcome.status)" : "ended with status \(outcome.status)"
         if !said.isEmpty { message += ": \(said.prefix(3).joined(separator: "; "))" }
-        if let line = refusedLine(said), let words = text.line(line) { message += " (line \(line): \(words))" }
+        if let line = refusedLine(said), let words = text.line(line), words != "COMMIT" {
+            message += " (line \(line): \(words))"
+        }
         return TrammelError(
             .unavailable, code: "iptables-refused", message,
             hint: "the kernel may lack a module that the rules need: xt_TPROXY, xt_socket, xt_cgroup, xt_addrtype, "

@@ -37,9 +37,6 @@ struct IptablesDump: Hashable, Sendable {
             chains.contains { $0.isTrammels || $0.rules.contains { $0.target != nil } }
         }
 
-        /// Whether it does nothing: it has the chains that every table begins with, and no rule.
-        var isEmpty: Bool { chains.allSatisfy { $0.policy == "ACCEPT" && $0.rules.isEmpty } }
-
         /// Rules that are not Trammel's.
         var strangers: Int {
             chains.reduce(0) { sum, chain in

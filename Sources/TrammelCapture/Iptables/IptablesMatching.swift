@@ -59,7 +59,8 @@ enum IptablesMatching {
         case .socketCgroup(let cgroup):
             rule.modules = ["-m cgroup --path \(path(of: cgroup))"]
         case .socketBound:
-            rule.modules = ["-m conntrack --ctdir ORIGINAL"]
+            // Said by the translation, which knows the marks.
+            throw IptablesTranslation.cannot("match '\(match.text)' alone")
         @unknown default:
             throw IptablesTranslation.cannot("match '\(match.text)'")
         }
@@ -68,9 +69,26 @@ enum IptablesMatching {
 
     // MARK: Words
 
-    static func isMarked(_ mark: NftMatch.Mark) -> String { "-m mark --mark \(word(mark))" }
+    static func isMarked(_ mark: NftMatch.Mark, _ wanted: Bool = true) -> String {
+        "-m mark \(wanted ? "" : "! ")--mark \(word(mark))"
+    }
+
+    static func setConntrack(_ mark: NftMatch.Mark) -> String { "-j CONNMARK --set-xmark \(word(mark))" }
 
     static func set(_ mark: NftMatch.Mark) -> String { "-j MARK --set-xmark \(word(mark))" }
+    static func setConntrack(_ mark: NftMatch.Mark) -> String { "-j CONNMARK --set-xmark \(word(mark))" }
+
+    static func setConnection(_ mark: NftMatch.Mark) -> String { "-j CONNMARK --set-xmark \(word(mark))" }
+
+    /// A connection that began with a packet from here which was not the agent's; or whose answers are the agent's,
+    /// where conntrack has forgotten how it began.
+    static func ofAnApplication(_ taken: NftMatch.Mark, agents: NftMatch.Mark) -> IptablesChoice {
+        var begun = IptablesRule()
+        begun.modules = ["-m conntrack --ctdir ORIGINAL", "-m connmark ! --mark \(word(agents))"]
+        var answered = IptablesRule()
+        answered.modules = ["-m connmark --mark \(word(taken))"]
+        return IptablesChoice(members: [begun, answered], isWanted: true)
+    }
 
     private static func word(_ mark: NftMatch.Mark) -> String {
         "0x\(String(mark.value, radix: 16))/0x\(String(mark.mask, radix: 16))"

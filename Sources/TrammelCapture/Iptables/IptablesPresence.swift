@@ -77,9 +77,11 @@ extension NftSocket {
         return chains
     }
 
-    /// Removes a table of iptables-nft with the chains that every such table begins with, if it holds no rule. The
+    /// Removes chains of a table of iptables-nft, and the table with them where it is to go, if they hold no rule. The
     /// kernel refuses, and nothing changes, where somebody has put one there meanwhile.
-    mutating func remove(emptied table: String, _ chains: [String], _ family: IPAddress.Family) {
+    mutating func remove(
+        _ chains: [String], of table: String, andIt isTableToo: Bool, _ family: IPAddress.Family
+    ) {
         let number = UInt8(family == .v4 ? NFPROTO_IPV4 : NFPROTO_IPV6)
         func message(_ type: nf_tables_msg_types) -> NetlinkMessage {
             // NLM_F_NONREC: not with what is in it.
@@ -93,9 +95,11 @@ extension NftSocket {
             removal.append(NFTA_CHAIN_NAME.rawValue, bytes: Array(chain.utf8) + [0])
             return removal
         }
-        var removal = message(NFT_MSG_DELTABLE)
-        removal.append(NFTA_TABLE_NAME.rawValue, bytes: Array(table.utf8) + [0])
-        messages.append(removal)
+        if isTableToo {
+            var removal = message(NFT_MSG_DELTABLE)
+            removal.append(NFTA_TABLE_NAME.rawValue, bytes: Array(table.utf8) + [0])
+            messages.append(removal)
+        }
         try? socket.transact(messages)
     }
 

@@ -5,6 +5,15 @@ struct IptablesRuleset: Hashable, Sendable {
     /// In the order in which they are put in place: what turns traffic comes after what that relies on.
     enum TableName: String, Hashable, Sendable, CaseIterable {
         case filter, mangle, nat
+
+        /// The chains that the kernel calls.
+        var builtIns: [String] {
+            switch self {
+            case .filter: ["INPUT", "FORWARD", "OUTPUT"]
+            case .mangle: ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"]
+            case .nat: ["PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"]
+            }
+        }
     }
 
     struct Chain: Hashable, Sendable {

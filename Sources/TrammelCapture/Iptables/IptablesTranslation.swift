@@ -11,12 +11,13 @@ import TrammelCore
 /// - REJECT lives in the table filter only. A refusal sets the mark `refused` elsewhere and is carried out there.
 /// - TPROXY drops what it finds no listener for, where nftables goes on to the next rule. So packets of connections
 ///   that have a socket are let by first; a connection that nobody listens for is dropped rather than reset.
-/// - `socket wildcard 0` has no counterpart in OUTPUT. The direction in which conntrack saw the connection begin says
-///   the same thing.
+/// - `socket wildcard 0` has no counterpart in OUTPUT. What it tells apart, an application's connection from answers of
+///   the kernel's own, is told by conntrack: the connection began with a packet from here, and not with the agent's, which
+///   leaves a mark on its connections for that.
 struct IptablesTranslation {
     private let source: NftTable
     private let family: IPAddress.Family
-    private let refused: NftMatch.Mark
+    private let marks: CaptureSettings.Marks
     private var result: IptablesRuleset
 
     /// Where the rules of a chain go, and what surrounds them.
@@ -30,10 +31,10 @@ struct IptablesTranslation {
     }
 
     static func translate(
-        _ table: NftTable, family: IPAddress.Family, refused: NftMatch.Mark
+        _ table: NftTable, family: IPAddress.Family, marks: CaptureSettings.Marks
     ) throws -> IptablesRuleset {
         var translation = IptablesTranslation(
-            source: table, family: family, refused: refused, result: IptablesRuleset(family: family))
+            source: table, family: family, marks: marks, result: IptablesRuleset(family: family))
         for chain in table.chains {
             guard let hook = chain.hook else { continue }
             try translation.add(base: chain, hook)
@@ -110,12 +111,23 @@ struct IptablesTranslation {
         result.edit(.mangle) { $0.chains.append(.init(name: IptablesRuleset.noteChain, rules: [rule])) }
     }
 
+    private func mark(_ value: UInt32) -> NftMatch.Mark { NftMatch.Mark(value: value, mask: marks.mask) }
+
+    /// Whether rules have to tell the connections of an application from the agent's.
+    private var asksWhose: Bool {
+        source.chains.contains { $0.rules.contains { $0.matches.contains(.socketBound) } }
+    }
+
     // MARK: Rules
 
     private mutating func add(_ rule: NftRule, at place: Place) throws {
         var base = IptablesRule()
         var choices: [IptablesChoice] = []
         for match in rule.matches {
+            if match == .socketBound {
+                choices.append(IptablesMatching.ofAnApplication(mark(marks.outbound), agents: mark(marks.upstream)))
+                continue
+            }
             guard let (more, choice) = try IptablesMatching.translate(match, family, sets: source.sets),
                 let both = base.and(more)
             else { return }
@@ -178,13 +190,17 @@ struct IptablesTranslation {
         let rest = statements.dropFirst()
         switch statements.first {
         case nil: return one("")
-        case .accept? where rest.isEmpty: return one(place.leave)
+        case .accept? where rest.isEmpty:
+            let isAgents = rule.matches.contains { if case .socketCgroup = $0 { true } else { false } }
+            return one(isAgents && asksWhose && place.isBase ? markConnection(at: place) : place.leave)
         case .drop? where rest.isEmpty: return one("-j DROP")
         case .rejectWithReset? where rest.isEmpty: return one(refuse(at: place))
         case .redirect(let port)? where rest.isEmpty: return one("-j REDIRECT --to-ports \(port)")
         case .jump(let chain)? where rest.isEmpty: return one("-j " + (try jump(chain, from: place)))
         case .setMark(let mark)? where rest.isEmpty: return one(IptablesMatching.set(mark))
         case .setMark(let mark)? where rest == [.accept]: return one(self.mark(mark, at: place))
+        case .markFlow(let mark)? where rest == [.accept]:
+            return one(self.mark(mark, IptablesMatching.setConntrack(mark), "CTMARK", at: place))
         case .tproxy(let address, let port)? where rest.isEmpty || rest == [.accept]:
             return tproxy(address, port, base, at: place)
         default:
@@ -194,13 +210,34 @@ struct IptablesTranslation {
 
     /// Marks and leaves, in a chain of two steps. From a base chain by goto, so that its end is the end of that one too.
     private mutating func mark(_ mark: NftMatch.Mark, at place: Place) -> String {
-        let name = "\(IptablesRuleset.prefix)MARK_\(String(mark.value, radix: 16).uppercased())"
-        let set = IptablesMatching.set(mark)
+        self.mark(mark, IptablesMatching.set(mark), "MARK", at: place)
+    }
+
+    /// - Parameter set: the target that does it.
+    private mutating func mark(
+        _ mark: NftMatch.Mark, _ set: String, _ word: String, at place: Place
+    ) -> String {
+        let name = "\(IptablesRuleset.prefix)\(word)_\(String(mark.value, radix: 16).uppercased())"
         guard place.isBase else {
             shared(name + "_END", [set, "-j ACCEPT"], in: place.table)
             return "-g \(name)_END"
         }
         shared(name, [set], in: place.table)
+        return "-g \(name)"
+    }
+
+    /// Leaves with the connection marked: the agent's own, or an application's that it has taken and answers.
+    private mutating func markConnection(at place: Place) -> String {
+        let name = IptablesRuleset.prefix + "AGENT"
+        guard !(result[place.table]?.chains.contains { $0.name == name } ?? false) else { return "-g \(name)" }
+        let taken = mark(marks.outbound)
+        var answer = IptablesRule()
+        answer.modules = [IptablesMatching.isMarked(taken)]
+        answer.target = IptablesMatching.setConnection(taken)
+        var own = IptablesRule()
+        own.modules = [IptablesMatching.isMarked(taken, false)]
+        own.target = IptablesMatching.setConnection(mark(marks.upstream))
+        result.edit(place.table) { $0.chains.append(.init(name: name, rules: [answer, own])) }
         return "-g \(name)"
     }
 
@@ -212,14 +249,14 @@ struct IptablesTranslation {
             rule.transport = .tcp
             // A reset is not answered by another, and the one that is sent bears the mark too (fwmark_reflect).
             rule.flags = .init(.reset, false)
-            rule.modules = [IptablesMatching.isMarked(refused)]
+            rule.modules = [IptablesMatching.isMarked(mark(marks.refused))]
             rule.target = "-j REJECT --reject-with tcp-reset"
             result.edit(.filter) { table in
                 table.chains.append(.init(name: name, rules: [rule]))
                 table.jumps = ["INPUT", "FORWARD", "OUTPUT"].map { .init(builtIn: $0, chain: name) }
             }
         }
-        return mark(refused, at: place)
+        return mark(mark(marks.refused), at: place)
     }
 
     private func tproxy(

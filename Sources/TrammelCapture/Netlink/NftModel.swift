@@ -116,8 +116,6 @@ enum NftMatch: Hashable, Sendable {
     /// The packet comes from a socket with a local address: a connection of an application, not one of the kernel's
     /// own sockets that answer for closed connections.
     case socketBound
-    /// There is a socket behind the packet, and it belongs to another cgroup.
-    case socketOutsideCgroup(CgroupReference)
     /// A field of the connection's mark. Switches tracking on in the namespace.
     case conntrackMark(Mark)
     /// The packet answers the one that opened its connection, or with `false` goes the same way.
@@ -134,6 +132,8 @@ enum NftStatement: Hashable, Sendable {
     case redirect(port: UInt16)
     case tproxy(IPAddress, port: UInt16)
     case setMark(NftMatch.Mark)
+    /// A field of the connection's mark, the rest of it kept. Switches tracking on in the namespace.
+    case markFlow(NftMatch.Mark)
     case jump(String)
     /// As `jump`, without coming back.
     case goTo(String)

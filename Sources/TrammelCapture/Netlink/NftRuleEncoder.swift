@@ -91,9 +91,6 @@ struct NftRuleEncoder: ~Copyable {
         case .socketBound:
             try socket(NFT_SOCKET_WILDCARD)
             try compare([0])
-        case .socketOutsideCgroup(let cgroup):
-            try socket(NFT_SOCKET_CGROUPV2, level: cgroup.level)
-            try compare(hostBytes(cgroup.id), equal: false)
         case .conntrackMark(let mark):
             try conntrack(NFT_CT_MARK)
             try bitwise(mask: hostBytes(mark.mask), xor: hostBytes(UInt32(0)))
@@ -131,8 +128,13 @@ struct NftRuleEncoder: ~Copyable {
             try add("nat") {
                 nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_NAT_TYPE), UInt32(NFT_NAT_DNAT.rawValue))
                 nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_NAT_FAMILY), UInt32(family))
-                nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_NAT_REG_ADDR_MIN), NftRuleEncoder.register1)
-                nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_NAT_REG_PROTO_MIN), NftRuleEncoder.register2)
+                // A range of one, as the kernel tells it back.
+                for name in [NFTNL_EXPR_NAT_REG_ADDR_MIN, NFTNL_EXPR_NAT_REG_ADDR_MAX] {
+                    nftnl_expr_set_u32($0, UInt16(name), NftRuleEncoder.register1)
+                }
+                for name in [NFTNL_EXPR_NAT_REG_PROTO_MIN, NFTNL_EXPR_NAT_REG_PROTO_MAX] {
+                    nftnl_expr_set_u32($0, UInt16(name), NftRuleEncoder.register2)
+                }
                 nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_NAT_FLAGS), 2)  // NF_NAT_RANGE_PROTO_SPECIFIED
             }
         case .setConntrackMark(let mark):
@@ -168,6 +170,16 @@ struct NftRuleEncoder: ~Copyable {
             try add("meta") {
                 nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_META_KEY), UInt32(NFT_META_MARK.rawValue))
                 nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_META_SREG), NftRuleEncoder.register1)
+            }
+        case .markFlow(let mark):
+            try add("ct") {
+                nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_CT_KEY), UInt32(NFT_CT_MARK.rawValue))
+                nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_CT_DREG), NftRuleEncoder.register1)
+            }
+            try bitwise(mask: hostBytes(~mark.mask), xor: hostBytes(mark.value))
+            try add("ct") {
+                nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_CT_KEY), UInt32(NFT_CT_MARK.rawValue))
+                nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_CT_SREG), NftRuleEncoder.register1)
             }
         }
     }
@@ -210,11 +222,16 @@ struct NftRuleEncoder: ~Copyable {
         try require(family)
         try require(NftMatch.Transport.tcp)
         let words: UInt32 = family == .v4 ? 1 : 4
-        let base = UInt32(NFT_REG32_00.rawValue)
-        try load(address: .source, of: family, into: NftRuleEncoder.register1)
-        try payload(NFT_PAYLOAD_TRANSPORT_HEADER, offset: 0, length: 2, into: base + words)
-        try load(address: .destination, of: family, into: base + words + 1)
-        try payload(NFT_PAYLOAD_TRANSPORT_HEADER, offset: 2, length: 2, into: base + 2 * words + 1)
+        try load(address: .source, of: family, into: NftRuleEncoder.register(0))
+        try payload(NFT_PAYLOAD_TRANSPORT_HEADER, offset: 0, length: 2, into: NftRuleEncoder.register(words))
+        try load(address: .destination, of: family, into: NftRuleEncoder.register(words + 1))
+        try payload(NFT_PAYLOAD_TRANSPORT_HEADER, offset: 2, length: 2, into: NftRuleEncoder.register(2 * words + 1))
+    }
+
+    /// The register that begins with this 4-byte word, by the name that the kernel gives it back under: where one of
+    /// the four large ones begins, that one's.
+    private static func register(_ word: UInt32) -> UInt32 {
+        word % 4 == 0 ? UInt32(NFT_REG_1.rawValue) + word / 4 : UInt32(NFT_REG32_00.rawValue) + word
     }
 
     private mutating func load(_ field: NftVerdictMap.Field) throws {

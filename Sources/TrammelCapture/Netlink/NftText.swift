@@ -128,8 +128,6 @@ extension NftMatch {
         case .localDestination: "fib daddr type { local, broadcast, anycast, multicast }"
         case .socketCgroup(let cgroup): "socket cgroupv2 level \(cgroup.level) \"\(cgroup.path.dropFirst())\""
         case .socketBound: "socket wildcard 0"
-        case .socketOutsideCgroup(let cgroup):
-            "socket cgroupv2 level \(cgroup.level) != \"\(cgroup.path.dropFirst())\""
         case .conntrackMark(let mark): "ct mark & \(mark.mask.word) == \(mark.value.word)"
         case .conntrackReply(let isReply): "ct direction \(isReply ? "reply" : "original")"
         }
@@ -153,6 +151,8 @@ extension NftStatement {
                 ? "meta mark set meta mark & \((~mark.mask).word)"
                 :
             "meta mark set meta mark & \((~mark.mask | mark.value).word) | \(mark.value.word)"
+        case .markFlow(let mark):
+            "ct mark set ct mark & \((~mark.mask | mark.value).word) | \(mark.value.word)"
         case .jump(let chain): "jump \(chain)"
         case .goTo(let chain): "goto \(chain)"
         case .lookUp(let field, let map): "\(field.text) vmap @\(map)"

@@ -12,10 +12,13 @@ package struct TCPSocketInfo: Hashable, Sendable {
     package let cookie: UInt64
     /// An IPv6 socket that takes IPv4 as well when its address is the wildcard; false for `IPV6_V6ONLY`.
     package let isV6Only: Bool
-    /// The id of the v2 cgroup of the process that made it; nil where the kernel does not say.
+    /// The id of the v2 cgroup of the process that made it; an accepted one has its listener's. Nil where the kernel does
+    /// not tell: of connections that are not through with their handshake, and before Linux 5.8.
     package var cgroup: UInt64?
     /// Of whom made it.
     package var user: UInt32 = 0
+    /// The mark of its packets; an accepted one bears that of the packet that opened it.
+    package var mark: UInt32 = 0
 
     static let established: UInt8 = 1
     static let listen: UInt8 = 10
@@ -23,7 +26,7 @@ package struct TCPSocketInfo: Hashable, Sendable {
 
 /// sock_diag in one network namespace.
 struct SocketDiagnostics: ~Copyable {
-    private var socket: NetlinkSocket
+    var socket: NetlinkSocket
 
     /// Opened in the network namespace that the calling thread is in.
     init() throws { socket = try NetlinkSocket(family: NETLINK_SOCK_DIAG) }
@@ -51,13 +54,37 @@ struct SocketDiagnostics: ~Copyable {
         return sockets
     }
 
+    /// The TCP socket that has both ends as given; nil where there is none.
+    mutating func tcpSocket(local: IPEndpoint, remote: IPEndpoint) throws -> TCPSocketInfo? {
+        var request = inet_diag_req_v2()
+        request.sdiag_family = RouteMessages.family(local.address.family)
+        request.sdiag_protocol = UInt8(IPPROTO_TCP)
+        request.idiag_states = .max
+        TCPSocketInfo.identify(local, remote, cookie: .max, in: &request.id)
+        var message = NetlinkMessage(type: UInt16(SOCK_DIAG_BY_FAMILY), flags: 0)
+        message.append(fixed: request)
+        var found: TCPSocketInfo?
+        do {
+            try socket.request(message) { reply in
+                let bytes = reply.payload
+                found = TCPSocketInfo(bytes)
+            }
+        } catch let failure as NetlinkFailure where failure.code == ENOENT {
+            return nil
+        } catch let failure as NetlinkFailure {
+            throw TrammelError.kernel("look up a TCP socket", errno: failure.code, token: "sock-diag")
+        }
+        // The kernel falls back to whoever listens there.
+        return found.flatMap { $0.remote.port == remote.port ? $0 : nil }
+    }
+
     /// Aborts a connection: both ends see a reset (SOCK_DESTROY). One that is gone already is no error.
     mutating func destroy(_ info: TCPSocketInfo) throws {
         var request = inet_diag_req_v2()
         request.sdiag_family = RouteMessages.family(info.local.address.family)
         request.sdiag_protocol = UInt8(IPPROTO_TCP)
         request.idiag_states = .max
-        info.identify(in: &request.id)
+        TCPSocketInfo.identify(info.local, info.remote, cookie: info.cookie, in: &request.id)
         var message = NetlinkMessage(type: UInt16(SOCK_DESTROY), flags: 0)
         message.append(fixed: request)
         do {
@@ -84,20 +111,25 @@ extension TCPSocketInfo {
         else { return nil }
         var only = false
         var cgroup: UInt64?
+        var mark: UInt32 = 0
         for attribute in NetlinkAttributes(attributes) {
             switch attribute.type {
             case Int(INET_DIAG_SKV6ONLY): only = attribute.number(UInt8.self) == 1
             case Int(INET_DIAG_CGROUP_ID): cgroup = attribute.number(UInt64.self)
+            case Int(INET_DIAG_MARK): mark = attribute.number(UInt32.self) ?? 0
             default: break
             }
         }
         self.init(
             local: local, remote: remote, state: message.idiag_state,
             cookie: UInt64(id.idiag_cookie.0) | UInt64(id.idiag_cookie.1) << 32, isV6Only: only, cgroup: cgroup,
-            user: message.idiag_uid)
+            user: message.idiag_uid, mark: mark)
     }
 
-    fileprivate func identify(in id: inout inet_diag_sockid) {
+    /// - Parameter cookie: all ones for whichever socket has the ends.
+    static func identify(
+        _ local: IPEndpoint, _ remote: IPEndpoint, cookie: UInt64, in id: inout inet_diag_sockid
+    ) {
         id.idiag_sport = local.port.bigEndian
         id.idiag_dport = remote.port.bigEndian
         withUnsafeMutableBytes(of: &id.idiag_src) { $0.copyBytes(from: local.address.networkBytes) }

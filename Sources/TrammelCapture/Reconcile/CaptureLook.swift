@@ -50,7 +50,7 @@ extension WorkloadCapture {
                     if known != facts { look.facts = facts }
                     known = facts
                 }
-                guard let plan = installed else { return look }
+                guard let plan = installed, plan.phase == .capturing else { return look }
                 let hasIPv6 = attachment.capturesIPv6
                 let found = try InstalledRules(comparing: plan, hasIPv6: hasIPv6)
                 (look.drift, look.parts) = (found.drift, found.parts)
@@ -115,12 +115,10 @@ extension WorkloadCapture {
     /// Whether a sysctl of the workload's is not as it should be: no event tells of those.
     func hasLostSettings(_ id: WorkloadID) -> Bool {
         guard let attachment = attachments.withLock({ $0[id] }), !attachment.isOnHost,
-            attachment.installed.withLock({ $0 }) != nil
-        else {
-            return false
-        }
-        let values = try? inside(attachment.workload.namespace) { NamespaceSettings.current().values }
-        return values?.values.contains { $0 != "1" } ?? false
+            let plan = attachment.installed.withLock({ $0 }), plan.phase == .capturing
+        else { return false }
+        let missing = try? inside(attachment.workload.namespace) { NamespaceSettings.missing(plan.outboundMode) }
+        return !(missing ?? []).isEmpty
     }
 
     /// What was true of a workload's namespace when last looked at.

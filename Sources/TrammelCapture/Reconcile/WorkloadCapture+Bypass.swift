@@ -5,11 +5,16 @@ extension WorkloadCapture {
     /// New connections go where they are going from now on; those under way through the agent are kept. A workload whose
     /// traffic was not turned yet has whatever a dead agent left in its namespace taken away. Again changes nothing.
     package func letPast(_ id: WorkloadID) throws {
-        try uninstall(id)
+        if plan(of: id) == nil { try uninstall(id) } else { try drain(id) }
+        // What goes past on purpose is no leak.
+        flows.end(id)
     }
 
     /// The opposite.
     package func captureAgain(_ workload: OpenedWorkload) throws {
-        try install(workload)
+        guard plan(of: workload.id) != nil else { return try install(workload) }
+        try resume(workload.id)
+        if let plan = plan(of: workload.id) { flows.begin(workload, plan) }
+        watch.withLock { $0 }?.ask(for: workload.id)
     }
 }

@@ -5,6 +5,8 @@ extension CapturePlan {
     /// Of packets that came for the workload, wherever from: those to pass by, then those to turn to the agent, then,
     /// where nobody took them, the refusal.
     var inboundRules: [NftRule] {
+        // Connections under way need none: the kernel finds their sockets.
+        guard phase == .capturing else { return [] }
         var rules = inboundExemptions
         for family in CapturePlan.families {
             rules.append(

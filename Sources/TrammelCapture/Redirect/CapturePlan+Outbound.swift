@@ -5,6 +5,7 @@ import TrammelCore
 extension CapturePlan {
     /// Of packets that the workload sends, the agent's own left out already.
     var outboundRules: [NftRule] {
+        if phase == .draining, !isSettling { return drainingRules }
         var rules = linkLocalExemption
         switch outboundMode {
         case .redirect:
@@ -43,7 +44,10 @@ extension CapturePlan {
     /// On the host, conntrack is what knows the later packets.
     var claim: NftChain {
         var chain = NftChain(name: named("claim"))
-        chain.rules.append(NftRule(matching: [.tcpSYN], do: [.counter] + claimStatements + [.accept]))
+        chain.rules.append(
+            phase == .capturing
+                ? NftRule(matching: [.tcpSYN], do: [.counter] + claimStatements + [.accept])
+                : NftRule(.tcpSYN, do: .accept))
         guard place.hostIndex == nil else { return chain }
         if !established.isEmpty {
             for family in CapturePlan.families {
@@ -53,8 +57,11 @@ extension CapturePlan {
                         comment: "older than the rules"))
             }
         }
+        chain.rules += carriedRules
         chain.rules.append(
-            NftRule(.transport(.tcp), .socketBound, do: .setMark(mark(marks.outbound)), .accept))
+            isSettling
+                ? NftRule(.transport(.tcp), .socketBound, do: .counter, .drop, comment: "for a moment: whose it is")
+                : NftRule(.transport(.tcp), .socketBound, do: .setMark(mark(marks.outbound)), .accept))
         return chain
     }
 

@@ -11,6 +11,7 @@ extension CapturePlan {
         static let inboundExcludedPorts = "inbound_excluded_ports"
         static let inboundIncludedPorts = "inbound_included_ports"
         static let established = "established"
+        static let carried = "carried"
     }
 
     var sets: [NftSet] {
@@ -24,6 +25,16 @@ extension CapturePlan {
         func add(_ name: String, ports: [UInt16]) {
             if !ports.isEmpty { sets.append(NftSet(name: named(name), members: .ports(ports))) }
         }
+        func add(_ name: String, connections: [ConntrackEntry.Tuple]) {
+            for family in CapturePlan.families {
+                let ours = connections.filter { $0.source.address.family == family }
+                sets.append(NftSet(name: named(family, name), members: .connections(family, ours)))
+            }
+        }
+        if phase == .draining, !isSettling {
+            if !carriedFamilies.isEmpty { add(SetName.carried, connections: carried) }
+            return sets
+        }
         add(SetName.outboundExcluded, blocks: request.excludedOutbound)
         add(SetName.outboundExcludedPorts, ports: request.excludedOutboundPorts)
         add(SetName.outboundIncluded, blocks: request.includedOutbound)
@@ -32,12 +43,9 @@ extension CapturePlan {
         add(SetName.inboundExcludedPorts, ports: request.excludedInboundPorts)
         add(SetName.inboundIncludedPorts, ports: request.includedInboundPorts)
         if outboundMode == .tproxy, place.hostIndex == nil, !established.isEmpty {
-            for family in CapturePlan.families {
-                let ours = established.filter { $0.source.address.family == family }
-                sets.append(
-                    NftSet(name: named(family, SetName.established), members: .connections(family, ours)))
-            }
+            add(SetName.established, connections: established)
         }
+        if !carriedFamilies.isEmpty { add(SetName.carried, connections: carried) }
         return sets
     }
 }

@@ -4,8 +4,12 @@ import TrammelCore
 extension CapturePlan {
     var table: NftTable {
         var table = NftTable(name: CapturePlan.tableName, comment: comment)
-        table.isOwned = !closed
+        table.isOwned = !closed && phase == .capturing
         table.sets = sets
+        if phase == .draining, !isSettling {
+            table.chains = drainingChains
+            return table
+        }
         table.chains = [prerouting]
         switch outboundMode {
         case .redirect:

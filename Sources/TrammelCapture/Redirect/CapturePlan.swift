@@ -16,6 +16,15 @@ package struct CapturePlan: Hashable, Sendable {
     /// Connections older than the rules, both ends as their packets leave. tproxy has to exempt them, since it marks
     /// every packet and not only the first; redirect leaves them alone by itself.
     package internal(set) var established: [ConntrackEntry.Tuple] = []
+    /// Whether new connections come to the agent.
+    package internal(set) var phase = CapturePhase.capturing
+    /// Outbound connections that the agent carries, both ends as the application's packets leave: those that tproxy
+    /// has to go on turning while new ones are let past. Redirect leaves that to conntrack.
+    package internal(set) var carried: [ConntrackEntry.Tuple] = []
+    /// Whether it is a short step between the phases, which tproxy needs. A packet of a connection that is neither
+    /// known to be carried nor known to be direct is dropped then, rather than let out or turned: its sender repeats
+    /// it, and by then the connection is known.
+    var isSettling = false
     /// Where its rules stand and its listeners listen.
     package internal(set) var place = CapturePlace.ownNamespace
     /// What holds the rules.
@@ -45,8 +54,13 @@ package struct CapturePlan: Hashable, Sendable {
     func mark(_ value: UInt32) -> NftMatch.Mark { NftMatch.Mark(value: value, mask: marks.mask) }
     var closed: Bool { request.failureMode == .closed }
 
+    /// Where a NAT chain sees only first packets, these also mark the flow, so that the accounting knows it for the
+    /// agent's. tproxy must not, for it would switch tracking on.
     var agentExemption: NftRule {
-        NftRule(.socketCgroup(agent), do: .accept, comment: "the agent's own sockets")
+        let comment = "the agent's own sockets"
+        return outboundMode == .redirect
+            ? NftRule(.socketCgroup(agent), do: .markFlow(mark(marks.own)), .accept, comment: comment)
+            : NftRule(.socketCgroup(agent), do: .accept, comment: comment)
     }
 
     var directHitRefusal: NftRule {

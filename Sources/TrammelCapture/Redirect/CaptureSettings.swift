@@ -24,16 +24,21 @@ package struct CaptureSettings: Hashable, Sendable {
         package var passed: UInt32
         /// Packets that iptables is to refuse, on their way to the one table that can. Routes nowhere.
         package var refused: UInt32
+        /// Of conntrack's entries and not of packets: the agent's own flows, where redirect has flows tracked, so that
+        /// the accounting knows them. Routes nowhere.
+        package var own: UInt32
         package var mask: UInt32
 
         package init(
             upstream: UInt32 = 0x539, outbound: UInt32 = 0x222, passed: UInt32 = 0x53A, refused: UInt32 = 0x53B,
+            own: UInt32 = 0x53C,
             mask: UInt32 = 0xFFF
         ) {
             self.upstream = upstream
             self.outbound = outbound
             self.passed = passed
             self.refused = refused
+            self.own = own
             self.mask = mask
         }
     }
@@ -41,6 +46,8 @@ package struct CaptureSettings: Hashable, Sendable {
     package var ports = CapturePorts()
     /// What is to hold the rules.
     package var backend = CaptureBackendChoice.auto
+    /// The variant of iptables, where that is what holds them; nil to join the one that a namespace uses already.
+    var iptablesVariant: IptablesVariant?
     package var marks = Marks()
     /// The routing table whose only route is "local, everything".
     package var routingTable: UInt32 = 133

@@ -32,7 +32,7 @@ extension InstalledRules {
             let comparison = try IptablesComparison(plan, variant)
             text = comparison.text
             let routing = try InstalledRules.missingRouting(plan, hasIPv6: hasIPv6)
-            let settings = InstalledRules.missingSettings()
+            let settings = InstalledRules.missingSettings(plan.outboundMode)
             drift = comparison.drift + routing + settings
             let found: [(CapturePart, [String])] = [
                 (.rules, comparison.drift), (.routing, routing), (.sysctl, settings),
@@ -61,7 +61,7 @@ extension InstalledRules {
                 .table, ["the table \(CapturePlan.noteName), which notes the sysctls from before, is missing"])
         }
         add(.routing, try InstalledRules.missingRouting(plan, hasIPv6: hasIPv6))
-        add(.sysctl, InstalledRules.missingSettings())
+        add(.sysctl, InstalledRules.missingSettings(plan.outboundMode))
         text = InstalledRules.text(of: table, counting: found)
         self.drift = drift
         self.parts = parts
@@ -105,10 +105,8 @@ extension InstalledRules {
         return drift
     }
 
-    private static func missingSettings() -> [String] {
-        NamespaceSettings.current().values.sorted { $0.key < $1.key }.filter { $0.value != "1" }.map { name, value in
-            "the sysctl net/\(name) is \(value), expected 1"
-        }
+    private static func missingSettings(_ mode: CaptureMode) -> [String] {
+        NamespaceSettings.missing(mode).map { name, value in "the sysctl net/\(name) is \(value), expected 1" }
     }
 
     static func missingRouting(_ plan: CapturePlan, hasIPv6: Bool) throws -> [String] {

@@ -21,7 +21,7 @@ enum NamespaceCapture {
         let before = try previousSettings(standing)
         plan.comment = before.comment
         do {
-            if parts.contains(.sysctl) { try NamespaceSettings.switchOn() }
+            if parts.contains(.sysctl) { try NamespaceSettings.switchOn(plan.outboundMode) }
             if parts.contains(.routing) {
                 try routing(plan.settings, outbound: plan.outboundMode, hasIPv6: hasIPv6)
             }

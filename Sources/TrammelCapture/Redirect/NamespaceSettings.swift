@@ -9,7 +9,10 @@ import TrammelCore
 struct NamespaceSettings: Hashable, Sendable {
     /// A reply of the kernel's own (a reset above all) follows the mark of the packet it answers, and so the way back
     /// to the agent; an accepted socket inherits the mark of the packet that opened it.
-    static let names = ["ipv4/tcp_fwmark_accept", "ipv4/fwmark_reflect", "ipv6/fwmark_reflect"]
+    private static let always = ["ipv4/tcp_fwmark_accept", "ipv4/fwmark_reflect", "ipv6/fwmark_reflect"]
+    /// Has conntrack count what passes. Off in every kernel to begin with; of use only where rules have flows tracked.
+    private static let whereTracked = ["netfilter/nf_conntrack_acct"]
+    static let names = always + whereTracked
     private static let prefix = "trammel: before"
 
     /// By name; a sysctl that the namespace lacks (no IPv6) is left out.
@@ -29,10 +32,15 @@ struct NamespaceSettings: Hashable, Sendable {
         return NamespaceSettings(values: values)
     }
 
-    static func switchOn() throws {
-        for (name, value) in current().values where value != "1" {
-            try SystemFile.write("1", to: "/proc/sys/net/" + name)
-        }
+    /// Those that capture in this mode needs and that are off, with what they are instead; sorted.
+    static func missing(_ mode: CaptureMode) -> [(name: String, value: String)] {
+        let names = mode == .redirect ? names : always
+        return current().values.filter { names.contains($0.key) && $0.value != "1" }.sorted { $0.key < $1.key }
+            .map { (name: $0.key, value: $0.value) }
+    }
+
+    static func switchOn(_ mode: CaptureMode) throws {
+        for (name, _) in missing(mode) { try SystemFile.write("1", to: "/proc/sys/net/" + name) }
     }
 
     func restore() throws {

@@ -94,6 +94,7 @@ enum ListenerSockets {
         try socket.set(SOL_SOCKET, SO_REUSEADDR)
         if family == .v6 { try socket.set(CInt(IPPROTO_IPV6), IPV6_V6ONLY) }
         if mode == .tproxy || !address.endpoint.address.isLoopback { try makeTransparent(socket, family) }
+        if mode == .redirect { try keepAlive(socket) }
         try bind(socket, to: address.endpoint)
         guard listen(socket.number, backlog) == 0 else {
             throw TrammelError.kernel("listen on \(address)", errno: errno, token: "listener")
@@ -124,6 +125,16 @@ enum ListenerSockets {
                 .conflict, code: "listener-in-use", "another socket of the namespace listens on \(endpoint)",
                 hint: "stop it (another agent, another mesh's proxy?), or set other `ports` in trammeld.yaml")
         }
+    }
+
+    /// The connections that it accepts inherit this. A client that has said all and waits is forgotten by conntrack when
+    /// nothing moves for a minute, and with it where its answer has to go; a sign of life each third of that keeps it.
+    private static func keepAlive(_ socket: borrowing Descriptor) throws {
+        let path = "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_close_wait"
+        let pause = CInt(clamping: max(1, (SystemFile.number(path) ?? 60) / 3))
+        try socket.set(SOL_SOCKET, SO_KEEPALIVE)
+        try socket.set(CInt(IPPROTO_TCP), TCP_KEEPIDLE, pause)
+        try socket.set(CInt(IPPROTO_TCP), TCP_KEEPINTVL, pause)
     }
 
     static func makeTransparent(_ socket: borrowing Descriptor, _ family: IPAddress.Family) throws {

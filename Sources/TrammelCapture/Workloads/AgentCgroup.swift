@@ -98,6 +98,14 @@ package struct AgentCgroup: Hashable, Sendable {
         }
     }
 
+    /// The ids that the agent's own sockets bear: of the cgroup that the rules exempt, and of the one below it that the
+    /// agent may live in.
+    var ids: Set<UInt64> {
+        var status = stat()
+        guard let own = AgentCgroup.ownPath(), stat(mount + own, &status) == 0 else { return [reference.id] }
+        return [reference.id, UInt64(status.st_ino)]
+    }
+
     static func reference(to path: String, mount: String) throws -> CgroupReference {
         guard path != "/" else {
             throw TrammelError(

@@ -61,7 +61,9 @@ extension WorkloadCapture {
 
     private func selectIptables(_ request: CaptureRequest, because cause: String) throws -> CaptureSelection {
         try IptablesCapture.refuse(request)
-        let programs = IptablesPrograms.find()
+        let programs = IptablesPrograms.find().filter {
+            settings.iptablesVariant == nil || settings.iptablesVariant == $0.variant
+        }
         guard !programs.isEmpty else {
             throw TrammelError(
                 .unavailable, code: "iptables-missing", "iptables is not installed on this node (\(cause))",

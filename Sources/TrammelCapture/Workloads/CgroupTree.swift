@@ -52,16 +52,9 @@ package struct CgroupTree: Sendable {
         return folders
     }
 
-    /// The processes in a cgroup and in all below it; none where there is no such cgroup.
-    package func processes(in path: String) -> [Int32] {
-        let directory = directory(of: path)
-        let own = (try? SystemFile.read(directory + "/cgroup.procs")) ?? ""
-        let below = FileNames.list(in: directory).filter { name in
-            var status = stat()
-            return lstat("\(directory)/\(name)", &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
-        }
-        return own.split(separator: "\n").compactMap { Int32($0) }
-            + below.flatMap { processes(in: path == "/" ? "/\($0)" : "\(path)/\($0)") }
+    /// The names of those right below.
+    package func children(of path: String) -> [String] {
+        FileNames.directories(in: directory(of: path)).sorted()
     }
 
     /// The cgroup that a process is in; nil where there is no such process, or its cgroup is outside of those that can

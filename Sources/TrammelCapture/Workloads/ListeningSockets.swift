@@ -79,17 +79,10 @@ extension WorkloadCapture {
     package func olderConnections(of id: WorkloadID) throws -> Int {
         let attachment = try attachment(id)
         return try attachment.installed.withLock { installed in
-            guard var plan = installed, !plan.established.isEmpty else { return 0 }
-            return try inside(attachment.workload.namespace) {
-                let living = Set(try established(attachment))
-                let remaining = plan.established.filter { living.contains($0) }
-                if remaining.count < plan.established.count {
-                    plan.established = remaining
-                    try spare(plan, attachment)
-                    installed = plan
-                }
-                return remaining.count
-            }
+            guard let plan = installed, !plan.established.isEmpty else { return 0 }
+            let left = try forgetEnded(plan, attachment)
+            installed = left
+            return left.established.count
         }
     }
 
@@ -101,35 +94,24 @@ extension WorkloadCapture {
         let attachment = try attachment(id)
         return try attachment.installed.withLock { installed in
             guard var plan = installed, !plan.established.isEmpty else { return 0 }
-            return try inside(attachment.workload.namespace) {
-                let older = Set(plan.established)
+            let older = Set(plan.established)
+            let aborted = try inside(attachment.workload.namespace) {
                 var diagnostics = try SocketDiagnostics()
                 var aborted = 0
                 for family in attachment.workload.facts.families {
-                    for socket in try diagnostics.tcpSockets(family, states: EstablishedConnections.living)
-                    where older.contains(EstablishedConnections.tuple(of: socket)) {
+                    for socket in try diagnostics.tcpSockets(family, states: NamespaceConnections.living)
+                    where older.contains(NamespaceConnections.tuple(of: socket)) {
                         try diagnostics.destroy(socket)
                         aborted += 1
                     }
                 }
-                // Only now, for the resets had to get past the rules.
-                plan.established = []
-                try spare(plan, attachment)
-                installed = plan
                 return aborted
             }
+            // Only now, for the resets had to get past the rules.
+            plan.established = []
+            try put(plan, of: attachment)
+            installed = plan
+            return aborted
         }
-    }
-    private func established(_ attachment: Attachment) throws -> [ConntrackEntry.Tuple] {
-        guard attachment.isOnHost else { return try EstablishedConnections.list(in: attachment.workload.facts) }
-        let ownership = try host.ownership(attachment.workload.id)
-        return try EstablishedConnections.list(in: attachment.workload.facts, where: ownership.owns)
-    }
-
-    /// Brings the rules' list of older connections up to date. The host's table has none: conntrack knows by itself
-    /// which connections it saw beginning.
-    private func spare(_ plan: CapturePlan, _ attachment: Attachment) throws {
-        if attachment.isOnHost { return }
-        try NamespaceCapture.install(plan, hasIPv6: attachment.workload.facts.hasIPv6)
     }
 }

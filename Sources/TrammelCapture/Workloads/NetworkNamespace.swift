@@ -104,6 +104,9 @@ package final class NetworkNamespace: Sendable {
     /// The agent's own.
     package static func ofTheAgent() throws -> NetworkNamespace { try NetworkNamespace(.path("/proc/self/ns/net")) }
 
+    /// Lends the open namespace to a call of the kernel's.
+    func withDescriptor<R>(_ body: (CInt) throws -> R) rethrows -> R { try body(descriptor.number) }
+
     /// Runs `body`, which must stay on this thread, with the calling thread inside the namespace; it is `home` again
     /// when this returns or throws. Not to be nested.
     ///

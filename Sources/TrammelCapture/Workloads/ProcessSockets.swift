@@ -33,7 +33,7 @@ package struct ProcessSockets: Sendable {
                 else { continue }
                 if state == TCPSocketInfo.listen {
                     listening.insert(local.port)
-                } else if EstablishedConnections.living.contains(state) {
+                } else if NamespaceConnections.living.contains(state) {
                     connections.insert(Ends(local: local, remote: remote))
                 }
             }
@@ -46,7 +46,7 @@ package struct ProcessSockets: Sendable {
         guard !connections.isEmpty else { return }
         var diagnostics = try SocketDiagnostics()
         for family in [IPAddress.Family.v4, .v6] {
-            for socket in try diagnostics.tcpSockets(family, states: EstablishedConnections.living)
+            for socket in try diagnostics.tcpSockets(family, states: NamespaceConnections.living)
             where connections.contains(Ends(local: socket.local, remote: socket.remote)) {
                 try diagnostics.destroy(socket)
             }

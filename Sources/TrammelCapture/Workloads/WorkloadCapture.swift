@@ -33,10 +33,13 @@ package final class WorkloadCapture: Sendable {
     package let conntrack: WorkloadConntrack
     /// Where the agent lives.
     package let cgroup: AgentCgroup
+    let agentIDs: Set<UInt64>
     let host: HostCapture
     let iptables = IptablesAbility()
     /// The agent's own network namespace, which is the host's.
     package var home: NetworkNamespaceIdentity { sockets.home.identity }
+    /// What of the workloads' traffic goes past the agent.
+    package let flows: FlowWatch
     let attachments = Mutex<[WorkloadID: Attachment]>([:])
     /// Told of what there is to watch.
     let watch = Mutex<CaptureWatch.Core?>(nil)
@@ -48,6 +51,8 @@ package final class WorkloadCapture: Sendable {
         let installed = Mutex<CapturePlan?>(nil)
         /// Holds the rules where they are to go with the agent; made at the first install.
         let owner = Mutex<TableOwner?>(nil)
+        /// It only waits for its connections to end, and another may take the namespace over.
+        let isLeaving = Atomic<Bool>(false)
 
         /// What is true of the namespace, when last looked at.
         let facts: Mutex<NamespaceFacts>
@@ -78,10 +83,12 @@ package final class WorkloadCapture: Sendable {
     /// - Parameter cgroup: where the agent lives; must have been entered before the first listener is opened.
     package init(cgroup: AgentCgroup, settings: CaptureSettings = CaptureSettings()) throws {
         self.cgroup = cgroup
+        agentIDs = cgroup.ids
         self.settings = settings
         host = HostCapture(settings: settings, cgroup: cgroup)
         sockets = NamespaceSockets(home: try NetworkNamespace.ofTheAgent(), marks: settings.marks)
         conntrack = WorkloadConntrack(sockets: sockets)
+        flows = FlowWatch(sockets: sockets, agent: cgroup)
     }
 
     /// - Parameter virtualRanges: the blocks that VIPs are taken from, which a connect must have a route to.
@@ -159,21 +166,14 @@ package final class WorkloadCapture: Sendable {
         try attachment.installed.withLock { installed in
             if attachment.isOnHost {
                 installed = try installOnHost(attachment, installed)
-                return
-            }
-            installed = try inside(workload.namespace) {
-                var plan = workload.plan
-                if let installed {
-                    plan = installed
-                } else {
-                    plan.established = try EstablishedConnections.list(in: workload.facts)
-                }
-                try NamespaceCapture.install(
-                    plan, hasIPv6: attachment.capturesIPv6, owner: try attachment.owner(of: plan))
-                try DatagramFlows.turn(plan)
-                return plan
+            } else if let plan = installed {
+                try put(plan, of: attachment)
+                try inside(workload.namespace) { try DatagramFlows.turn(plan) }
+            } else {
+                installed = try begin(workload.plan, attachment)
             }
         }
+        if let plan = plan(of: workload.id) { flows.begin(workload, plan) }
         watch.withLock { $0 }?.follow(attachment)
     }
 
@@ -181,6 +181,8 @@ package final class WorkloadCapture: Sendable {
     /// under way can end. Doing so again changes nothing.
     package func uninstall(_ id: WorkloadID) throws {
         guard let attachment = attachments.withLock({ $0[id] }) else { return }
+        // What stands in the namespace is another's.
+        guard attachments.withLock({ WorkloadCapture.successor(of: attachment, among: $0) }) == nil else { return }
         try attachment.installed.withLock { installed in
             try inside(attachment.workload.namespace) {
                 if attachment.isOnHost {
@@ -193,6 +195,7 @@ package final class WorkloadCapture: Sendable {
             attachment.owner.withLock { $0 = nil }
             installed = nil
         }
+        flows.end(id)
     }
 
     /// Forgets the workload and lets go of its namespace. Rules that are installed stay as they are.
@@ -200,6 +203,7 @@ package final class WorkloadCapture: Sendable {
         _ = attachments.withLock { $0.removeValue(forKey: id) }
         host.close(id)
         watch.withLock { $0 }?.forget(id)
+        flows.end(id)
         sockets.remove(id)
         conntrack.close(id)
     }
@@ -207,6 +211,10 @@ package final class WorkloadCapture: Sendable {
     /// What a workload's namespace should hold; nil while its traffic is not turned.
     package func plan(of id: WorkloadID) -> CapturePlan? {
         attachments.withLock { $0[id] }?.installed.withLock { $0 }
+    }
+
+    var attachedNamespaces: [NetworkNamespaceIdentity] {
+        attachments.withLock { $0.values.map(\.workload.namespace.identity) }
     }
 
     func attachment(_ id: WorkloadID) throws -> Attachment {
@@ -221,6 +229,14 @@ package final class WorkloadCapture: Sendable {
         try namespace.inside(home: sockets.home, body)
     }
 
+    /// Who has taken over the namespace of one that is leaving.
+    private static func successor(of attachment: Attachment, among all: [WorkloadID: Attachment]) -> Attachment? {
+        all.values.first {
+            $0.workload.id.rawValue > attachment.workload.id.rawValue
+                && $0.workload.identity == attachment.workload.identity
+        }
+    }
+
     private static func refuseConflict(
         _ identity: CaptureIdentity, _ id: WorkloadID, among attachments: [WorkloadID: Attachment]
     ) throws {
@@ -229,7 +245,11 @@ package final class WorkloadCapture: Sendable {
                 .conflict, code: "workload-attached", "workload \(id.rawValue) is attached already",
                 hint: "detach it first")
         }
-        guard let other = attachments.values.first(where: { $0.workload.identity == identity })?.workload else { return }
+        guard
+            let other = attachments.values.first(where: {
+                $0.workload.identity == identity && !$0.isLeaving.load(ordering: .relaxed)
+            })?.workload
+        else { return }
         switch identity {
         case .namespace:
             throw TrammelError(

@@ -113,6 +113,8 @@ package struct AgentSettings: Sendable, Equatable {
         package var connectionsPerWorkload = 16_384
         /// Nanoseconds that connections are given to end when the agent stops.
         package var drainTimeout: UInt64 = 30_000_000_000
+        /// Percent of a conntrack table in use at which to warn, 1…100.
+        package var conntrackWarning = 80
 
         package init() {}
     }

@@ -119,6 +119,7 @@ extension AgentSettings.Metrics {
 extension AgentSettings.Limits {
     private static let fields = FieldSet([
         "maxHeadBytes", "maxHeaderCount", "headTimeout", "idleTimeout", "connectionsPerWorkload", "drainTimeout",
+        "conntrackWarning",
     ])
 
     fileprivate mutating func read(_ field: Field) {
@@ -134,6 +135,7 @@ extension AgentSettings.Limits {
             connectionsPerWorkload = value
         }
         if let value = object["drainTimeout"]?.duration(0...3600 * second) { drainTimeout = value }
+        if let value = object["conntrackWarning"]?.integer(1...100, "percent") { conntrackWarning = value }
     }
 }
 

@@ -80,7 +80,12 @@ enum MessageSchemas {
             .has("name", .text(like: "^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")), .may("namespace", label),
             .may("serviceAccount", label), .may("labels", .map(.string)),
             .may("netns", .name, "A name under /run/netns, or an absolute path."),
-            .may("pid", .integer(atLeast: 1, atMost: 2_147_483_647), "A process whose network namespace is meant."),
+            .may(
+                "pid", .integer(atLeast: 1, atMost: 2_147_483_647),
+                "A process: its network namespace, or where that is the host's, it and what has come from it."),
+            .may("unit", .name, "A service, slice, scope or socket of the host's systemd."),
+            .may("cgroup", .name, "A path from the root of the v2 hierarchy of cgroups."),
+            .may("uid", .name, "A user of the host, by name or by number."),
             .may(
                 "failureMode", .one(of: ["closed", "open"]),
                 "What becomes of new connections while the agent is dead: refused, or where they were going."),
@@ -88,7 +93,7 @@ enum MessageSchemas {
             .may("excludeOutboundCIDRs", .list(.string)), .may("excludeOutboundPorts", ports),
             .may("excludeInboundPorts", ports), .may("killExisting", .boolean),
             .may("force", .boolean)
-        ).withOne(of: ["netns", "pid"]),
+        ).withOne(of: ["netns", "pid", "unit", "cgroup", "uid"]),
         "AttachResult": .object(
             .has("outcome", .one(of: ["attached", "refreshed", "unchanged"])),
             .has("workload", .message("AttachedWorkload")),
@@ -140,6 +145,18 @@ enum MessageSchemas {
             .may("conntrack"), .has("bytesSent", .count), .has("bytesReceived", .count), .may("requests", .count),
             .has("ageSeconds", .number), .may("idleSeconds", .number)),
         "KilledConnection": .object(.has("id", .count)),
+        "UncapturedFlow": .object(
+            .has("id", .count), .has("workload", .string, name),
+            .has("protocol", .one(of: ["tcp", "udp", "icmp", "other"])),
+            .has("direction", .one(of: ["outbound", "inbound"])),
+            .has("reason", .string, "Why it is not captured."), .has("source"), .has("destination"),
+            .has("bytesSent", .count), .has("bytesReceived", .count), .may("packetsSent", .count),
+            .may("packetsReceived", .count), .has("ageSeconds", .number)),
+        "DoctorReport": .object(.has("healthy", .boolean), .has("checks", .list(.message("DoctorCheck")))),
+        "DoctorCheck": .object(
+            .has("name"), .may("workload", .string, name),
+            .has("state", .one(of: DoctorCheck.State.allCases.map(\.rawValue))), .has("found"),
+            .may("meaning", .string, "What it leads to."), .may("advice", .string, "What to do about it.")),
         "ExplainRequest": .object(
             .has("from", .string, "The calling workload, `namespace/name` or a name in `default`."),
             .has("to", .string, "A URL, or `host:port`."), .may("method"),

@@ -132,6 +132,32 @@ package enum ControlRoutes {
                 return try Reply(KilledConnection(id: id))
             },
             Route(
+                "GET", "/v1/flows", .view,
+                Operation(
+                    "listFlows", "The living flows of attached workloads that the agent does not carry, by id.",
+                    .json(MessageSchemas.list(of: "UncapturedFlow"))),
+                query: [.text("workload", "Only this one's, `namespace/name`.", .words)]
+            ) { call in
+                try await Reply(ItemList(service.flows(workload: call.query["workload"])))
+            },
+            Route(
+                "DELETE", "/v1/flows/{id}", .change,
+                Operation(
+                    "endFlow", "Ends one flow that the agent does not carry.", .json("KilledConnection"))
+            ) { call in
+                guard let id = UInt64(call.parameter("id")) else {
+                    throw TrammelError(
+                        .notFound, code: "no-such-flow", "\"\(call.parameter("id"))\" is not a flow's id",
+                        hint: "`trammel connections --passed` lists the ids")
+                }
+                try await service.endFlow(id: id)
+                return try Reply(KilledConnection(id: id))
+            },
+            Route(
+                "GET", "/v1/doctor", .view,
+                Operation("getDoctor", "What was looked at, what is amiss, and what to do.", .json("DoctorReport"))
+            ) { _ in try await Reply(service.doctor()) },
+            Route(
                 "POST", "/v1/explain", .view,
                 Operation(
                     "explain", "The decision that the data path would take, step by step.", .json("Explanation")

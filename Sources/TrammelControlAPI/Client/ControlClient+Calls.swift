@@ -91,6 +91,20 @@ extension ControlClient {
         try await send(Call("DELETE", "v1", "connections", String(id)), as: KilledConnection.self)
     }
 
+    /// - Parameter workload: `namespace/name`, or nil for those of all.
+    package func flows(workload: String? = nil) async throws -> [UncapturedFlow] {
+        let query = workload.map { [(name: "workload", value: $0)] } ?? []
+        return try await send(Call("GET", "v1", "flows", query: query), as: ItemList<UncapturedFlow>.self).items
+    }
+
+    package func endFlow(_ id: UInt64) async throws -> KilledConnection {
+        try await send(Call("DELETE", "v1", "flows", String(id)), as: KilledConnection.self)
+    }
+
+    package func doctor() async throws -> DoctorReport {
+        try await send(Call("GET", "v1", "doctor", timeout: 120), as: DoctorReport.self)
+    }
+
     package func explain(_ request: ExplainRequest) async throws -> Explanation {
         try await send(Call("POST", "v1", "explain", body: ControlJSON.encode(request)), as: Explanation.self)
     }

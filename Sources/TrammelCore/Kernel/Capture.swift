@@ -68,6 +68,13 @@ package protocol ConntrackLookup: Sendable {
     ) throws -> ConntrackEntry?
 }
 
+/// Knows the clients whose source port NAT had to change, because two of a workload's connections would have looked
+/// alike. From any thread, and cheap while there is none.
+package protocol ClientTranslation: Sendable {
+    /// Who it is that the agent sees as `seen`; nil for one that it sees as it is.
+    func client(seenAs seen: IPEndpoint, in workload: WorkloadID) -> IPEndpoint?
+}
+
 /// A socket option to set before a socket is bound or connected: the arguments of setsockopt(2).
 package struct SocketOption: Hashable, Sendable {
     package let level: CInt

@@ -37,6 +37,9 @@ struct CaptureAcceptor: Sendable {
     let workload: AttachedWorkload
     let loops: LoopGroup
     let destinations: any OriginalDestinationSource
+    let probes: PendingProbes
+    /// Told of a connection of which the kernel did not know where it was going.
+    let onUnknown: @Sendable (WorkloadID, ClientAddress) -> Void
 
     /// Adopts the listening socket. Connections are spread over the data loops.
     func listen(on group: any EventLoopGroup) -> EventLoopFuture<any Channel> {
@@ -54,11 +57,15 @@ struct CaptureAcceptor: Sendable {
         } catch {
             if let client = channel.remoteAddress?.ipEndpoint {
                 loop.refusedUnknown(loops.nextConnectionID(), ClientAddress(client), workload, listener.direction)
+                onUnknown(workload.id, ClientAddress(client))
             }
             return refuse(channel, .destinationUnknown, loop)
         }
         guard let client = channel.remoteAddress?.ipEndpoint else {
             return refuse(channel, .destinationUnknown, loop)
+        }
+        if probes.takes(workload.id, listener.direction, ClientAddress(client), destination) {
+            return probes.answer(channel)
         }
         if listener.isHitDirectly(destination, workload) {
             return refuse(channel, .directHit, loop)

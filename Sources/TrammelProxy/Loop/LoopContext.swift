@@ -132,6 +132,7 @@ final class LoopContext {
     func flow(of connection: ProxyConnection) -> Flow {
         var flow = flow(connection.id, connection.client, connection.workload, connection.direction)
         flow.downstreamLocal = connection.destination
+        if connection.mode == .redirect { flow.translatedIn = connection.workload.id }
         return flow
     }
 

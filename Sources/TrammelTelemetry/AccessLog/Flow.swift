@@ -16,6 +16,9 @@ package struct Flow: Sendable {
 
     /// The client.
     package var downstreamRemote: ClientAddress?
+    /// In whose network namespace NAT may have given the client another port; nil where there is no NAT. Asked about when
+    /// the flow ends, for by then the kernel has told of it.
+    package var translatedIn: WorkloadID?
     /// Where the client meant to go: the address it sees as its peer.
     package var downstreamLocal: OriginalDestination?
     package var upstreamHost: UpstreamAddress?
@@ -37,6 +40,15 @@ package struct Flow: Sendable {
 
     /// Nanoseconds from start to end.
     var duration: UInt64 { end.nanoseconds(since: start) }
+
+    /// Puts the client's own port in place of one that NAT gave it.
+    mutating func showClient(_ clients: (any ClientTranslation)?) {
+        guard let workload = translatedIn, let clients, let seen = downstreamRemote?.endpoint,
+            let own = clients.client(seenAs: seen, in: workload)
+        else { return }
+        downstreamRemote = ClientAddress(own)
+        translatedIn = nil
+    }
 
     mutating func open(at now: MonotonicTime) {
         start = now

@@ -46,6 +46,19 @@ package final class AgentMetrics: Sendable {
         let help: String
         let isCounter: Bool
         var series: [Series]
+        /// Where the series come and go with what they are about: all of them, asked for at each scrape.
+        var current: (@Sendable () -> [Sample])?
+    }
+
+    /// One series of a family whose series come and go.
+    package struct Sample: Sendable {
+        package let labels: Labels
+        package let value: Double
+
+        package init(_ labels: Labels, _ value: Double) {
+            self.labels = labels
+            self.value = value
+        }
     }
 
     private let families = Mutex<[Family]>([])
@@ -80,6 +93,17 @@ package final class AgentMetrics: Sendable {
         _ = register(name, help, labels) { .sampledCounter(sample) }
     }
 
+    /// A family by things that come and go, workloads for one: `samples` is asked for all of it at each scrape. What
+    /// stands in labels must be bounded by what is attached or configured, never by traffic.
+    package func family(
+        _ name: String, help: String, isCounter: Bool, samples: @escaping @Sendable () -> [Sample]
+    ) {
+        families.withLock { families in
+            families.removeAll { $0.name == name }
+            families.append(Family(name: name, help: help, isCounter: isCounter, series: [], current: samples))
+        }
+    }
+
     private func register(_ name: String, _ help: String, _ labels: Labels, _ make: () -> Reading) -> Reading {
         families.withLock { families in
             let index =
@@ -103,6 +127,18 @@ package final class AgentMetrics: Sendable {
     private func misused<M>(_ name: String, _ unseen: M) -> M {
         assertionFailure("\(name) was registered as another kind of metric")
         return unseen
+    }
+
+    /// The sum of a counter over its labels; 0 where there is none of that name.
+    package func total(_ name: String) -> UInt64 {
+        let series = families.withLock { $0.first { $0.name == name }?.series } ?? []
+        return series.reduce(0) { sum, series in
+            switch series.reading {
+            case .counter(let counter): sum &+ counter.current
+            case .sampledCounter(let sample): sum &+ sample()
+            case .gauge, .sampledGauge: sum
+            }
+        }
     }
 
     /// All families by name.

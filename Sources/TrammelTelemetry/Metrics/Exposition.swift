@@ -39,6 +39,9 @@ package struct Exposition {
 
     private func write(_ family: AgentMetrics.Family, to out: inout ExpositionWriter) {
         out.family(family.name, family.isCounter ? .counter : .gauge, help: family.help)
+        for sample in family.current?() ?? [] {
+            out.sample(family.name, ExpositionWriter.labelText(sample.labels), Self.number(sample.value))
+        }
         for series in family.series {
             let labels = ExpositionWriter.labelText(series.labels)
             switch series.reading {

@@ -22,7 +22,7 @@ struct AttachCommand: AsyncParsableCommand {
                 Wants=trammeld.service
                 After=trammeld.service
                 [Service]
-                ExecStartPre=+/usr/bin/trammel attach --unit %n --name web
+                ExecStartPre=+trammel attach --unit %n --name web
 
             or be in a slice that is attached (--unit web.slice), which outlives its units.
 

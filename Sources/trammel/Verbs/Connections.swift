@@ -7,14 +7,18 @@ struct ConnectionsCommand: AsyncParsableCommand {
         abstract: "Lists the live connections: where each was going, where it goes, and what decided.",
         discussion: HelpText.of(
             """
-            Bytes count by 1024. -o wide adds the conntrack entry behind each, where the kernel tracks one. With \
+            --passed lists the flows of attached workloads that are not carried, and why: excluded, older than the \
+            capture, not TCP, or a leak. Where a workload is captured by tproxy the kernel tracks nothing, and these are \
+            its TCP connections as of the last look at its sockets. Bytes count by 1024. -o wide adds the conntrack entry behind each, where the kernel tracks one. With \
             --watch, bytes and ages alone are no change.
             """,
             examples: [
                 ("All of them", "trammel connections"),
                 ("Those of one workload, with what decided", "trammel connections productpage -o wide"),
                 ("As they open and end", "trammel connections --watch"),
-                ("End one", "trammel connections --kill 17"),
+                ("End one: both ends see it end", "trammel connections --kill 17"),
+                ("What goes past the agent", "trammel connections --passed"),
+                ("End such a one", "trammel connections --passed --kill 3"),
             ]))
 
     @OptionGroup var global: GlobalOptions
@@ -24,6 +28,9 @@ struct ConnectionsCommand: AsyncParsableCommand {
         help: ArgumentHelp("Only those of this workload: a name or namespace/name.", valueName: "workload"),
         completion: Names.workloads)
     var workload: String?
+
+    @Flag(name: .long, help: "Those that are not carried, instead of those that are.")
+    var passed = false
 
     @Option(
         name: .long,
@@ -39,6 +46,11 @@ struct ConnectionsCommand: AsyncParsableCommand {
     func run() async throws {
         guard kill.isEmpty else { return try await killAll() }
         let wanted = try workload.map(global.agent.qualified)
+        guard !passed else {
+            return try await global.show(watch) { agent in
+                Self.listing(try await agent.flows(workload: wanted).filter { global.agent.lists($0.workload) })
+            }
+        }
         try await global.show(watch) { agent in
             Self.listing(try await agent.connections(workload: wanted).filter { global.agent.lists($0.workload) })
         }
@@ -47,11 +59,13 @@ struct ConnectionsCommand: AsyncParsableCommand {
     private func killAll() async throws {
         let killed = try await global.agent.withAgent { agent in
             var killed: [KilledConnection] = []
-            for id in kill { killed.append(try await agent.killConnection(id)) }
+            for id in kill {
+                killed.append(try await passed ? agent.endFlow(id) : agent.killConnection(id))
+            }
             return killed
         }
         try global.printer.print(ItemList(killed), names: killed.map { String($0.id) }) { _ in
-            killed.map { "connection \($0.id) ended\n" }.joined()
+            killed.map { "\(passed ? "flow" : "connection") \($0.id) ended\n" }.joined()
         }
     }
 

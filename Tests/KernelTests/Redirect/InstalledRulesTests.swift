@@ -6,7 +6,7 @@ import TrammelTestSupport
 
 /// The rules as they are, beside the rules as they should be.
 @Suite(.kernel) struct InstalledRulesTests {
-    private static func everything(_ request: inout CaptureRequest) {
+    static func everything(_ request: inout CaptureRequest) {
         request.capturesDNS = true
         request.excludedOutbound = ["10.0.0.0/9", "10.64.0.0/10", "0.0.0.0/1", "fd00::/8"].compactMap { CIDR($0) }
         request.excludedOutboundPorts = [9092, 443]
@@ -17,7 +17,7 @@ import TrammelTestSupport
         request.includedInboundPorts = [80, 8080]
     }
 
-    @Test(arguments: CapturedPod.modes) func asInstalledThereIsNoDrift(mode: CaptureMode) throws {
+    @Test(arguments: CapturedPod.ways) func asInstalledThereIsNoDrift(mode: CaptureWay) throws {
         let world = try PodWorld()
         let server = try world.outside.serve(PodWorld.outside4, 80)
         for change in [{ _ in }, Self.everything] as [(inout CaptureRequest) -> Void] {

@@ -8,7 +8,7 @@ import TrammelTestSupport
 
 /// DNS of a workload, over UDP and TCP: the resolver that was asked is known, and the answer comes from it.
 @Suite(.kernel) struct DatagramTests {
-    @Test(arguments: CapturedPod.modes) func theResolverIsKnownAndAnswers(mode: CaptureMode) throws {
+    @Test(arguments: CapturedPod.ways) func theResolverIsKnownAndAnswers(mode: CaptureWay) throws {
         let world = try PodWorld()
         let captured = try world.captured(mode) { $0.capturesDNS = true }
         let resolver = try Resolver(captured)
@@ -21,7 +21,7 @@ import TrammelTestSupport
         }
     }
 
-    @Test(arguments: CapturedPod.modes) func aLongAnswerArrivesWhole(mode: CaptureMode) throws {
+    @Test(arguments: CapturedPod.ways) func aLongAnswerArrivesWhole(mode: CaptureWay) throws {
         let world = try PodWorld()
         let captured = try world.captured(mode) { $0.capturesDNS = true }
         let resolver = try Resolver(captured)
@@ -33,7 +33,7 @@ import TrammelTestSupport
         }
     }
 
-    @Test(arguments: CapturedPod.modes) func aResolverInTheNamespaceIsAskedThroughTheAgent(mode: CaptureMode) throws {
+    @Test(arguments: CapturedPod.ways) func aResolverInTheNamespaceIsAskedThroughTheAgent(mode: CaptureWay) throws {
         let world = try PodWorld()
         let local = try world.pod.python(Resolver.server, "127.0.0.53", "53")
         #expect(local.line() == "ready")
@@ -48,7 +48,7 @@ import TrammelTestSupport
         local.stop()
     }
 
-    @Test(arguments: CapturedPod.modes) func theAgentAsksTheWorldsResolver(mode: CaptureMode) throws {
+    @Test(arguments: CapturedPod.ways) func theAgentAsksTheWorldsResolver(mode: CaptureWay) throws {
         let world = try PodWorld()
         let captured = try world.captured(mode) { $0.capturesDNS = true }
         let resolver = try Resolver(captured)
@@ -62,15 +62,22 @@ import TrammelTestSupport
     }
 
     /// Docker's resolver lives behind a NAT rule of the container's own: 127.0.0.11:53 is really another port.
-    @Test(arguments: CapturedPod.modes) func aResolverBehindTheContainersOwnNAT(mode: CaptureMode) throws {
+    @Test(arguments: CapturedPod.ways) func aResolverBehindTheContainersOwnNAT(mode: CaptureWay) throws {
         let world = try PodWorld()
-        try world.pod.run(
-            "nft",
-            """
-            table ip docker {
-              chain output { type nat hook output priority -100; ip daddr 127.0.0.11 udp dport 53 dnat to 127.0.0.11:34567; }
-            }
-            """)
+        if case .iptables(let variant) = mode.backend {
+            try world.pod.run(
+                [variant.name]
+                    + "-t nat -A OUTPUT -d 127.0.0.11 -p udp --dport 53 -j DNAT --to-destination 127.0.0.11:34567"
+                    .split(separator: " ").map(String.init))
+        } else {
+            try world.pod.run(
+                "nft",
+                """
+                table ip docker {
+                  chain output { type nat hook output priority -100; ip daddr 127.0.0.11 udp dport 53 dnat to 127.0.0.11:34567; }
+                }
+                """)
+        }
         let real = try world.pod.python(Resolver.server, "127.0.0.11", "34567")
         #expect(real.line() == "ready")
         let captured = try world.captured(mode) { $0.capturesDNS = true }
@@ -84,7 +91,7 @@ import TrammelTestSupport
     }
 
     /// A socket that asked before the attach, and asks again after it and after the detach.
-    @Test(arguments: CapturedPod.modes) func olderFlowsTurnToTheAgentAndBack(mode: CaptureMode) throws {
+    @Test(arguments: CapturedPod.ways) func olderFlowsTurnToTheAgentAndBack(mode: CaptureWay) throws {
         let world = try PodWorld()
         // Something of the pod's own has switched tracking on.
         try world.pod.run("nft", "table ip other { chain c { type nat hook output priority 0; } ; }")
@@ -104,7 +111,7 @@ import TrammelTestSupport
         real.stop()
     }
 
-    @Test(arguments: CapturedPod.modes) func aDirectHitIsNotAnswered(mode: CaptureMode) throws {
+    @Test(arguments: CapturedPod.ways) func aDirectHitIsNotAnswered(mode: CaptureWay) throws {
         let world = try PodWorld()
         let captured = try world.captured(mode) { $0.capturesDNS = true }
         let resolver = try Resolver(captured)
@@ -114,7 +121,7 @@ import TrammelTestSupport
         #expect(client.line() == "TimeoutError" || client.line() == "timeout")
     }
 
-    @Test(arguments: CapturedPod.modes) func dnsOverTCPComesToItsOwnListener(mode: CaptureMode) throws {
+    @Test(arguments: CapturedPod.ways) func dnsOverTCPComesToItsOwnListener(mode: CaptureWay) throws {
         let world = try PodWorld()
         let captured = try world.captured(mode) { $0.capturesDNS = true }
         let listeners = captured.workload.dnsListeners.filter { $0.transport == .tcp }
@@ -134,7 +141,7 @@ import TrammelTestSupport
         for listener in captured.workload.dnsListeners { close(listener.socket) }
     }
 
-    @Test(arguments: CapturedPod.modes) func withoutItsListenersDNSIsLeftAlone(mode: CaptureMode) throws {
+    @Test(arguments: CapturedPod.ways) func withoutItsListenersDNSIsLeftAlone(mode: CaptureWay) throws {
         let world = try PodWorld()
         let real = try world.outside.python(Resolver.server, PodWorld.outside4, "53")
         #expect(real.line() == "ready")

@@ -48,8 +48,8 @@ import TrammelTestSupport
         try !namespace.run("nft", "list", "table", "inet", "watch").contains("counter packets 0 ")
     }
 
-    @Test(arguments: CapturedPod.modes, [PodWorld.pod4, PodWorld.pod6])
-    func ofAnInboundConnection(mode: CaptureMode, address: String) throws {
+    @Test(arguments: CapturedPod.ways, [PodWorld.pod4, PodWorld.pod6])
+    func ofAnInboundConnection(mode: CaptureWay, address: String) throws {
         let world = try PodWorld()
         let captured = try world.captured(mode)
         try watchResets(world.outside)
@@ -59,8 +59,8 @@ import TrammelTestSupport
         #expect(try !resets(world.outside))
     }
 
-    @Test(arguments: CapturedPod.modes, [PodWorld.outside4, PodWorld.outside6])
-    func ofTheAgentsOwnCall(mode: CaptureMode, address: String) throws {
+    @Test(arguments: CapturedPod.ways, [PodWorld.outside4, PodWorld.outside6])
+    func ofTheAgentsOwnCall(mode: CaptureWay, address: String) throws {
         let world = try PodWorld()
         let captured = try world.captured(mode)
         try watchResets(world.outside)

@@ -24,8 +24,8 @@ import TrammelTestSupport
         ("::", PodWorld.pod6, nil),
     ]
 
-    @Test(arguments: CapturedPod.modes, [true, false])
-    func theApplicationSeesTheClient(mode: CaptureMode, hasDefaultRoute: Bool) throws {
+    @Test(arguments: CapturedPod.ways, [true, false])
+    func theApplicationSeesTheClient(mode: CaptureWay, hasDefaultRoute: Bool) throws {
         let world = try PodWorld()
         if !hasDefaultRoute {
             try world.pod.run("ip", "route", "del", "default")
@@ -44,7 +44,7 @@ import TrammelTestSupport
         #expect(captured.acceptor.next(seconds: 0) == nil)
     }
 
-    @Test(arguments: CapturedPod.modes) func aRefusalComesBack(mode: CaptureMode) throws {
+    @Test(arguments: CapturedPod.ways) func aRefusalComesBack(mode: CaptureWay) throws {
         let world = try PodWorld()
         let captured = try world.captured(mode)
         for (host, client) in [(PodWorld.pod4, PodWorld.outside4), (PodWorld.pod6, PodWorld.outside6)] {
@@ -53,7 +53,7 @@ import TrammelTestSupport
         }
     }
 
-    @Test(arguments: CapturedPod.modes) func aResetByTheApplicationComesBack(mode: CaptureMode) throws {
+    @Test(arguments: CapturedPod.ways) func aResetByTheApplicationComesBack(mode: CaptureWay) throws {
         let world = try PodWorld()
         let captured = try world.captured(mode)
         let program = """
@@ -76,7 +76,7 @@ import TrammelTestSupport
     }
 
     /// Several calls of one client to one application at a time, none of which may take another's port.
-    @Test(arguments: CapturedPod.modes) func oneClientCallsManyTimes(mode: CaptureMode) throws {
+    @Test(arguments: CapturedPod.ways) func oneClientCallsManyTimes(mode: CaptureWay) throws {
         let world = try PodWorld()
         let captured = try world.captured(mode)
         let server = try world.pod.serve("0.0.0.0", 8080)

@@ -5,12 +5,19 @@ import TrammelTestSupport
 @testable import TrammelCapture
 
 extension PodWorld {
-    /// The pod with its traffic turned, and the agent's side of it.
+    /// The pod with its traffic turned by nftables, and the agent's side of it.
     func captured(
         _ mode: CaptureMode, _ change: (inout CaptureRequest) -> Void = { _ in }
     ) throws -> CapturedPod {
-        let capture = try TestAgent.capture()
-        var request = CaptureRequest(target: .path(pod.path), mode: mode)
+        try captured(CaptureWay(backend: .nftables, mode: mode), change)
+    }
+
+    /// The pod with its traffic turned, and the agent's side of it.
+    func captured(
+        _ way: CaptureWay, _ change: (inout CaptureRequest) -> Void = { _ in }
+    ) throws -> CapturedPod {
+        let capture = try TestAgent.capture(way.settings)
+        var request = CaptureRequest(target: .path(pod.path), mode: way.mode)
         change(&request)
         let workload = try capture.open(request, as: CapturedPod.id)
         let acceptor = Acceptor(workload)
@@ -19,7 +26,34 @@ extension PodWorld {
     }
 }
 
+/// What holds the rules, and how they turn what goes out: behaviour is the same, whichever it is.
+struct CaptureWay: Hashable, Sendable, CustomStringConvertible {
+    let backend: CaptureBackend
+    let mode: CaptureMode
+
+    var settings: CaptureSettings {
+        var settings = CaptureSettings()
+        switch backend {
+        case .nftables: settings.backend = .nftables
+        case .iptables(let variant):
+            settings.backend = .iptables
+            settings.iptablesVariant = variant
+        }
+        return settings
+    }
+
+    /// A connection that nobody listens for: iptables' TPROXY drops it, everything else answers with a reset.
+    var isSilentWhenDead: Bool { backend != .nftables && mode == .tproxy }
+
+    var description: String { "\(backend) \(mode)" }
+}
+
 struct CapturedPod {
+    /// Every backend and mode, both variants of iptables among them.
+    static let ways: [CaptureWay] = modes.flatMap { mode in
+        [CaptureBackend.nftables, .iptables(.nft), .iptables(.legacy)].map { CaptureWay(backend: $0, mode: mode) }
+    }
+
     static let id = WorkloadID(rawValue: 1)
     static let modes: [CaptureMode] = [.redirect, .tproxy]
 

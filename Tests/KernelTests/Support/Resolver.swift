@@ -8,6 +8,8 @@ import TrammelTestSupport
 struct Resolver {
     let exchanges: [CapturedDatagrams]
 
+    init(exchanges: [CapturedDatagrams]) { self.exchanges = exchanges }
+
     init(_ captured: CapturedPod) throws {
         exchanges = try captured.workload.dnsListeners.filter { $0.transport == .udp }.map {
             try CapturedDatagrams(adopting: $0, of: CapturedPod.id, capture: captured.capture)

@@ -66,7 +66,10 @@ struct PodWorld {
         try namespace.run(
             "sh", "-c",
             """
-            nft list ruleset; ip rule; ip -6 rule; ip -4 route show table all
+            nft list ruleset
+            # The kernel's older tables stay, empty, once they have been used.
+            { iptables-legacy-save; ip6tables-legacy-save; } | grep -E '^(-A|:.* - )' || true
+            ip rule; ip -6 rule; ip -4 route show table all
             # The kernel adds an interface's multicast route on its own time.
             ip -6 route show table all | grep -v "^multicast"
             grep . /proc/sys/net/ipv4/*fwmark* /proc/sys/net/ipv6/*fwmark*

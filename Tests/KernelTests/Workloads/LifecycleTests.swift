@@ -7,7 +7,7 @@ import TrammelTestSupport
 
 /// Attach, detach, and what a dead agent leaves behind: afterwards a namespace is exactly as it was.
 @Suite(.kernel) struct LifecycleTests {
-    @Test(arguments: CapturedPod.modes) func detachLeavesNothing(mode: CaptureMode) throws {
+    @Test(arguments: CapturedPod.ways) func detachLeavesNothing(mode: CaptureWay) throws {
         let world = try PodWorld()
         try world.pod.run("sh", "-c", "echo 1 > /proc/sys/net/ipv4/fwmark_reflect")
         try world.pod.run("ip", "route", "del", "default")
@@ -32,7 +32,7 @@ import TrammelTestSupport
     }
 
     /// Every setting of the network, not only those that are known to be changed, in the pod and where the agent is.
-    @Test(arguments: CapturedPod.modes) func everySettingIsAsItWas(mode: CaptureMode) throws {
+    @Test(arguments: CapturedPod.ways) func everySettingIsAsItWas(mode: CaptureWay) throws {
         let world = try PodWorld()
         // Counts, and what the kernel draws by lot.
         let script =
@@ -68,7 +68,7 @@ import TrammelTestSupport
         #expect(try PodWorld.state(of: world.pod) == before)
     }
 
-    @Test(arguments: CapturedPod.modes) func cleanupLeavesNothing(mode: CaptureMode) throws {
+    @Test(arguments: CapturedPod.ways) func cleanupLeavesNothing(mode: CaptureWay) throws {
         let world = try PodWorld()
         try world.pod.run("ip", "route", "del", "default")
         let before = try PodWorld.state(of: world.pod)
@@ -133,7 +133,7 @@ import TrammelTestSupport
         #expect(try world.pod.run("cat", "/proc/sys/net/netfilter/nf_conntrack_count") == "0\n")
     }
 
-    @Test(arguments: CapturedPod.modes) func aNamespaceWithoutIPv6(mode: CaptureMode) throws {
+    @Test(arguments: CapturedPod.ways) func aNamespaceWithoutIPv6(mode: CaptureWay) throws {
         let world = try PodWorld()
         try world.pod.run(
             "sh", "-c", "for f in all default lo eth0; do echo 1 > /proc/sys/net/ipv6/conf/$f/disable_ipv6; done")

@@ -47,7 +47,7 @@ import TrammelTestSupport
         except OSError as e: print(type(e).__name__)
         """
 
-    @Test(arguments: CapturedPod.modes) func olderConnectionsAreAborted(mode: CaptureMode) throws {
+    @Test(arguments: CapturedPod.ways) func olderConnectionsAreAborted(mode: CaptureWay) throws {
         let world = try PodWorld()
         var ends: [(client: TestChild, server: TestChild)] = []
         for host in [PodWorld.outside4, PodWorld.outside6] {

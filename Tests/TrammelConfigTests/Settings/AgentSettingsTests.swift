@@ -41,6 +41,7 @@ import TrammelCore
               idleTimeout: 1m30s
               connectionsPerWorkload: 10
               drainTimeout: 0s
+              conntrackWarning: 7
             store: sqlite
             logLevel: warn
             vips: {ipv4: 10.9.0.0/20, ipv6: fd00::/64}
@@ -69,6 +70,7 @@ import TrammelCore
         expected.limits.idleTimeout = 90_000_000_000
         expected.limits.connectionsPerWorkload = 10
         expected.limits.drainTimeout = 0
+        expected.limits.conntrackWarning = 7
         expected.logLevel = .warning
         expected.vips = .init(ipv4: try #require(CIDR("10.9.0.0/20")), ipv6: try #require(CIDR("fd00::/64")))
         expected.resolvers = try ["10.0.0.2:53", "10.0.0.3:5353", "[fd00::2]:53", "[fd00::3]:54"].map {

@@ -63,6 +63,15 @@ struct CommandLineTests {
                 """
             ),
             (
+                "connections --passed -o wide",
+                """
+                ID  WORKLOAD             PROTOCOL  DIRECTION  REASON    SOURCE          DESTINATION    SENT  RECEIVED  AGE  PACKETS SENT  RECEIVED
+                 3  default/productpage  udp       outbound   protocol  10.1.0.2:40000  192.0.2.7:123    76      1.5K   5s             1         2
+                 4  shop/reviews-v1      tcp       inbound    leak      10.9.0.7:40001  10.1.0.3:80       0         0   3m             -         -
+
+                """
+            ),
+            (
                 "get all -A",
                 """
                 NAMESPACE  KIND            NAME     ORIGIN     SOURCE

@@ -8,7 +8,7 @@ struct ExitStatusTests {
     @Test(
         "verbs that are to come are refused by name",
         arguments: [
-            "dashboard", "identity", "canary", "doctor", "bug-report",
+            "dashboard", "identity", "canary", "bug-report",
         ])
     func notBuiltYet(verb: String) async throws {
         let child = try await Trammel.run("--socket", "/nonexistent", verb, "on", "--flag")
@@ -20,14 +20,15 @@ struct ExitStatusTests {
     }
 
     @Test(
-        "forms of attachment that are to come are refused by name",
+        "targets of the host that cannot be are refused before the agent is asked",
         arguments: [
-            (["--unit", "a.service"], "--unit"), (["--cgroup", "/a"], "--cgroup"), (["--uid", "1000"], "--uid"),
+            (["--unit", "web-*"], "attaching the units that fit \"web-*\": not built yet"),
+            (["--unit", "a.mount"], "a.mount is a mount"), (["--cgroup", "a"], "\"a\" is not the path of a cgroup"),
         ])
-    func attachNotBuiltYet(arguments: [String], flag: String) async throws {
+    func attachOfHost(arguments: [String], told: String) async throws {
         let child = try await Trammel.run(["attach", "--name", "a"] + arguments)
         #expect(child.status == 1)
-        #expect(child.errors.hasPrefix("trammel: attaching with \(flag): not built yet; "))
+        #expect(child.errors.hasPrefix("trammel: \(told)"), "\(child.errors)")
     }
 
     @Test(
@@ -53,6 +54,27 @@ struct ExitStatusTests {
         #expect(child.output == "")
         #expect(child.errors.hasPrefix("trammel: "))
         #expect(child.errors.count(where: { $0 == "\n" }) == 1, "\(child.errors)")
+    }
+
+    @Test("the doctor ends with 1 where something was found, which standard output tells of")
+    func doctor() async throws {
+        try await RunningServer.with { server async throws in
+            let child = try await Trammel.run("doctor", on: server)
+            #expect(child.status == 1)
+            #expect(child.errors == "")
+            #expect(
+                child.output == """
+                    failure  default/productpage, rules: the chain out is missing
+                        Nothing is captured.
+                        to do: see trammel rules
+                    3 checks: 1 failed
+
+                    """)
+            let all = try await Trammel.run("doctor -o wide", on: server)
+            #expect(all.output.contains("\nok  default/productpage, ipv6: IPv6 is on\nskipped  disk: there is no"))
+            let names = try await Trammel.run("doctor -o name", on: server)
+            #expect(names.status == 1 && names.output == "default/productpage:rules\n")
+        }
     }
 
     @Test("an agent that is not there is 3, with the socket and what to do")
@@ -169,7 +191,7 @@ struct ExitStatusTests {
         #expect(help.status == 0)
         #expect(help.errors == "")
         for verb in [
-            "apply", "get", "delete", "validate", "attach", "detach", "workloads", "services", "endpoints",
+            "doctor", "apply", "get", "delete", "validate", "attach", "detach", "workloads", "services", "endpoints",
             "connections", "explain", "rules", "status", "version", "completion", "top", "tap", "graph", "log-level",
             "diff",
         ] {

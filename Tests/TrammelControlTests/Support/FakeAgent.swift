@@ -19,6 +19,7 @@ final class FakeAgent: ControlService {
         case detach(namespace: String, name: String)
         case connections(workload: String?)
         case kill(UInt64)
+        case endFlow(UInt64)
         case explain(ExplainRequest)
         case metrics(accept: String?)
 
@@ -237,6 +238,25 @@ final class FakeAgent: ControlService {
                 .notFound, code: "no-such-connection", "there is no connection \(id)",
                 hint: "`trammel connections` lists the ids")
         }
+    }
+
+    func flows(workload: String?) async throws -> [UncapturedFlow] {
+        try note()
+        return Sample.flows.filter { workload == nil || $0.workload == workload }
+    }
+
+    func endFlow(id: UInt64) async throws {
+        try note(.endFlow(id))
+        guard Sample.flows.contains(where: { $0.id == id }) else {
+            throw TrammelError(
+                .notFound, code: "flow-unknown", "there is no flow \(id)",
+                hint: "`trammel connections --passed` lists them")
+        }
+    }
+
+    func doctor() async throws -> DoctorReport {
+        try note()
+        return Sample.doctor
     }
 
     func explain(_ request: ExplainRequest) async throws -> Explanation {

@@ -60,6 +60,24 @@ enum Sample {
             bytesSent: 10, bytesReceived: 20, ageSeconds: 5),
     ]
 
+    static let flows = [
+        UncapturedFlow(
+            id: 3, workload: "default/productpage", protocol: "udp", direction: .outbound, reason: "protocol",
+            source: "10.1.0.2:40000", destination: "192.0.2.7:123", bytesSent: 76, bytesReceived: 1536, packetsSent: 1,
+            packetsReceived: 2, ageSeconds: 5),
+        UncapturedFlow(
+            id: 4, workload: "shop/reviews-v1", protocol: "tcp", direction: .inbound, reason: "leak",
+            source: "10.9.0.7:40001", destination: "10.1.0.3:80", ageSeconds: 200),
+    ]
+
+    static let doctor = DoctorReport(checks: [
+        DoctorCheck(
+            "rules", "default/productpage", .failure, "the chain out is missing", meaning: "Nothing is captured.",
+            advice: "see trammel rules"),
+        DoctorCheck("ipv6", "default/productpage", .ok, "IPv6 is on"),
+        DoctorCheck("disk", .skipped, "there is no access log"),
+    ])
+
     static let explanation = Explanation(
         steps: [
             .init(

@@ -153,7 +153,7 @@ enum WrongEndpoints {
 
             """,
             [
-                "f.yaml:4:7: Workload default/shop: spec: nothing to attach; expected netns or pid; write netns: NAME, as `ip netns` lists it"
+                "f.yaml:4:7: Workload default/shop: spec: nothing to attach; expected netns, pid, unit, cgroup or uid; write netns: NAME, as `ip netns` lists it, or unit: NAME.service"
             ]),
         WrongFile(
             "a Workload that names two things",
@@ -168,16 +168,40 @@ enum WrongEndpoints {
                 "f.yaml:4:26: Workload default/shop: spec.pid: found together with netns; they exclude each other; write one Workload for each"
             ]),
         WrongFile(
-            "a Workload by its unit, not built yet",
+            "a Workload by units that fit a pattern, not built yet",
             """
             apiVersion: trammel.dev/v1
             kind: Workload
             metadata: {name: shop}
-            spec: {unit: shop.service}
+            spec: {unit: shop-*}
 
             """,
             [
-                "f.yaml:4:8: Workload default/shop: spec.unit: unit is not implemented yet; remove it, or leave this Workload out with --skip-unimplemented"
+                "f.yaml:4:14: Workload default/shop: spec.unit: found \"shop-*\": attaching the units that fit \"shop-*\": not built yet; attach each by its name, or the slice that they are in"
+            ]),
+        WrongFile(
+            "a Workload by a unit that has no processes",
+            """
+            apiVersion: trammel.dev/v1
+            kind: Workload
+            metadata: {name: shop}
+            spec: {unit: shop.timer}
+
+            """,
+            [
+                "f.yaml:4:14: Workload default/shop: spec.unit: found \"shop.timer\": shop.timer is a timer, which has no processes to capture; give the service, slice, scope or socket whose processes are meant"
+            ]),
+        WrongFile(
+            "a Workload by a cgroup from nowhere",
+            """
+            apiVersion: trammel.dev/v1
+            kind: Workload
+            metadata: {name: shop}
+            spec: {cgroup: shop.slice}
+
+            """,
+            [
+                "f.yaml:4:16: Workload default/shop: spec.cgroup: found \"shop.slice\"; expected a path such as /system.slice/web.service, as systemd-cgls shows it"
             ]),
         WrongFile(
             "a Workload that fails ajar",

@@ -1,0 +1,134 @@
+import TrammelCore
+
+/// The protocol of a flow as metrics show it.
+package enum FlowProtocol: String, Hashable, Sendable, CaseIterable {
+    case tcp, udp, icmp, other
+
+    init(number: UInt8) {
+        switch number {
+        case 6: self = .tcp
+        case 17: self = .udp
+        case 1, 58: self = .icmp
+        default: self = .other
+        }
+    }
+}
+
+/// Why a flow of an attached workload was not carried by the agent. A fixed list, so that it may be a metric's label.
+package enum PassReason: String, Hashable, Sendable, CaseIterable {
+    /// The workload's settings leave it alone, by address or port.
+    case excluded
+    /// It began before the capture did.
+    case older
+    /// Conntrack met the connection in the middle: it is older than the tracking, or its entry was deleted.
+    case midstream
+    /// Its protocol is not captured: UDP other than DNS, ICMP, whatever else is on IP.
+    case `protocol`
+    /// Link-local or multicast, which mean something on one link only.
+    case linkLocal = "link_local"
+    /// Neither end is an address of the workload: it routes for somebody else, a container or a machine inside it.
+    case forwarded
+    /// Its capture is switched off for now: a bypass, or a detach that waits for connections to end.
+    case bypassed
+    /// The rules did not get hold of it, though they should have.
+    case leak
+}
+
+/// What became of a flow, from what can be known without looking at sockets.
+enum FlowVerdict: Hashable, Sendable {
+    /// It goes to the agent.
+    case captured
+    /// It is one of the agent's own, carrying a call onward.
+    case agents
+    /// Within the namespace, which is not captured, and is nobody's business.
+    case local
+    /// A TCP connection from outside: whether the agent took it shows in the sockets and not in the tuple.
+    case inbound
+    case passed(TrafficDirection, PassReason)
+    /// Should have been captured and bears no sign that it was.
+    case suspect(TrafficDirection)
+}
+
+/// Judges flows by the plan that they fall under; pure.
+struct FlowJudge: Hashable, Sendable {
+    let plan: CapturePlan
+    /// Every address of the namespace.
+    var own: Set<IPAddress>
+    private let older: Set<ConntrackEntry.Tuple>
+    private let ports: Set<UInt16>
+
+    init(plan: CapturePlan, own: Set<IPAddress>) {
+        self.plan = plan
+        self.own = own
+        older = Set(plan.established)
+        ports = Set(plan.settings.ports.all)
+    }
+
+    func isOwn(_ address: IPAddress) -> Bool { address.isLoopback || own.contains(address) }
+
+    /// Of a tracked flow. Where nothing is redirected, and so nothing tracked by the rules, this says little of TCP.
+    func verdict(_ flow: ConntrackFlow) -> FlowVerdict {
+        let source = flow.original.source
+        let destination = flow.original.destination
+        if flow.reply.source.address.isLoopback, ports.contains(flow.reply.source.port),
+            flow.reply.source != destination
+        {
+            return .captured
+        }
+        let marks = plan.settings.marks
+        if flow.mark & marks.mask == marks.own { return .agents }
+        let fromHere = isOwn(source.address)
+        if isOwn(destination.address) {
+            guard !fromHere else { return .local }
+            return verdict(flow, .inbound, local: destination, remote: source)
+        }
+        guard fromHere else { return .passed(.outbound, .forwarded) }
+        return verdict(flow, .outbound, local: source, remote: destination)
+    }
+
+    private func verdict(
+        _ flow: ConntrackFlow, _ direction: TrafficDirection, local: IPEndpoint, remote: IPEndpoint
+    ) -> FlowVerdict {
+        let kind = FlowProtocol(number: flow.transport)
+        if remote.address.isLinkLocal || remote.address.isMulticast || local.address.isMulticast {
+            return .passed(direction, .linkLocal)
+        }
+        switch kind {
+        case .udp where direction == .outbound && remote.port == 53 && plan.capturesDNS:
+            return .suspect(direction)
+        case .udp, .icmp, .other:
+            return .passed(direction, .protocol)
+        case .tcp:
+            if let reason = exemption(direction, local: local, remote: remote) { return .passed(direction, reason) }
+            if !flow.beganWithSYN { return .passed(direction, .midstream) }
+            return direction == .inbound ? .inbound : .suspect(direction)
+        }
+    }
+
+    /// Why a TCP connection between these is left alone; nil where it is to be captured.
+    func exemption(_ direction: TrafficDirection, local: IPEndpoint, remote: IPEndpoint) -> PassReason? {
+        if remote.address.isLinkLocal || remote.address.isMulticast { return .linkLocal }
+        let tuple = ConntrackEntry.Tuple(source: local, destination: remote)
+        if older.contains(tuple) { return .older }
+        if direction == .outbound, remote.port == 53, plan.capturesDNS { return nil }
+        return plan.request.leavesAlone(direction, local: local, remote: remote) ? .excluded : nil
+    }
+}
+
+extension CaptureRequest {
+    /// Whether what was asked for at attach leaves a TCP connection alone. As the rules say it, in their order.
+    func leavesAlone(_ direction: TrafficDirection, local: IPEndpoint, remote: IPEndpoint) -> Bool {
+        switch direction {
+        case .outbound:
+            if excludedOutboundPorts.contains(remote.port) { return true }
+            if excludedOutbound.contains(where: { $0.contains(remote.address) }) { return true }
+            guard !includedOutbound.isEmpty || !includedOutboundPorts.isEmpty else { return false }
+            return !includedOutboundPorts.contains(remote.port)
+                && !includedOutbound.contains { $0.contains(remote.address) }
+        case .inbound:
+            return excludedInboundPorts.contains(local.port)
+                || excludedInboundSources.contains { $0.contains(remote.address) }
+                || (!includedInboundPorts.isEmpty && !includedInboundPorts.contains(local.port))
+        }
+    }
+}

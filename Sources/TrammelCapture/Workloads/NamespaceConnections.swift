@@ -1,0 +1,83 @@
+import CNetfilter
+import TrammelCore
+
+/// The TCP connections of a network namespace at one moment, each from its own end: those of processes, and those of
+/// the agent, which make the difference between a connection that is carried and one that is not.
+struct NamespaceConnections {
+    /// Of processes, to somewhere off the namespace; both ends as packets leave.
+    private(set) var own: Set<ConntrackEntry.Tuple> = []
+    /// Ends of the agent's own sockets, as its packets leave.
+    private(set) var agents: Set<ConntrackEntry.Tuple> = []
+    /// Outbound connections that tproxy has turned to the agent, both ends as the application's packets leave.
+    private(set) var turned: Set<ConntrackEntry.Tuple> = []
+    private let listeners: Set<IPEndpoint>
+
+    /// Called inside the namespace.
+    /// - Parameters:
+    ///   - agent: the ids of the agent's cgroups.
+    ///   - owns: where not every socket of the namespace is the workload's or the agent's.
+    init(
+        of plan: CapturePlan, families: [IPAddress.Family], agent: Set<UInt64>,
+        owns: (TCPSocketInfo) -> Bool = { _ in true }
+    ) throws {
+        var route = try RouteSocket()
+        let addresses = Set(try route.addresses().map(\.address))
+        let ports = [plan.settings.ports.outbound, plan.settings.ports.dns]
+        listeners = Set(
+            families.flatMap { family in ports.map { IPEndpoint(plan.place.address(family), $0) } })
+        let marks = plan.marks
+        var diagnostics = try SocketDiagnostics()
+        for family in families {
+            for socket in try diagnostics.tcpSockets(family, states: NamespaceConnections.living) {
+                let tuple = NamespaceConnections.tuple(of: socket)
+                let isForeign = !tuple.source.address.isLoopback && !addresses.contains(tuple.source.address)
+                if isForeign, socket.mark & marks.mask == marks.outbound {
+                    // One that is not through with its handshake has no cgroup yet.
+                    agents.insert(tuple)
+                    turned.insert(tuple.reversed)
+                } else if socket.cgroup.map(agent.contains) ?? false
+                    || (isForeign && socket.mark & marks.mask == marks.upstream)
+                {
+                    agents.insert(tuple)
+                } else if !tuple.destination.address.isLoopback, !addresses.contains(tuple.destination.address),
+                    owns(socket)
+                {
+                    own.insert(tuple)
+                }
+            }
+        }
+    }
+
+    /// Whether the agent is at the far end of a process's connection, as far as sockets tell.
+    func isCarried(_ tuple: ConntrackEntry.Tuple) -> Bool {
+        agents.contains(tuple.reversed)
+            // Redirect: the listener's address takes the place of where it was going.
+            || listeners.contains { agents.contains(ConntrackEntry.Tuple(source: $0, destination: tuple.source)) }
+    }
+
+    /// Connections of processes that were there at `earlier` and go past the agent.
+    ///
+    /// Two looks, since one is not of one moment: both ends of a connection that is turned have been there before the
+    /// second began.
+    func direct(since earlier: NamespaceConnections) -> [ConntrackEntry.Tuple] {
+        earlier.own.filter { !earlier.isCarried($0) && !isCarried($0) }
+            .sorted { ($0.source, $0.destination) < ($1.source, $1.destination) }
+    }
+
+    var turnedInOrder: [ConntrackEntry.Tuple] {
+        turned.sorted { ($0.source, $0.destination) < ($1.source, $1.destination) }
+    }
+
+    /// The states in which a connection may still send: all but TIME_WAIT (6), CLOSE (7) and LISTEN (10).
+    static let living: [UInt8] = [1, 2, 3, 4, 5, 8, 9, 11, 12]
+
+    static func tuple(of socket: TCPSocketInfo) -> ConntrackEntry.Tuple {
+        ConntrackEntry.Tuple(
+            source: IPEndpoint(socket.local.address.unmapped, socket.local.port),
+            destination: IPEndpoint(socket.remote.address.unmapped, socket.remote.port))
+    }
+}
+
+extension ConntrackEntry.Tuple {
+    var reversed: ConntrackEntry.Tuple { ConntrackEntry.Tuple(source: destination, destination: source) }
+}

@@ -1,0 +1,118 @@
+import CNetfilter
+package import TrammelCore
+
+/// From one phase of a workload's capture to another, with nothing torn that was under way.
+extension WorkloadCapture {
+    /// New connections of the workload go where they are going from now on; those that the agent carries are kept
+    /// together until they end. Doing so again changes nothing.
+    ///
+    /// `resume` turns new ones again; `uninstall` ends it, and then what is still carried is torn.
+    ///
+    /// - Parameter isLeaving: for good: another workload may take the same target from now on.
+    package func drain(_ id: WorkloadID, isLeaving: Bool = false) throws {
+        let attachment = try attachment(id)
+        try attachment.installed.withLock { installed in
+            guard var plan = installed, plan.phase == .capturing else { return }
+            plan.phase = .draining
+            if plan.outboundMode == .tproxy, !attachment.isOnHost {
+                var step = plan
+                step.isSettling = true
+                step.carried = try connections(plan, attachment).turnedInOrder
+                try put(step, of: attachment)
+                // From here on none is added to what is carried.
+                plan.carried = try connections(plan, attachment).turnedInOrder
+            }
+            plan.established = []
+            try put(plan, of: attachment)
+            try inside(attachment.workload.namespace) { try DatagramFlows.release(plan) }
+            installed = plan
+        }
+        if isLeaving { attachment.isLeaving.store(true, ordering: .relaxed) }
+    }
+
+    /// The opposite of `drain`: new connections are turned again, and what began directly meanwhile stays direct.
+    package func resume(_ id: WorkloadID) throws {
+        let attachment = try attachment(id)
+        try attachment.installed.withLock { installed in
+            guard let plan = installed, plan.phase == .draining else { return }
+            installed = try begin(plan, attachment)
+        }
+    }
+
+    /// How many sockets of the agent's are in the workload's network namespace, its listeners left out: what would be
+    /// torn by taking the rules away. Nil for a workload of the host, whose namespace is also others'.
+    package func socketsInUse(of id: WorkloadID) throws -> Int? {
+        let attachment = try attachment(id)
+        guard !attachment.isOnHost else { return nil }
+        return try plan(of: id).map { try connections($0, attachment).agents.count } ?? 0
+    }
+
+    /// Turns traffic that has not been turned, or not lately.
+    /// - Returns: the plan that is in force.
+    func begin(_ from: CapturePlan, _ attachment: Attachment) throws -> CapturePlan {
+        var plan = from
+        plan.phase = .capturing
+        plan.carried = []
+        plan.established = []
+        func look() throws -> NamespaceConnections { try connections(from, attachment) }
+        if plan.outboundMode == .tproxy, !attachment.isOnHost {
+            let before = try look()
+            if !before.own.isEmpty {
+                var step = plan
+                step.isSettling = true
+                step.established = before.direct(since: before)
+                step.carried = before.turnedInOrder
+                try put(step, of: attachment)
+                // From here on none is added to those that are direct.
+                let first = try look()
+                plan.established = try look().direct(since: first)
+            }
+            try put(plan, of: attachment)
+        } else {
+            try put(plan, of: attachment)
+            // No rule needs them, and people want to know of them all the same.
+            let first = try look()
+            plan.established = try look().direct(since: first)
+        }
+        try inside(attachment.workload.namespace) { try DatagramFlows.turn(plan) }
+        return plan
+    }
+
+    /// Takes off the lists what has ended, so that new connections may have the same ends. To be called now and then.
+    package func forgetEndedConnections(of id: WorkloadID) throws {
+        let attachment = try attachment(id)
+        try attachment.installed.withLock { installed in
+            guard let plan = installed else { return }
+            installed = try forgetEnded(plan, attachment)
+        }
+    }
+
+    func forgetEnded(_ plan: CapturePlan, _ attachment: Attachment) throws -> CapturePlan {
+        guard !plan.established.isEmpty || !plan.carried.isEmpty else { return plan }
+        let now = try connections(plan, attachment)
+        var left = plan
+        left.established = plan.established.filter { now.own.contains($0) && !now.isCarried($0) }
+        left.carried = plan.carried.filter { now.turned.contains($0) }
+        if left != plan, left.outboundMode == .tproxy, !attachment.isOnHost { try put(left, of: attachment) }
+        return left
+    }
+
+    func connections(_ plan: CapturePlan, _ attachment: Attachment) throws -> NamespaceConnections {
+        let workload = attachment.workload
+        let ownership = attachment.isOnHost ? try host.ownership(workload.id) : nil
+        return try inside(workload.namespace) {
+            try NamespaceConnections(of: plan, families: workload.facts.families, agent: agentIDs) {
+                ownership?.owns($0) ?? true
+            }
+        }
+    }
+
+    /// Has the kernel hold the plan, whatever it held before.
+    func put(_ plan: CapturePlan, of attachment: Attachment) throws {
+        if attachment.isOnHost { return try host.set(plan.phase, for: attachment.workload.id) }
+        try inside(attachment.workload.namespace) {
+            try NamespaceCapture.install(
+                plan, hasIPv6: attachment.capturesIPv6, owner: try attachment.owner(of: plan))
+        }
+    }
+}
