@@ -48,7 +48,13 @@ package struct Agent: Sendable {
             cgroup: cgroup, ports: ports, virtualRanges: [settings.vips.ipv4, settings.vips.ipv6],
             backend: CaptureBackendChoice(rawValue: settings.captureBackend.rawValue) ?? .auto)
         let store = try StateStore(directory: StateDirectory.prepare(settings.stateDirectory))
-        let mesh = Mesh(capture: capture, labels: labels, store: store, settings: settings, logger: logger)
+        let ledger = RepairLedger(agentMetrics)
+        let bypass = Bypass(
+            capture: capture, directory: settings.stateDirectory, file: settings.bypassFile, logger: logger,
+            metrics: agentMetrics)
+        let mesh = Mesh(
+            capture: capture, labels: labels, store: store, settings: settings, logger: logger, ledger: ledger,
+            bypass: bypass)
 
         let dataGroup = MultiThreadedEventLoopGroup(numberOfThreads: settings.dataLoops ?? System.coreCount)
         let controlGroup = MultiThreadedEventLoopGroup(numberOfThreads: 1)
@@ -77,8 +83,13 @@ package struct Agent: Sendable {
             keepDetached: settings.metrics.keepDetached)
         let service = AgentService(
             mesh: mesh, dataPlane: dataPlane, labels: labels, agentMetrics: agentMetrics, settings: settings,
-            loops: settings.dataLoops ?? System.coreCount, logLevel: logLevel, traffic: traffic,
+            loops: settings.dataLoops ?? System.coreCount, logLevel: logLevel, traffic: traffic, bypass: bypass,
             instruments: instruments)
+        let watch = CaptureWatch(capture)
+        if let blindness = watch.blindness {
+            logger.warning(
+                "changes of rules by others are noticed late, since there are no events of them: \(blindness)")
+        }
         let server = ControlServer(
             service: service, socket: settings.socket, eventLoopGroup: controlGroup, logger: logger)
         let scrape = MetricsServer(
@@ -99,6 +110,10 @@ package struct Agent: Sendable {
             group.addTask { try await scrape.run() }
             group.addTask { await ReadinessWatch(mesh: mesh, refused: refusedDials).run() }
             group.addTask { await NamespaceWatch(mesh: mesh).run() }
+            group.addTask {
+                for await report in watch.reports { await mesh.take(report) }
+            }
+            group.addTask { await BypassWatch(bypass: bypass).run() }
             group.addTask { await HostWatch(mesh: mesh).run() }
             group.addTask { await resolver.run { await mesh.resolved($0) } }
             group.addTask { await AppearanceWatch(mesh: mesh).run() }
@@ -118,29 +133,18 @@ package struct Agent: Sendable {
             }
             log.info("draining")
             ServiceNotification.stopping()
+            watch.end()
+            await mesh.letPastWhatFailsOpen()
             await dataPlane.drain(for: .nanoseconds(Int64(clamping: settings.limits.drainTimeout)))
             group.cancelAll()
             while let result = await group.nextResult() {
                 if case .failure(let error) = result, !(error is CancellationError) { throw error }
             }
+            await mesh.leaveWhatFailsOpen()
         }
         _ = accessLog?.close(seconds: 5)
         try? await dataGroup.shutdownGracefully()
         try? await controlGroup.shutdownGracefully()
-    }
-}
-
-extension Agent {
-    /// Removes every rule, route and socket that an agent with these settings left behind.
-    /// - Returns: how many network namespaces were looked at.
-    /// - Throws: `conflict` while an agent lives: it would put them back.
-    package static func cleanUp(settings: AgentSettings) throws -> Int {
-        let lock = try AgentLock(besides: settings.socket)
-        defer { withExtendedLifetime(lock) {} }
-        let count = try WorkloadCapture.cleanUp()
-        AgentCgroup.remove(name: lock.cgroupName)
-        unlink(settings.socket)
-        return count
     }
 }
 

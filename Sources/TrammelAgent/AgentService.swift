@@ -17,6 +17,7 @@ struct AgentService: ControlService {
     let loops: Int
     let logLevelSwitch: LogLevelSwitch
     let traffic: TrafficWatch
+    let bypassing: Bypass
     let instruments: Instruments
     private let numbers: AgentNumbers
     private let startedAt = WallTime.now()
@@ -24,8 +25,9 @@ struct AgentService: ControlService {
     init(
         mesh: Mesh, dataPlane: DataPlane, labels: LabelRegistry, agentMetrics: AgentMetrics,
         settings: AgentSettings, loops: Int, logLevel: LogLevelSwitch, traffic: TrafficWatch,
-        instruments: Instruments
+        bypass: Bypass, instruments: Instruments
     ) {
+        bypassing = bypass
         self.mesh = mesh
         self.dataPlane = dataPlane
         self.labels = labels
@@ -42,12 +44,19 @@ struct AgentService: ControlService {
         let attachments = await mesh.attachments
         let connections = await dataPlane.connections()
         let refusals = await dataPlane.refusals()
-        let drifted = RulesListing(attachments: attachments, capture: mesh.capture).list().filter { !$0.drift.isEmpty }
+        let captured = attachments.filter { bypassing.reason($0.key) == nil }
+        let drifted = RulesListing(attachments: captured, capture: mesh.capture).list().filter { !$0.drift.isEmpty }
+        let alarm = bypassing.alarm
+        let troubles = attachments.values.compactMap { attachment in
+            mesh.ledger.trouble(of: attachment.id, shared: attachment.shared).map { "\(attachment.name): \($0)" }
+        }
         let kinds = Dictionary(grouping: await mesh.set.entries.keys, by: \.kind.rawValue).mapValues(\.count)
         return AgentStatus(
             version: Build.version, node: settings.node ?? Node.name, pid: getpid(), startedAt: Timestamp(startedAt),
-            state: drifted.isEmpty ? .running : .degraded,
-            reason: drifted.isEmpty ? nil : "the rules of workloads are not as they should be", dataLoops: loops,
+            state: drifted.isEmpty && alarm == nil && troubles.isEmpty ? .running : .degraded,
+            reason: alarm
+                ?? (drifted.isEmpty && troubles.isEmpty ? nil : "the rules of workloads are not as they should be"),
+            dataLoops: loops,
             capture: AgentStatus.Capture(
                 backend: attachments.isEmpty
                     ? settings.captureBackend.rawValue : attachments.values.backends.joined(separator: ", "),
@@ -58,7 +67,8 @@ struct AgentService: ControlService {
             connections: AgentStatus.Connections(
                 open: connections.count, total: connections.last?.id ?? 0,
                 unknownDestination: refusals[.destinationUnknown] ?? 0),
-            warnings: drifted.map { "the rules of \($0.workload) have drifted; see `trammel rules \($0.workload)`" }
+            warnings: [alarm].compactMap(\.self) + bypassing.warnings + troubles.sorted()
+                + drifted.map { "the rules of \($0.workload) have drifted; see `trammel rules \($0.workload)`" }
                 + attachments.values.captureWarnings + (await mesh.ownWarnings)
                 + ResolutionTrouble.warnings(await mesh.resolved, at: .now()))
     }
@@ -96,11 +106,18 @@ struct AgentService: ControlService {
     func workloads() async throws -> [TrammelControlAPI.AttachedWorkload] {
         let counts = Dictionary(grouping: await dataPlane.connections(), by: \.workloadID).mapValues(\.count)
         let attachments = await mesh.attachments
-        let rules = RulesListing(attachments: attachments, capture: mesh.capture).list()
+        let captured = attachments.filter { bypassing.reason($0.key) == nil }
+        let rules = RulesListing(attachments: captured, capture: mesh.capture).list()
         let drift = Dictionary(rules.map { ($0.workload, $0.drift) }, uniquingKeysWith: { first, _ in first })
         let attached = attachments.values.map { attachment in
             var described = attachment.described(connections: counts[attachment.id] ?? 0)
-            if let first = drift["\(attachment.name)"]?.first {
+            described.lastRepair = mesh.ledger.lastRepair(of: attachment.id, shared: attachment.shared)
+            if let reason = bypassing.reason(attachment.name) {
+                described.state = .bypassed
+                described.reason = reason
+            } else if let first = mesh.ledger.trouble(of: attachment.id, shared: attachment.shared)
+                ?? drift["\(attachment.name)"]?.first
+            {
                 described.state = .degraded
                 described.reason = first
             }

@@ -10,6 +10,8 @@ struct Attachment: Sendable {
     let opened: OpenedWorkload
     let workload: TrammelProxy.AttachedWorkload
     let attachedAt: WallTime
+    /// What is true of its namespace, as far as is known now.
+    var namespaceFacts: NamespaceFacts
     /// What leads to the namespace: as it was asked for, until a process by which it was attached ends and leaves
     /// others there.
     var reachedBy: NetworkNamespace.Target
@@ -25,15 +27,18 @@ struct Attachment: Sendable {
         self.opened = opened
         self.workload = workload
         self.attachedAt = attachedAt
+        namespaceFacts = opened.facts
         reachedBy = opened.namespace.target
     }
 
     var name: WorkloadName { workload.identity.name }
     var id: WorkloadID { workload.id }
+    /// What it has in common with others, where its rules stand among theirs.
+    var shared: WorkloadID? { host == nil ? nil : CaptureWatch.host }
 
     func facts(_ ports: PortReadiness) -> WorkloadFacts {
         WorkloadFacts(
-            id: id, identity: workload.identity, addresses: opened.facts.addresses, notListening: ports.notListening,
+            id: id, identity: workload.identity, addresses: namespaceFacts.addresses, notListening: ports.notListening,
             listeningElsewhere: ports.elsewhere, listeningInOtherFamily: ports.otherFamily,
             ports: declared?.ports ?? [:])
     }
@@ -53,7 +58,7 @@ struct Attachment: Sendable {
             labels: workload.identity.labels,
             target: target, state: host?.reason == nil ? .attached : .waiting, reason: host?.reason,
             captureMode: opened.plan.outboundMode.rawValue, captureReason: opened.modeReason,
-            failureMode: request.failureMode.rawValue, addresses: opened.facts.addresses.map(\.description),
+            failureMode: request.failureMode.rawValue, addresses: namespaceFacts.addresses.map(\.description),
             connections: connections, attachedAt: Timestamp(attachedAt))
     }
 }

@@ -35,6 +35,9 @@ actor Mesh {
     private(set) var resolved: [String: ResolvedAddresses] = [:]
     private var wantedNames = WantedNames()
     let logger: Logger
+    /// Reconciling/ has who fills it.
+    let ledger: RepairLedger
+    let bypass: Bypass
     /// Directory/ has what keeps it.
     var directory = ConfigFiles()
     /// Appearing/ has what keeps it.
@@ -45,8 +48,11 @@ actor Mesh {
     let cgroupWatch = CgroupWatch()
 
     init(
-        capture: WorkloadCapture, labels: LabelRegistry, store: StateStore, settings: AgentSettings, logger: Logger
+        capture: WorkloadCapture, labels: LabelRegistry, store: StateStore, settings: AgentSettings, logger: Logger,
+        ledger: RepairLedger, bypass: Bypass
     ) {
+        self.ledger = ledger
+        self.bypass = bypass
         self.logger = logger
         self.store = store
         vips = VIPAllocator(ranges: settings.vips)
@@ -118,7 +124,7 @@ actor Mesh {
             // Before the rules: an agent that dies in between finds them again, instead of a pod shut off by rules that
             // nobody knows of.
             try keep(memory(of: attachment))
-            try capture.install(opened)
+            try bypass.begin(identity.name, opened)
         } catch {
             try? capture.uninstall(id)
             try? store.forget(identity.name)
@@ -157,6 +163,7 @@ actor Mesh {
                 hint: "`trammel workloads` lists them")
         }
         try capture.uninstall(attachment.id)
+        bypass.end(name, forget: true)
         try store.forget(name)
         attachments[name] = nil
         ports[attachment.id] = nil
@@ -214,6 +221,7 @@ actor Mesh {
         }
         attachments[attachment.name] = nil
         ports[attachment.id] = nil
+        bypass.end(attachment.name)
         await dataPlane?.detach(attachment.id, endingCallsInto: true)
         capture.close(attachment.id)
         logger.notice("\(words)")
@@ -399,7 +407,7 @@ actor Mesh {
         guard !expected.isEmpty, let listening = try? capture.listeningSockets(of: attachment.id) else {
             return expected.isEmpty ? PortReadiness() : ports[attachment.id] ?? PortReadiness(expected: expected)
         }
-        return PortReadiness(expected: expected, listening, addresses: attachment.opened.facts.addresses)
+        return PortReadiness(expected: expected, listening, addresses: attachment.namespaceFacts.addresses)
     }
 
     // MARK: Start

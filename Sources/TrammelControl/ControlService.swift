@@ -50,6 +50,14 @@ package protocol ControlService: Sendable {
     /// What ends from now on and fits the filter, which has been checked.
     func tap(_ filter: TapFilter) async throws -> any EventSource<TapEvent>
 
+    /// These four answer whatever the data path is doing.
+    func bypass() async throws -> Bypass
+    /// Lets everybody's traffic go past the agent, or has it captured again.
+    func setBypass(_ on: Bool) async throws -> Bypass
+    /// - Throws: `notFound` for a workload that is not attached.
+    func bypass(namespace: String, name: String) async throws -> WorkloadBypass
+    func setBypass(_ on: Bool, namespace: String, name: String) async throws -> WorkloadBypass
+
     func logLevel() async -> LogLevel
     /// - Parameter level: one of `LogLevel.names`.
     func setLogLevel(_ level: LogLevel) async throws -> LogLevel

@@ -6,8 +6,9 @@ package import TrammelTelemetry
 /// A workload as the data path knows it: who it is, and the addresses of its network namespace.
 package final class AttachedWorkload: Sendable {
     package let source: Source
-    /// The addresses of the interfaces in its network namespace, loopback left out.
-    package let addresses: [IPAddress]
+    /// Of the interfaces in its network namespace, loopback left out. Read when a capture port was dialled, not with
+    /// every connection.
+    private let ownAddresses: Mutex<[IPAddress]>
     /// Whether a call that is carried to this workload keeps the client's address as its source.
     package let keepsSourceAddress: Bool
     /// What metrics and logs call it.
@@ -20,10 +21,15 @@ package final class AttachedWorkload: Sendable {
 
     package init(source: Source, addresses: [IPAddress], keepsSourceAddress: Bool = true, peer: PeerID) {
         self.source = source
-        self.addresses = addresses
+        ownAddresses = Mutex(addresses)
         self.keepsSourceAddress = keepsSourceAddress
         self.peer = peer
     }
+
+    package var addresses: [IPAddress] { ownAddresses.withLock { $0 } }
+
+    /// Its interfaces have others now.
+    package func take(addresses: [IPAddress]) { ownAddresses.withLock { $0 = addresses } }
 
     /// Counts a connection in, on whatever loop, unless there are `most` already. Each that was let in is counted out by
     /// `left`, once.

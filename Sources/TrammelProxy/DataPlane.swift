@@ -80,6 +80,32 @@ package final class DataPlane: Sendable {
         self.listeners.withLock { $0[workload.id] = channels }
     }
 
+    /// Takes over more listeners of a workload that is attached, as when its namespace has got another family.
+    package func listen(
+        on more: [CaptureListener], dns names: DNSListeners, for workload: AttachedWorkload
+    ) async throws {
+        var channels: [any Channel] = []
+        do {
+            for listener in more {
+                let acceptor = CaptureAcceptor(
+                    listener: listener, workload: workload, loops: loops, destinations: destinations)
+                channels.append(try await acceptor.listen(on: group).get())
+            }
+            try await dns.listen(on: names, for: workload)
+        } catch {
+            for channel in channels { try? await channel.close() }
+            throw error
+        }
+        let isAttached = listeners.withLock { listeners in
+            guard listeners[workload.id] != nil else { return false }
+            listeners[workload.id, default: []] += channels
+            return true
+        }
+        guard !isAttached else { return }
+        // It was detached meanwhile.
+        for channel in channels { try? await channel.close() }
+    }
+
     /// Closes a workload's listeners and every connection made through them.
     ///
     /// - Parameter endingCallsInto: also what other workloads have under way to it from inside its namespace, so that

@@ -27,7 +27,10 @@ struct Trammel: AsyncParsableCommand {
         groupedSubcommands: [
             CommandGroup(
                 name: "Capture",
-                subcommands: [AttachCommand.self, DetachCommand.self, WorkloadsCommand.self, RulesCommand.self]),
+                subcommands: [
+                    AttachCommand.self, DetachCommand.self, WorkloadsCommand.self, RulesCommand.self,
+                    BypassCommand.self,
+                ]),
             CommandGroup(
                 name: "Configure",
                 subcommands: [

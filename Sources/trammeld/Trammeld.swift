@@ -58,14 +58,25 @@ struct Run: AsyncParsableCommand {
 struct Cleanup: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Removes every rule and route that an agent left behind.",
-        discussion: "Refuses while an agent lives: it would put them back.")
+        discussion: """
+            Rules, routes and sysctls of every network namespace are as they were before any agent, after any death of \
+            one. Refuses while an agent lives, which would put them back, unless by --force: then that agent is asked for \
+            bypass first, as by `trammel bypass on`; its connections end, and it captures again by `trammel bypass off`.
+            """)
 
     @OptionGroup var settings: SettingsOption
 
+    @Flag(name: .long, help: "Also under an agent that lives; it is asked for bypass first.")
+    var force = false
+
     func run() async throws {
         do {
-            let count = try Agent.cleanUp(settings: try settings.read())
-            print("looked at \(count) network namespaces; nothing of the agent is left in them")
+            let done = try await Agent.cleanUp(settings: try settings.read(), force: force)
+            if done.wasBypassed {
+                print(
+                    "the agent that runs was asked for bypass: all traffic goes past it until `trammel bypass off`")
+            }
+            print("looked at \(done.namespaces) network namespaces; nothing of the agent is left in them")
         } catch let error where !(error is ExitCode) {
             throw Failure.told(error)
         }

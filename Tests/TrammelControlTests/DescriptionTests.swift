@@ -97,7 +97,10 @@ struct DescriptionTests {
         ("InstalledRules", Sample.rules[1]), ("KnownService", Sample.services[0]),
         ("KnownService.Port", Sample.services[0].ports[0]), ("KnownService.Endpoints", Sample.services[0].endpoints),
         ("KnownEndpoint", Sample.endpoints[1]), ("LiveConnection", Sample.connections[0]),
-        ("KilledConnection", KilledConnection(id: 3)), ("UncapturedFlow", Sample.flows[0]),
+        ("KilledConnection", KilledConnection(id: 3)), ("Bypass", Sample.bypass),
+        ("AttachedWorkload.Repair", Sample.repair),
+        ("WorkloadBypass", Sample.workloadBypass), ("BypassRequest", BypassRequest(on: true)),
+        ("UncapturedFlow", Sample.flows[0]),
         ("DoctorReport", Sample.doctor), ("DoctorCheck", Sample.doctor.checks[0]),
         ("ExplainRequest", ExplainRequest(from: "a", to: "b:1", headers: [.init(name: "x", value: "y")])),
         ("ExplainRequest.Header", ExplainRequest.Header(name: "x", value: "y")),
@@ -166,6 +169,7 @@ struct DescriptionTests {
             for path in [
                 "/v1/status", "/v1/version", "/healthz", "/readyz", "/v1/resources", "/v1/workloads", "/v1/services",
                 "/v1/endpoints", "/v1/connections", "/v1/rules", "/v1/graph", "/v1/log-level",
+                "/v1/bypass", "/v1/bypass/default/web",
             ] {
                 let answer = try await Curl.ask("GET", path, on: server)
                 let value = try ControlJSON.decode(JSONValue.self, from: Array(answer.body.utf8))

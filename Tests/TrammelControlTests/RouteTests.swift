@@ -98,8 +98,7 @@ struct RouteTests {
     @Test(
         "what is not built yet is refused by name",
         arguments: [
-            ("GET", "/v1/bypass", "bypass"),
-            ("PUT", "/v1/bypass/default/web", "bypass"), ("GET", "/v1/identity", "identity"),
+            ("GET", "/v1/identity", "identity"),
             ("POST", "/v1/identity/rotate", "rotation"), ("POST", "/v1/identity/revoke", "revocation"),
         ])
     func notBuiltYet(method: String, path: String, feature: String) async throws {

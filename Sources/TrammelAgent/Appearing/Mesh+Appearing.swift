@@ -36,7 +36,8 @@ extension Mesh {
                 if !identity.isOfHost, !released.contains(identity) {
                     let facts = try capture.facts(of: candidate.request.namespaceTarget)
                     guard appearing.isSetUp(candidate, identity, facts, at: now) else {
-                        waiting.append((candidate, "its network namespace has just appeared and is being set up", false))
+                        waiting.append(
+                            (candidate, "its network namespace has just appeared and is being set up", false))
                         continue
                     }
                 }
@@ -180,6 +181,7 @@ extension Mesh {
     private func release(_ attachment: Attachment) async {
         attachments[attachment.name] = nil
         ports[attachment.id] = nil
+        bypass.end(attachment.name)
         await dataPlane?.detach(attachment.id)
         capture.close(attachment.id)
     }

@@ -1,5 +1,6 @@
 import CNetfilter
 import Glibc
+import Synchronization
 import TrammelCore
 
 /// Why a netlink request failed: the kernel's error code, and in a batch which message it was about.
@@ -121,6 +122,7 @@ struct NetlinkSocket: ~Copyable, @unchecked Sendable {
     /// - Throws: `NetlinkFailure` with the place of the first message refused.
     mutating func transact(_ messages: [NetlinkMessage], commit: Bool = true) throws {
         guard !messages.isEmpty else { return }
+        OwnSockets.note(mnl_socket_get_portid(handle))
         let size = messages.reduce(64) { $0 + $1.bytes.count }
         var limit = CInt(clamping: size + 4096)
         // The whole batch has to fit the send buffer; FORCE needs CAP_NET_ADMIN, as the batch itself does.
@@ -220,4 +222,21 @@ struct NetlinkSocket: ~Copyable, @unchecked Sendable {
         }
         return false
     }
+}
+
+/// The netlink sockets by which this process has changed something lately: events bear their numbers, and process ids
+/// tell nothing across process namespaces.
+enum OwnSockets {
+    private static let latest = Mutex<[UInt32]>([])
+    private static let many = 256
+
+    static func note(_ number: UInt32) {
+        latest.withLock { latest in
+            latest.removeAll { $0 == number }
+            latest.append(number)
+            if latest.count > many { latest.removeFirst() }
+        }
+    }
+
+    static func contains(_ number: UInt32) -> Bool { latest.withLock { $0.contains(number) } }
 }

@@ -50,7 +50,7 @@ extension WorkloadCapture {
                     if known != facts { look.facts = facts }
                     known = facts
                 }
-                guard let plan = installed else { return look }
+                guard let plan = installed, plan.phase == .capturing else { return look }
                 let hasIPv6 = attachment.capturesIPv6
                 let found = try InstalledRules(comparing: plan, hasIPv6: hasIPv6)
                 (look.drift, look.parts) = (found.drift, found.parts)
@@ -114,15 +114,38 @@ extension WorkloadCapture {
 
     /// Whether a sysctl of the workload's is not as it should be: no event tells of those.
     func hasLostSettings(_ id: WorkloadID) -> Bool {
-        guard let attachment = attachments.withLock({ $0[id] }), !attachment.isOnHost, attachment.installed.withLock({ $0 }) != nil else {
-            return false
-        }
-        let values = try? inside(attachment.workload.namespace) { NamespaceSettings.current().values }
-        return values?.values.contains { $0 != "1" } ?? false
+        guard let attachment = attachments.withLock({ $0[id] }), !attachment.isOnHost,
+            let plan = attachment.installed.withLock({ $0 }), plan.phase == .capturing
+        else { return false }
+        let missing = try? inside(attachment.workload.namespace) { NamespaceSettings.missing(plan.outboundMode) }
+        return !(missing ?? []).isEmpty
     }
 
     /// What was true of a workload's namespace when last looked at.
     package func facts(of id: WorkloadID) -> NamespaceFacts? {
         attachments.withLock { $0[id] }?.facts.withLock { $0 }
+    }
+
+    // MARK: Families
+
+    /// Opens the listeners of a family that was not there when the workload was attached. Nil where they are open
+    /// already, or the family has gone again.
+    package func openListeners(
+        of id: WorkloadID, _ family: IPAddress.Family
+    ) throws -> (streams: [OpenedListener], dns: [OpenedDNSListener])? {
+        let attachment = try attachment(id)
+        guard family == .v6, !attachment.servesIPv6.withLock({ $0 }) else { return nil }
+        return try inside(attachment.workload.namespace) {
+            guard ListenerSockets.hasIPv6() else { return nil }
+            let opened = try ListenerSockets.open(attachment.workload.plan, families: [family])
+            return (opened.streams, opened.dns)
+        }
+    }
+
+    /// The listeners of the family are adopted: from now on its packets are led to them.
+    package func serve(_ family: IPAddress.Family, of id: WorkloadID) {
+        guard let attachment = attachments.withLock({ $0[id] }), family == .v6 else { return }
+        attachment.servesIPv6.withLock { $0 = true }
+        watch.withLock { $0 }?.ask(for: attachment.isOnHost ? CaptureWatch.host : id)
     }
 }

@@ -234,7 +234,11 @@ extension CaptureWatch {
             let now = Core.now()
             switch look.outcome {
             case .well:
-                if work.troubles.remove(id) != nil { report(id, .recovered) }
+                if work.pace(of: id).isContested(at: now) {
+                    work.again(id, nil, at: now + rhythm.pace.calm + 1)
+                } else if work.troubles.remove(id) != nil {
+                    report(id, .recovered)
+                }
             case .repaired:
                 work.repaired(id, at: now)
                 let pace = work.pace(of: id)
@@ -336,7 +340,13 @@ extension CaptureWatch {
 
         mutating func repaired(_ id: WorkloadID, at now: Int64) {
             paces[id, default: RepairPace(rhythm.pace)].repaired(at: now)
-            troubles.remove(id)
+            guard pace(of: id).isContested(at: now) else {
+                troubles.remove(id)
+                return
+            }
+            // It is over when nobody has come back to it for long enough.
+            troubles.insert(id)
+            again(id, nil, at: now + rhythm.pace.calm + 1)
         }
 
         mutating func forget(_ id: WorkloadID) {

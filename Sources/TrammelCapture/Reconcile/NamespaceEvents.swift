@@ -70,7 +70,6 @@ final class NamespaceEvents: Sendable {
     /// anything may have changed.
     func changes() -> [WorkloadID: ChangeAuthor?]? {
         var changed: [WorkloadID: ChangeAuthor?] = [:]
-        let own = UInt32(getpid())
         func note(_ number: Int32?, _ author: ChangeAuthor?) {
             let workloads = followed.withLock { followed in
                 number.map { followed.byNumber[$0] ?? [] } ?? followed.atHome
@@ -80,7 +79,9 @@ final class NamespaceEvents: Sendable {
         let isWhole = sockets.withLock { sockets in
             let first = sockets.nftables.receive { number, reply in
                 // Our own changes come with others' at times.
-                if let author = NamespaceEvents.author(reply) { note(number, author.pid == own ? nil : author) }
+                if let author = NamespaceEvents.author(reply) {
+                    note(number, OwnSockets.contains(reply.header.pointee.nlmsg_pid) ? nil : author)
+                }
             }
             let second = sockets.routes.receive { number, reply in
                 if self.concerns(reply) { note(number, nil) }

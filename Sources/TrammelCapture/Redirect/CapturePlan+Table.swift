@@ -4,7 +4,7 @@ import TrammelCore
 extension CapturePlan {
     var table: NftTable {
         var table = NftTable(name: CapturePlan.tableName, comment: comment)
-        table.isOwned = !closed
+        table.isOwned = !closed && phase == .capturing
         table.sets = sets
         if phase == .draining, !isSettling {
             table.chains = drainingChains

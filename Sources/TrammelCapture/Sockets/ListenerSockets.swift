@@ -39,11 +39,15 @@ enum ListenerSockets {
     }
 
     static func open(_ plan: CapturePlan, hasIPv6: Bool) throws -> Listeners {
+        try open(plan, families: hasIPv6 ? CapturePlan.families : [.v4])
+    }
+
+    static func open(_ plan: CapturePlan, families: [IPAddress.Family]) throws -> Listeners {
         var opened = Listeners()
         let ports = plan.settings.ports
         let backlog = plan.settings.backlog
         do {
-            for family in hasIPv6 ? CapturePlan.families : [.v4] {
+            for family in families {
                 let own = plan.place.address(family)
                 for (direction, port, mode) in [
                     (TrafficDirection.outbound, ports.outbound, plan.outboundMode), (.inbound, ports.inbound, .tproxy),

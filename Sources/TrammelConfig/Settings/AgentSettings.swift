@@ -11,6 +11,8 @@ package struct AgentSettings: Sendable, Equatable {
     package var stateDirectory = "/var/lib/trammel"
     /// Resources as files, watched.
     package var configDirectory = "/etc/trammel/conf.d"
+    /// While this file is there, the traffic of all workloads goes past the agent.
+    package var bypassFile = "/etc/trammel/bypass"
     /// Event loops that carry traffic, 1…1024; nil for one per core.
     package var dataLoops: Int?
     package var captureBackend = CaptureBackend.auto

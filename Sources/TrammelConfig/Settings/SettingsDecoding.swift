@@ -29,7 +29,8 @@ extension AgentSettings {
     }
 
     private static let fields = FieldSet([
-        "node", "socket", "stateDirectory", "configDirectory", "dataLoops", "captureBackend", "captureMode", "ports",
+        "node", "socket", "stateDirectory", "configDirectory", "bypassFile", "dataLoops", "captureBackend",
+        "captureMode", "ports",
         "accessLog", "metrics", "limits", "store", "logLevel", "vips",
         "resolvers",
     ])
@@ -45,6 +46,7 @@ extension AgentSettings {
         if let path = object["socket"]?.socketPath() { socket = path }
         if let path = object["stateDirectory"]?.absolutePath() { stateDirectory = path }
         if let path = object["configDirectory"]?.absolutePath() { configDirectory = path }
+        if let path = object["bypassFile"]?.absolutePath() { bypassFile = path }
         if let count = object["dataLoops"]?.integer(1...1024, "a number of event loops") { dataLoops = count }
         if let field = object["captureBackend"], let choice: CaptureBackend = field.choice() {
             captureBackend = choice

@@ -86,7 +86,9 @@ enum MessageSchemas {
             .may("unit", .name, "A service, slice, scope or socket of the host's systemd."),
             .may("cgroup", .name, "A path from the root of the v2 hierarchy of cgroups."),
             .may("uid", .name, "A user of the host, by name or by number."),
-            .may("failureMode", .one(of: ["closed"]), "`open`: not built yet."),
+            .may(
+                "failureMode", .one(of: ["closed", "open"]),
+                "What becomes of new connections while the agent is dead: refused, or where they were going."),
             .may("captureMode", .one(of: AttachRequest.CaptureChoice.allCases.map(\.rawValue))),
             .may("excludeOutboundCIDRs", .list(.string)), .may("excludeOutboundPorts", ports),
             .may("excludeInboundPorts", ports), .may("killExisting", .boolean),
@@ -99,9 +101,25 @@ enum MessageSchemas {
         "DetachResult": .object(.has("namespace"), .has("name"), .has("warnings", .list(.string))),
         "AttachedWorkload": .object(
             .has("namespace"), .has("name"), .has("serviceAccount"), .has("labels", .map(.string)), .has("target"),
-            .has("state", .one(of: ["attached", "degraded", "waiting"])), .may("reason"), .has("captureMode"),
+            .has("state", .one(of: ["attached", "degraded", "waiting", "bypassed"])), .may("reason"),
+            .has("captureMode"),
             .may("captureReason"), .has("failureMode"), .has("addresses", .list(.string)), .has("connections", .count),
-            .has("attachedAt", .time)),
+            .has("attachedAt", .time), .may("lastRepair", .message("AttachedWorkload.Repair"))),
+        "AttachedWorkload.Repair": .object(
+            .has("at", .time), .has("drift", .list(.string), "What others had changed, and was put back."),
+            .may("by", .string, "The last program that changed the rules."),
+            .has("count", .count, "Of all repairs since it was attached.")),
+        "Bypass": .object(
+            .has("all", .boolean, "Asked for everybody."),
+            .may("file", .string, "The file that asks for everybody, while it is there."),
+            .has("workloads", .list(.string), "Those for which it was asked one by one."),
+            .has("bypassed", .list(.string), "The attached workloads whose traffic goes past the agent now."),
+            .has("warnings", .list(.string))),
+        "WorkloadBypass": .object(
+            .has("workload", .string, name), .has("bypassed", .boolean),
+            .has("because", .list(.one(of: WorkloadBypass.Reason.allCases.map(\.rawValue)))),
+            .has("warnings", .list(.string))),
+        "BypassRequest": .object(.has("on", .boolean)),
         "InstalledRules": .object(
             .has("workload", .string, name), .has("backend"), .has("text"), .has("drift", .list(.string))),
     ]

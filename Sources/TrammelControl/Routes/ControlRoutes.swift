@@ -6,7 +6,7 @@ package enum ControlRoutes {
     static func all(of service: any ControlService) -> [Route] {
         let routes =
             health(service) + resources(service) + workloads(service) + traffic(service) + logging(service)
-            + notBuiltYet
+            + bypass(service) + notBuiltYet
         return routes + [description(of: routes)]
     }
 
@@ -229,11 +229,7 @@ package enum ControlRoutes {
 
     /// Rows of the contract whose feature does not exist yet: refused by name.
     private static let notBuiltYet: [Route] = [
-        ("GET", "/v1/bypass", AccessLevel.view, "getBypass", "bypass"),
-        ("PUT", "/v1/bypass", .change, "setBypass", "bypass"),
-        ("GET", "/v1/bypass/{namespace}/{name}", .view, "getWorkloadBypass", "bypass"),
-        ("PUT", "/v1/bypass/{namespace}/{name}", .change, "setWorkloadBypass", "bypass"),
-        ("GET", "/v1/identity", .view, "getIdentity", "identity"),
+        ("GET", "/v1/identity", AccessLevel.view, "getIdentity", "identity"),
         ("POST", "/v1/identity/rotate", .change, "rotateIdentity", "the rotation of identities"),
         ("POST", "/v1/identity/revoke", .change, "revokeIdentity", "the revocation of identities"),
     ].map { method, path, access, id, feature in

@@ -124,6 +124,22 @@ extension ControlClient {
         try await stream(Call("GET", "v1", "tap", query: filter.query), as: TapEvent.self)
     }
 
+    package func bypass() async throws -> Bypass { try await send(Call("GET", "v1", "bypass"), as: Bypass.self) }
+
+    package func setBypass(_ on: Bool) async throws -> Bypass {
+        try await send(Call("PUT", "v1", "bypass", body: ControlJSON.encode(BypassRequest(on: on))), as: Bypass.self)
+    }
+
+    package func bypass(namespace: String, name: String) async throws -> WorkloadBypass {
+        try await send(Call("GET", "v1", "bypass", namespace, name), as: WorkloadBypass.self)
+    }
+
+    package func setBypass(_ on: Bool, namespace: String, name: String) async throws -> WorkloadBypass {
+        try await send(
+            Call("PUT", "v1", "bypass", namespace, name, body: ControlJSON.encode(BypassRequest(on: on))),
+            as: WorkloadBypass.self)
+    }
+
     package func logLevel() async throws -> LogLevel {
         try await send(Call("GET", "v1", "log-level"), as: LogLevel.self)
     }

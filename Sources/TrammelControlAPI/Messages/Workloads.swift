@@ -162,6 +162,26 @@ package struct AttachedWorkload: Codable, Hashable, Sendable {
         /// Its target is not there (yet): a unit that does not run, what a Workload resource asks for. It will be captured
         /// when it is.
         case waiting
+        /// Its traffic goes past the agent, on purpose; `reason` says at whose word.
+        case bypassed
+    }
+
+    /// Others had changed what is Trammel's in its network namespace, and it was put back.
+    package struct Repair: Codable, Hashable, Sendable {
+        package var at: Timestamp
+        /// What was not as it should be, one sentence each.
+        package var drift: [String]
+        /// The last program that changed the rules, where the kernel tells.
+        package var by: String?
+        /// Of all repairs since it was attached.
+        package var count: Int
+
+        package init(at: Timestamp, drift: [String], by: String? = nil, count: Int) {
+            self.at = at
+            self.drift = drift
+            self.by = by
+            self.count = count
+        }
     }
 
     package var namespace: String
@@ -181,11 +201,13 @@ package struct AttachedWorkload: Codable, Hashable, Sendable {
     /// Open connections, either way.
     package var connections: Int
     package var attachedAt: Timestamp
+    package var lastRepair: Repair?
 
     package init(
         namespace: String, name: String, serviceAccount: String, labels: [String: String], target: String,
         state: State = .attached, reason: String? = nil, captureMode: String, captureReason: String? = nil,
-        failureMode: String, addresses: [String], connections: Int = 0, attachedAt: Timestamp
+        failureMode: String, addresses: [String], connections: Int = 0, attachedAt: Timestamp,
+        lastRepair: Repair? = nil
     ) {
         self.namespace = namespace
         self.name = name
@@ -200,5 +222,6 @@ package struct AttachedWorkload: Codable, Hashable, Sendable {
         self.addresses = addresses
         self.connections = connections
         self.attachedAt = attachedAt
+        self.lastRepair = lastRepair
     }
 }

@@ -1,3 +1,4 @@
+import Glibc
 import NIOCore
 import NIOPosix
 import Synchronization
@@ -71,6 +72,23 @@ final class DNSService: Sendable {
             throw error
         }
         state.withLock { $0.attached[workload.id] = attached }
+    }
+
+    /// Takes over more listeners of a workload that is attached; of one that is not, or whose DNS is not captured, they
+    /// are closed.
+    func listen(on more: DNSListeners, for workload: AttachedWorkload) async throws {
+        guard !more.isEmpty else { return }
+        guard let attached = state.withLock({ $0.attached[workload.id] }) else {
+            for listener in more.streams { Glibc.close(listener.socket) }
+            return
+        }
+        try await attached.loop.submit {
+            for exchange in more.datagrams { try attached.responder.value.listen(on: exchange) }
+        }.get()
+        for listener in more.streams {
+            let channel = try await accept(on: listener, attached.responder, workload, attached.loop).get()
+            state.withLock { $0.attached[workload.id]?.channels.append(channel) }
+        }
     }
 
     /// Connections of a workload stay on the loop of its datagrams, so that what it may have open is counted in one place.

@@ -30,7 +30,9 @@ struct WorkloadsCommand: AsyncParsableCommand {
     }
 
     static func table(_ workloads: [AttachedWorkload], now: Timestamp, wide: Bool) -> Table {
-        let more: [Table.Column] = ["FAILURE", "SERVICE-ACCOUNT", .init("LABELS", .text), .init("REASON", .text)]
+        let more: [Table.Column] = [
+            "FAILURE", "REPAIRED", "SERVICE-ACCOUNT", .init("LABELS", .text), .init("REASON", .text),
+        ]
         var table = Table(
             [
                 "NAMESPACE", "NAME", .init("TARGET", .text), "STATE", "CAPTURE", .init("ADDRESSES", .text),
@@ -44,7 +46,8 @@ struct WorkloadsCommand: AsyncParsableCommand {
                 .init(workload.connections), .init(Readable.age(seconds: age)),
             ]
             let extra: [Table.Cell] = [
-                .init(workload.failureMode), .init(workload.serviceAccount), .init(Readable.labels(workload.labels)),
+                .init(workload.failureMode), .init(repaired(workload.lastRepair, now: now)),
+                .init(workload.serviceAccount), .init(Readable.labels(workload.labels)),
                 .init(workload.reason ?? workload.captureReason),
             ]
             table.add(cells + (wide ? extra : []))
@@ -52,11 +55,18 @@ struct WorkloadsCommand: AsyncParsableCommand {
         return table
     }
 
+    /// How long ago something was put back, and how often in all.
+    private static func repaired(_ repair: AttachedWorkload.Repair?, now: Timestamp) -> String {
+        guard let repair else { return "never" }
+        let age = Readable.age(seconds: Double(now.milliseconds - repair.at.milliseconds) / 1000)
+        return "\(age) ago (\(repair.count))"
+    }
+
     private static func state(_ state: AttachedWorkload.State) -> Table.Cell {
         let tone: Tone =
             switch state {
             case .attached: .good
-            case .degraded: .bad
+            case .degraded, .bypassed: .bad
             case .waiting: .warning
             }
         return Table.Cell(state.rawValue, tone)

@@ -14,6 +14,7 @@ final class FakeAgent: ControlService {
         case graph(Double)
         case tap(TapFilter)
         case setLogLevel(String)
+        case setBypass(Bool, String?)
         case attach(AttachRequest)
         case detach(namespace: String, name: String)
         case connections(workload: String?)
@@ -161,6 +162,26 @@ final class FakeAgent: ControlService {
             weigh: { _ in 1000 }, mark: { $0.lost = $1 }, onCancel: { self.over() })
         state.withLock { $0.taps.append(buffer) }
         return buffer
+    }
+
+    func bypass() async throws -> Bypass {
+        try note()
+        return Sample.bypass
+    }
+
+    func setBypass(_ on: Bool) async throws -> Bypass {
+        try note(.setBypass(on, nil))
+        return on ? Sample.bypass : Bypass(all: false)
+    }
+
+    func bypass(namespace: String, name: String) async throws -> WorkloadBypass {
+        try note()
+        return Sample.workloadBypass
+    }
+
+    func setBypass(_ on: Bool, namespace: String, name: String) async throws -> WorkloadBypass {
+        try note(.setBypass(on, "\(namespace)/\(name)"))
+        return WorkloadBypass(workload: "\(namespace)/\(name)", bypassed: on, because: on ? [.workload] : [])
     }
 
     func logLevel() async -> LogLevel { LogLevel(level: state.withLock { $0.level }) }

@@ -2,6 +2,12 @@ import TrammelControlAPI
 
 /// The mesh that the fake agent shows.
 enum Sample {
+    static let bypass = Bypass(
+        all: true, file: "/etc/trammel/bypass", workloads: ["default/web"], bypassed: ["default/web", "shop/api"],
+        warnings: ["shop/db cannot be let past: no such namespace"])
+    static let workloadBypass = WorkloadBypass(
+        workload: "default/web", bypassed: true, because: [.workload, .file], warnings: ["not stored"])
+
     /// 2026-11-21T04:38:52.120Z.
     static let time = Timestamp(milliseconds: 1_795_235_932_120)
 
@@ -14,8 +20,10 @@ enum Sample {
             namespace: "shop", name: "reviews-v1", serviceAccount: "reviews",
             labels: ["version": "v1", "app": "reviews"], target: "pid 812", state: .degraded,
             reason: "its netns has no loopback", captureMode: "redirect", failureMode: "open",
-            addresses: [], attachedAt: time),
+            addresses: [], attachedAt: time, lastRepair: repair),
     ]
+    static let repair = AttachedWorkload.Repair(
+        at: time, drift: ["the table trammel is missing: nothing is captured"], by: "nft (process 812)", count: 2)
 
     static let services = [
         KnownService(
