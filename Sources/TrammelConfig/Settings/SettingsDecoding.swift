@@ -48,13 +48,7 @@ extension AgentSettings {
         if let path = object["configDirectory"]?.absolutePath() { configDirectory = path }
         if let path = object["bypassFile"]?.absolutePath() { bypassFile = path }
         if let count = object["dataLoops"]?.integer(1...1024, "a number of event loops") { dataLoops = count }
-        if let field = object["captureBackend"], let choice: CaptureBackend = field.choice() {
-            captureBackend = choice
-            if choice == .iptables {
-                field.error(
-                    .unimplemented, "rules by iptables are not implemented yet", hint: "write nftables, or auto")
-            }
-        }
+        if let choice: CaptureBackend = object["captureBackend"]?.choice() { captureBackend = choice }
         if let choice: CaptureModeChoice = object["captureMode"]?.choice() { captureMode = choice }
         if let field = object["ports"] { ports.read(field) }
         if let field = object["accessLog"] { accessLog.read(field, checkLog) }
