@@ -64,10 +64,7 @@ package final class DataPlane: Sendable {
         var channels: [any Channel] = []
         do {
             for listener in listeners {
-                let acceptor = CaptureAcceptor(
-                    listener: listener, workload: workload, loops: loops, destinations: destinations,
-                    probes: probes, onUnknown: onUnknown)
-                channels.append(try await acceptor.listen(on: group).get())
+                channels.append(try await acceptor(of: listener, workload).listen(on: group).get())
             }
             try await dns.attach(workload, names)
             try await udp.attach(workload, datagrams)
@@ -87,9 +84,7 @@ package final class DataPlane: Sendable {
         var channels: [any Channel] = []
         do {
             for listener in more {
-                let acceptor = CaptureAcceptor(
-                    listener: listener, workload: workload, loops: loops, destinations: destinations)
-                channels.append(try await acceptor.listen(on: group).get())
+                channels.append(try await acceptor(of: listener, workload).listen(on: group).get())
             }
             try await dns.listen(on: names, for: workload)
         } catch {
@@ -104,6 +99,12 @@ package final class DataPlane: Sendable {
         guard !isAttached else { return }
         // It was detached meanwhile.
         for channel in channels { try? await channel.close() }
+    }
+
+    private func acceptor(of listener: CaptureListener, _ workload: AttachedWorkload) -> CaptureAcceptor {
+        CaptureAcceptor(
+            listener: listener, workload: workload, loops: loops, destinations: destinations, probes: probes,
+            onUnknown: onUnknown)
     }
 
     /// Closes a workload's listeners and every connection made through them.
