@@ -156,6 +156,8 @@ final class HostCapture: Sendable {
     private func apply(_ state: inout State, isRepair: Bool = false) throws {
         let members = state.open.values.filter(\.stands).map(\.member) + state.expected.values
         guard !members.isEmpty else {
+            // What this agent has not put there is another's, or for `trammeld cleanup`.
+            guard state.installed != nil else { return }
             try NamespaceCapture.remove()
             state.installed = nil
             return
