@@ -173,7 +173,8 @@ final class HostCapture: Sendable {
             }
         }
         try NamespaceCapture.routing(
-            settings, marks: [settings.marks.upstream, settings.marks.outbound], hasIPv6: ListenerSockets.hasIPv6())
+            settings, marks: [settings.marks.upstream, settings.marks.outbound, settings.marks.datagrams],
+            hasIPv6: ListenerSockets.hasIPv6())
         try nft.replace(table)
         state.installed = table
     }
