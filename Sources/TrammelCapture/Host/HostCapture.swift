@@ -156,6 +156,8 @@ final class HostCapture: Sendable {
     private func apply(_ state: inout State, isRepair: Bool = false) throws {
         let members = state.open.values.filter(\.stands).map(\.member) + state.expected.values
         guard !members.isEmpty else {
+            // What this agent has not put there is another's, or for `trammeld cleanup`.
+            guard state.installed != nil else { return }
             try NamespaceCapture.remove()
             state.installed = nil
             return
@@ -171,7 +173,8 @@ final class HostCapture: Sendable {
             }
         }
         try NamespaceCapture.routing(
-            settings, marks: [settings.marks.upstream, settings.marks.outbound], hasIPv6: ListenerSockets.hasIPv6())
+            settings, marks: [settings.marks.upstream, settings.marks.outbound, settings.marks.datagrams],
+            hasIPv6: ListenerSockets.hasIPv6())
         try nft.replace(table)
         state.installed = table
     }

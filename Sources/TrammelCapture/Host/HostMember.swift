@@ -19,6 +19,8 @@ struct HostMember: Hashable, Sendable {
     let outbound: NftChain
     /// Where its mode needs them: what hands packets over that were turned to lo, and what turns them.
     let turned: [NftChain]
+    /// Under redirect, what judges its datagrams: NAT can refuse none, and sees the first of a flow only.
+    let datagrams: NftChain?
 
     /// Nil for a plan that is not of the host.
     init?(_ plan: CapturePlan, _ selector: Selector) {
@@ -30,7 +32,10 @@ struct HostMember: Hashable, Sendable {
         sets = plan.sets
         inbound = NftChain(name: plan.named("in"), rules: plan.inboundRules)
         outbound = NftChain(name: plan.named("out"), rules: plan.outboundRules)
-        turned = plan.outboundMode == .tproxy ? [plan.fromApplication, plan.claim] : []
+        turned = plan.datagramChains + (plan.outboundMode == .tproxy ? [plan.fromApplication, plan.claim] : [])
+        datagrams =
+            plan.judgesDatagrams && plan.outboundMode == .redirect
+            ? NftChain(name: plan.named("datagrams_out"), rules: plan.datagramRules) : nil
     }
 
     var identity: CaptureIdentity {

@@ -53,12 +53,6 @@ extension WorkloadCapture {
                     hint: "attach the application's own")
             }
         }
-        guard request.udp == .pass, request.quic == .pass else {
-            throw TrammelError(
-                .unimplemented, code: "not-built-yet",
-                "judging the UDP of a cgroup or a user of the host: not built yet",
-                hint: "leave out --udp and --quic, or give the workload a network namespace of its own")
-        }
         let facts = try NamespaceFacts.read()
         let (mode, reason) = try chooseModeOnHost(request)
         let identity = try HostCapture.identity(request.target)

@@ -20,8 +20,8 @@ extension CapturePlan {
         return rules
     }
 
-    /// Inbound connections to pass by. Where outbound packets are marked one by one without conntrack, the accepted socket inherits the
-    /// mark `passed`, so that its replies are passed by too.
+    /// Inbound connections to pass by. Where outbound packets are marked one by one without conntrack, the accepted
+    /// socket inherits the mark `passed`, so that its replies are passed by too.
     var inboundExemptions: [NftRule] {
         var conditions: [NftMatch] = []
         if !request.excludedInboundSources.isEmpty {

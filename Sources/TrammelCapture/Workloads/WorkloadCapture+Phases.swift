@@ -74,7 +74,9 @@ extension WorkloadCapture {
             let first = try look()
             plan.established = try look().direct(since: first)
         }
-        try inside(attachment.workload.namespace) { try DatagramFlows.turn(plan) }
+        try inside(attachment.workload.namespace) {
+            try DatagramFlows.turn(plan, of: attachment.isOnHost ? attachment.workload.facts : nil)
+        }
         return plan
     }
 

@@ -195,12 +195,14 @@ import TrammelTestSupport
 }
 
 /// The smallest relay: takes the next datagram off the listeners of a workload and answers it.
-private struct Carrier {
+struct Carrier {
     let turned: [TurnedDatagrams]
 
-    init(_ captured: CapturedPod) throws {
-        turned = try captured.workload.datagramListeners.map {
-            try TurnedDatagrams(adopting: $0, of: CapturedPod.id, capture: captured.capture)
+    init(_ captured: CapturedPod) throws { try self.init(captured.workload, captured.capture) }
+
+    init(_ workload: OpenedWorkload, _ capture: WorkloadCapture) throws {
+        turned = try workload.datagramListeners.map {
+            try TurnedDatagrams(adopting: $0, of: workload.id, capture: capture)
         }
     }
 
