@@ -42,6 +42,8 @@ extension WorkloadCapture {
     func look(at id: WorkloadID, repairing: Bool) throws -> CaptureLook? {
         guard id != CaptureWatch.host else { return try lookAtHost(repairing: repairing) }
         guard let attachment = attachments.withLock({ $0[id] }) else { return nil }
+        // The host's table is not one member's, and its sysctls are everybody's.
+        guard !attachment.isOnHost else { return try lookAtHost(repairing: repairing) }
         return try attachment.installed.withLock { installed in
             try inside(attachment.workload.namespace) {
                 var look = CaptureLook()
