@@ -114,6 +114,7 @@ package struct Agent: Sendable {
                 for await report in watch.reports { await mesh.take(report) }
             }
             group.addTask { await BypassWatch(bypass: bypass).run() }
+            group.addTask { await DrainWatch(mesh: mesh).run() }
             group.addTask { await HostWatch(mesh: mesh).run() }
             group.addTask { await resolver.run { await mesh.resolved($0) } }
             group.addTask { await AppearanceWatch(mesh: mesh).run() }
@@ -136,6 +137,7 @@ package struct Agent: Sendable {
             watch.end()
             await mesh.letPastWhatFailsOpen()
             await dataPlane.drain(for: .nanoseconds(Int64(clamping: settings.limits.drainTimeout)))
+            await mesh.endDraining()
             group.cancelAll()
             while let result = await group.nextResult() {
                 if case .failure(let error) = result, !(error is CancellationError) { throw error }

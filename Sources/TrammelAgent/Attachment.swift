@@ -76,10 +76,20 @@ extension AttachRequest {
         capture.failureMode = failureMode == .open ? .open : .closed
         capture.excludedOutbound = scope.excludeOutboundCIDRs.compactMap { CIDR($0) }
         capture.excludedOutboundPorts = scope.excludeOutboundPorts
+        capture.excludedOutboundInterfaces = scope.excludeOutboundInterfaces
+        capture.includedOutbound = scope.includeOutboundCIDRs.compactMap { CIDR($0) }
+        capture.includedOutboundPorts = scope.includeOutboundPorts
+        capture.includedOutboundInterfaces = scope.includeOutboundInterfaces
+        capture.excludedInboundSources = scope.excludeInboundCIDRs.compactMap { CIDR($0) }
         capture.excludedInboundPorts = scope.excludeInboundPorts
         capture.udp = scope.udp
         capture.udpAllowed = scope.udpAllow.compactMap { DatagramDestination($0) }
         capture.quic = scope.quic
+        capture.excludedInboundInterfaces = scope.excludeInboundInterfaces
+        capture.includedInboundSources = scope.includeInboundCIDRs.compactMap { CIDR($0) }
+        capture.includedInboundPorts = scope.includeInboundPorts
+        capture.includedInboundInterfaces = scope.includeInboundInterfaces
+        capture.outboundFromInterfaces = scope.outboundFromInterfaces
         return capture
     }
 
@@ -108,15 +118,6 @@ extension CaptureScope {
     /// What there is a name for and no more: whether it is asked for, and by which flag.
     fileprivate var notBuilt: [(Bool, String)] {
         [
-            (!excludeOutboundInterfaces.isEmpty, "--exclude-outbound-interface"),
-            (!includeOutboundCIDRs.isEmpty, "--include-outbound-cidr"),
-            (!includeOutboundPorts.isEmpty, "--include-outbound-port"),
-            (!includeOutboundInterfaces.isEmpty, "--include-outbound-interface"),
-            (!excludeInboundCIDRs.isEmpty, "--exclude-inbound-cidr"),
-            (!excludeInboundInterfaces.isEmpty, "--exclude-inbound-interface"),
-            (!includeInboundCIDRs.isEmpty, "--include-inbound-cidr"),
-            (!includeInboundPorts.isEmpty, "--include-inbound-port"),
-            (!includeInboundInterfaces.isEmpty, "--include-inbound-interface"),
             (!outboundFromInterfaces.isEmpty, "--outbound-from-interface"),
         ]
     }

@@ -112,11 +112,17 @@ package final class DataPlane: Sendable {
     /// - Parameter endingCallsInto: also what other workloads have under way to it from inside its namespace, so that
     ///   no socket of the agent's is left there.
     package func detach(_ id: WorkloadID, endingCallsInto: Bool = false) async {
-        let channels = listeners.withLock { $0.removeValue(forKey: id) } ?? []
-        for channel in channels { try? await channel.close() }
+        await stopListening(id)
+        _ = await loops.onEach { $0.detach(id, endingCallsInto: endingCallsInto) }
+    }
+
+    func takeListeners(of id: WorkloadID) -> [any Channel] {
+        listeners.withLock { $0.removeValue(forKey: id) } ?? []
+    }
+
+    func endDatagrams(of id: WorkloadID) async {
         await dns.detach(id)
         await udp.detach(id)
-        _ = await loops.onEach { $0.detach(id, endingCallsInto: endingCallsInto) }
     }
 
     package func connections() async -> [ConnectionFacts] {

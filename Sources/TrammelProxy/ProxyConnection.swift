@@ -23,6 +23,8 @@ package final class ProxyConnection {
     package var applicationProtocol = ApplicationProtocol.unknown
     package var upstream: UpstreamAddress?
     package var serverName: String?
+    /// Whether it is to take no more requests: its workload is being let go. Each answer says `connection: close`.
+    package var endsSoon = false
     /// What policy said, in words for `trammel connections`.
     package var decision: String?
     package var bytesFromClient: UInt64 = 0

@@ -90,6 +90,10 @@ package struct CaptureRequest: Hashable, Sendable {
     /// What is excluded as well stays excluded.
     package var includedOutbound: [CIDR] = []
     package var includedOutboundPorts: [UInt16] = []
+    /// Outbound connections that are left alone, by the interface that they leave by. It need not be there yet.
+    package var excludedOutboundInterfaces: [String] = []
+    /// As the other two of what is included: what leaves by one of these is captured.
+    package var includedOutboundInterfaces: [String] = []
 
     /// Inbound connections that are left alone.
     package var excludedInboundPorts: [UInt16] = []
@@ -97,6 +101,13 @@ package struct CaptureRequest: Hashable, Sendable {
     package var excludedInboundSources: [CIDR] = []
     /// With any given, only these ports are captured inbound.
     package var includedInboundPorts: [UInt16] = []
+    package var excludedInboundInterfaces: [String] = []
+    /// With any given, only clients in these blocks are captured; likewise what comes in by these interfaces.
+    package var includedInboundSources: [CIDR] = []
+    package var includedInboundInterfaces: [String] = []
+    /// What comes in by these interfaces and goes on is outbound traffic of the workload: that of machines and
+    /// containers which live inside its network namespace. From any other it is passed on untouched.
+    package var outboundFromInterfaces: [String] = []
 
     /// What becomes of UDP other than DNS.
     package var udp = CaptureScope.UDPChoice.pass

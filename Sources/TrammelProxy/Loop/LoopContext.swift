@@ -56,6 +56,7 @@ final class LoopContext {
     /// The workloads attached to this agent.
     private(set) var workloads: [WorkloadID: AttachedWorkload] = [:]
     private(set) var connections: [UInt64: ProxyConnection] = [:]
+    private var draining: Set<WorkloadID> = []
     /// No new requests on old connections: each answer says `connection: close`.
     var isDraining = false
     /// Told when a dial to an endpoint of this node was refused, so that its readiness is looked at again.
@@ -82,7 +83,10 @@ final class LoopContext {
 
     var dialer: Dialer { Dialer(loop: eventLoop, sockets: sockets) }
 
-    func opened(_ connection: ProxyConnection) { connections[connection.id] = connection }
+    func opened(_ connection: ProxyConnection) {
+        connection.endsSoon = draining.contains(connection.workload.id)
+        connections[connection.id] = connection
+    }
 
     func closed(_ connection: ProxyConnection) {
         if connections.removeValue(forKey: connection.id) != nil { connection.workload.left() }
@@ -112,9 +116,36 @@ final class LoopContext {
 
     func attach(_ workload: AttachedWorkload) { workloads[workload.id] = workload }
 
+    // MARK: Workloads that are let go
+
+    /// What a workload has under way is to come to its end by itself: answers say `connection: close`, and nothing is
+    /// kept for calls to come.
+    func beginDraining(_ id: WorkloadID) {
+        draining.insert(id)
+        for connection in connections.values where connection.workload.id == id { connection.endsSoon = true }
+        pool.closeIdle(of: id)
+    }
+
+    func endDraining(_ id: WorkloadID) {
+        draining.remove(id)
+        for connection in connections.values where connection.workload.id == id { connection.endsSoon = false }
+    }
+
+    /// Ends connections between requests. To be called once each that is in use has had the time to hear that it ends.
+    func closeIdle(of id: WorkloadID) {
+        for connection in connections.values where connection.workload.id == id { connection.stage?.closeIfIdle() }
+        pool.closeIdle(of: id)
+    }
+
+    /// How many connections there are of a workload, and carried into its network namespace for others.
+    func connectionsLeft(of id: WorkloadID) -> Int {
+        connections.values.count { $0.workload.id == id || $0.stage?.upstreamWorkload == id }
+    }
+
     /// Closes what belongs to a workload that is no more.
     func detach(_ id: WorkloadID, endingCallsInto: Bool = false) {
         workloads[id] = nil
+        draining.remove(id)
         for connection in connections.values
         where connection.workload.id == id || (endingCallsInto && connection.stage?.upstreamWorkload == id) {
             connection.stage?.kill(.detached)
