@@ -67,7 +67,7 @@ package struct Agent: Sendable {
             telemetry: Telemetry(
                 labels: labels, accessLog: accessLog, format: format, clients: capture.flows.translated),
             dns: DNSMetrics(agentMetrics), udp: UDPMetrics(agentMetrics),
-            probes: PendingProbes(greeting: CaptureProbe.greeting),
+            probes: PendingProbes(greeting: CaptureProbe.greeting), probers: try settings.probes.recognition,
             onDestinationUnknown: { workload, client in Task { await instruments.refused(client, of: workload) } },
             onConnectRefused: { refusedDials.note($0) })
         let resolver = try await NameResolver.start(
@@ -158,6 +158,12 @@ extension AgentSettings.AccessLog {
         case "none": nil
         case let path?: .file(path)
         }
+    }
+}
+
+extension AgentSettings.Probes {
+    fileprivate var recognition: any ProbeRecognition {
+        get throws { cgroups.isEmpty ? NoProbes() as any ProbeRecognition : try NodeProbes(cgroups: cgroups) }
     }
 }
 

@@ -69,7 +69,6 @@ extension AttachRequest {
     /// - Parameter mode: how traffic is captured where the request leaves that to the agent; nil: as the kernel can.
     /// - Throws: `unimplemented` for what the agent is to be able to do and is not yet.
     func captureRequest(mode: CaptureMode?) throws -> CaptureRequest {
-        try refuseWhatIsNotBuilt()
         var capture = CaptureRequest(
             target: .namespace(namespaceTarget), mode: CaptureMode(rawValue: captureMode.rawValue) ?? mode)
         capture.capturesDNS = true
@@ -93,14 +92,6 @@ extension AttachRequest {
         return capture
     }
 
-    private func refuseWhatIsNotBuilt() throws {
-        for (isAsked, flag) in scope.notBuilt where isAsked {
-            throw TrammelError(
-                .unimplemented, code: "not-built-yet", "attaching with \(flag): not built yet",
-                hint: "leave it out; `trammel attach --help` says what there is")
-        }
-    }
-
     /// The namespace that is asked for, where one is.
     var namespaceTarget: NetworkNamespace.Target {
         if let pid { return .pid(pid) }
@@ -111,14 +102,5 @@ extension AttachRequest {
     var identity: WorkloadIdentity {
         WorkloadIdentity(
             name: WorkloadName(namespace: namespace, name: name), serviceAccount: serviceAccount, labels: labels)
-    }
-}
-
-extension CaptureScope {
-    /// What there is a name for and no more: whether it is asked for, and by which flag.
-    fileprivate var notBuilt: [(Bool, String)] {
-        [
-            (!outboundFromInterfaces.isEmpty, "--outbound-from-interface"),
-        ]
     }
 }

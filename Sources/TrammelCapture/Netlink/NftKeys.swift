@@ -83,7 +83,7 @@ extension NftSet.Members {
     var layout: (flags: UInt32, fields: [UInt8], seconds: UInt32?, most: UInt32?) {
         switch self {
         case .blocks: (NFT_SET_INTERVAL.rawValue, [], nil, nil)
-        case .ports, .connections: (0, [], nil, nil)
+        case .ports, .interfaces, .connections: (0, [], nil, nil)
         case .destinations(let family, _):
             (NFT_SET_INTERVAL.rawValue | NFT_SET_CONCAT.rawValue, [UInt8(family.bits / 8), 2], nil, nil)
         case .remembered(_, let seconds, let most):

@@ -24,7 +24,7 @@ extension NftSet {
             lines.append("        size \(most)")
             lines.append("        flags dynamic,timeout")
             lines.append("        timeout \(seconds % 60 == 0 ? "\(seconds / 60)m" : "\(seconds)s")")
-        case .ports, .connections: break
+        case .ports, .interfaces, .connections: break
         }
         let texts = memberTexts
         if !texts.isEmpty { lines.append("        elements = { \(texts.joined(separator: ", ")) }") }

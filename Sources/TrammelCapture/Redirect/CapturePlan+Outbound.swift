@@ -101,7 +101,11 @@ extension CapturePlan {
     var localExemption: NftRule { NftRule(.localDestination, do: .accept) }
 
     /// What is excluded, and then, where anything is included, all that none of the three kinds of it names.
-    var outboundExemptions: [NftRule] {
+    var outboundExemptions: [NftRule] { exemptions(byInterface: true) }
+
+    /// - Parameter byInterface: whether it is known by which interface a packet leaves. What only an interface includes
+    ///   is else left out.
+    func exemptions(byInterface: Bool) -> [NftRule] {
         var rules: [NftRule] = []
         if !request.excludedOutboundPorts.isEmpty {
             rules.append(
@@ -111,7 +115,7 @@ extension CapturePlan {
             let set = named(family, SetName.outboundExcluded)
             rules.append(NftRule(.addressInSet(.destination, family, set, true), do: .accept))
         }
-        if !request.excludedOutboundInterfaces.isEmpty {
+        if byInterface, !request.excludedOutboundInterfaces.isEmpty {
             rules.append(
                 NftRule(
                     .interfaceInSet(.outgoing, named(SetName.outboundExcludedInterfaces), true), do: .accept))
@@ -120,7 +124,7 @@ extension CapturePlan {
         if !request.includedOutboundPorts.isEmpty {
             others.append(.portInSet(.destination, .tcp, named(SetName.outboundIncludedPorts), false))
         }
-        if !request.includedOutboundInterfaces.isEmpty {
+        if byInterface, !request.includedOutboundInterfaces.isEmpty {
             others.append(.interfaceInSet(.outgoing, named(SetName.outboundIncludedInterfaces), false))
         }
         if !request.includedOutbound.isEmpty {

@@ -42,6 +42,7 @@ extension CapturePlan {
         }
         if phase == .draining, !isSettling {
             if !carriedFamilies.isEmpty { add(SetName.carried, connections: carried) }
+            add(SetName.outboundFrom, interfaces: request.outboundFromInterfaces)
             return sets
         }
         add(SetName.outboundExcluded, blocks: request.excludedOutbound)
@@ -52,6 +53,7 @@ extension CapturePlan {
         add(SetName.inboundExcludedPorts, ports: request.excludedInboundPorts)
         add(SetName.inboundIncludedPorts, ports: request.includedInboundPorts)
         add(SetName.inboundIncluded, blocks: request.includedInboundSources)
+        add(SetName.outboundFrom, interfaces: request.outboundFromInterfaces)
         add(SetName.outboundExcludedInterfaces, interfaces: request.excludedOutboundInterfaces)
         add(SetName.outboundIncludedInterfaces, interfaces: request.includedOutboundInterfaces)
         add(SetName.inboundExcludedInterfaces, interfaces: request.excludedInboundInterfaces)

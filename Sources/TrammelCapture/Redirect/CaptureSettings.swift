@@ -30,18 +30,22 @@ package struct CaptureSettings: Hashable, Sendable {
         /// Datagrams of an application that the agent carries; routes to lo. Apart from `outbound`, under which DNS goes:
         /// by the time they come back, a NAT of the namespace's own may have changed their ports.
         package var datagrams: UInt32
+        /// Packets of machines inside a network namespace that go to the agent. Routes to lo where they come in by the
+        /// interfaces that lead to those machines, and nowhere on the way back.
+        package var inside: UInt32
         package var mask: UInt32
 
         package init(
             upstream: UInt32 = 0x539, outbound: UInt32 = 0x222, passed: UInt32 = 0x53A, refused: UInt32 = 0x53B,
             own: UInt32 = 0x53C,
-            datagrams: UInt32 = 0x223,
+            datagrams: UInt32 = 0x223, inside: UInt32 = 0x224,
             mask: UInt32 = 0xFFF
         ) {
             self.upstream = upstream
             self.outbound = outbound
             self.datagrams = datagrams
             self.passed = passed
+            self.inside = inside
             self.refused = refused
             self.own = own
             self.mask = mask

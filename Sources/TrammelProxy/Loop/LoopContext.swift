@@ -37,6 +37,7 @@ final class LoopContext {
     let balancer = LoadBalancerState()
     let telemetry: LoopTelemetry
     private let labels: LabelRegistry
+    let probers: any ProbeRecognition
     let emptyBuffer = ByteBuffer()
     var randomness = Randomness()
     var counters = LoopCounters()
@@ -64,7 +65,7 @@ final class LoopContext {
 
     init(
         eventLoop: any EventLoop, index: Int, settings: ProxySettings, sockets: any SocketFactory,
-        snapshot: RuntimeSnapshot, telemetry: Telemetry,
+        snapshot: RuntimeSnapshot, telemetry: Telemetry, probers: any ProbeRecognition,
         onConnectRefused: @escaping @Sendable (WorkloadID) -> Void
     ) {
         self.eventLoop = eventLoop
@@ -74,6 +75,7 @@ final class LoopContext {
         lease = SnapshotLease(snapshot)
         self.telemetry = telemetry.makeLoopTelemetry()
         labels = telemetry.labels
+        self.probers = probers
         passthroughService = labels.id(ofService: OutsideTheMesh.labels(OutsideTheMesh.passthrough))
         blackHoleService = labels.id(ofService: OutsideTheMesh.labels(OutsideTheMesh.blackHole))
         self.onConnectRefused = onConnectRefused
@@ -168,6 +170,7 @@ final class LoopContext {
     func flow(of connection: ProxyConnection) -> Flow {
         var flow = flow(connection.id, connection.client, connection.workload, connection.direction)
         flow.downstreamLocal = connection.destination
+        if let prober = connection.prober { flow.source = labels.id(ofPeer: PeerLabels(prober: prober)) }
         if connection.mode == .redirect { flow.translatedIn = connection.workload.id }
         return flow
     }
@@ -274,9 +277,19 @@ final class LoopContext {
                 workload.keepsSourceAddress && client.family == remote.address.family && !client.isLoopback
                 && !remote.address.isLoopback
             return UpstreamSocketPlan(
-                workload: id, remote: UpstreamAddress(remote), source: keeps ? client : nil, reachesApplication: true)
+                workload: id, remote: UpstreamAddress(remote), source: keeps ? shownAddress(of: connection) : nil,
+                reachesApplication: true)
         }
         return UpstreamSocketPlan(workload: connection.workload.id, remote: UpstreamAddress(remote), source: nil)
+    }
+
+    /// By what address others know whoever called: a machine inside the workload by the workload's own, as when the call
+    /// leaves the node.
+    private func shownAddress(of connection: ProxyConnection) -> IPAddress {
+        let client = connection.client.endpoint.address
+        let own = connection.workload.addresses
+        guard connection.direction == .outbound, !own.contains(client) else { return client }
+        return own.first { $0.family == client.family } ?? client
     }
 
     /// To the original destination: from the caller's namespace when outbound, and to the application itself with the
@@ -306,6 +319,16 @@ enum OutsideTheMesh {
 
     static func labels(_ cluster: String) -> ServiceLabels {
         ServiceLabels(host: cluster, name: cluster, namespace: "unknown")
+    }
+}
+
+extension PeerLabels {
+    /// A prober of the node, by the last part of its cgroup's path: `kubelet.service`.
+    fileprivate init(prober: String) {
+        let name = prober.split(separator: "/").last.map(String.init) ?? prober
+        self.init(
+            workload: name, namespace: "node", principal: "unknown", app: "unknown", version: "unknown",
+            canonicalService: name, canonicalRevision: "unknown")
     }
 }
 
