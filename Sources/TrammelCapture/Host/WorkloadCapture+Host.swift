@@ -53,6 +53,12 @@ extension WorkloadCapture {
                     hint: "attach the application's own")
             }
         }
+        guard request.outboundFromInterfaces.isEmpty else {
+            throw TrammelError(
+                .invalid, code: "host-interfaces",
+                "what comes in by \(request.outboundFromInterfaces[0]) is nobody's in particular on the host",
+                hint: "leave --outbound-from-interface out; it is for network namespaces")
+        }
         let facts = try NamespaceFacts.read()
         let (mode, reason) = try chooseModeOnHost(request)
         let identity = try HostCapture.identity(request.target)
