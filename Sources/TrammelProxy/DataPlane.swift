@@ -80,7 +80,8 @@ package final class DataPlane: Sendable {
         do {
             for listener in more {
                 let acceptor = CaptureAcceptor(
-                    listener: listener, workload: workload, loops: loops, destinations: destinations)
+                    listener: listener, workload: workload, loops: loops, destinations: destinations,
+                    probes: probes, onUnknown: onUnknown)
                 channels.append(try await acceptor.listen(on: group).get())
             }
             try await dns.listen(on: names, for: workload)
