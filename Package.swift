@@ -56,6 +56,10 @@ let package = Package(
         .systemLibrary(
             name: "CNetfilter", pkgConfig: "libnftnl",
             providers: [.apt(["libmnl-dev", "libnftnl-dev", "libnetfilter-conntrack-dev"])]),
+        // AES and SHA-256 for the first packets of QUIC, whose header protection is a bare block of AES. swift-crypto would
+        // do as well, and would have every build compile the 250 files of a second BoringSSL beside NIOSSL's: for that,
+        // a library of Debian's that GnuTLS keeps in good repair is enough.
+        .systemLibrary(name: "CNettle", pkgConfig: "nettle", providers: [.apt(["nettle-dev"])]),
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         .target(name: "CTrammelLinux"),
         // Regular expressions from users run in linear time: RE2, through a C face over its C++.
@@ -64,7 +68,7 @@ let package = Package(
         library("TrammelCore", []),
         library("TrammelConfig", ["TrammelCore", "CSQLite", .product(name: "Yams", package: "Yams")]),
         library("TrammelPolicy", ["TrammelCore", "TrammelConfig", "CTrammelRE2"]),
-        library("TrammelWire", ["TrammelCore"]),
+        library("TrammelWire", ["TrammelCore", "CNettle"]),
         library("TrammelCapture", ["TrammelCore", "CNetfilter", "CTrammelLinux", logging]),
         library("TrammelTelemetry", ["TrammelCore"]),
         library(
@@ -113,7 +117,7 @@ let package = Package(
             dependencies: ["TrammelCore", "TrammelConfig", "TrammelControlAPI", "TrammelWire"],
             path: "Tests/Fuzz/Targets",
             swiftSettings: swiftSettings),
-        tests("TrammelWireTests", ["TrammelWire", "TrammelFuzzTargets"]),
+        tests("TrammelWireTests", ["TrammelWire", "TrammelFuzzTargets", "CNettle"]),
         // What rulesets must be, word for word: for the tests of the texts, and for those of the kernel that takes them.
         .target(
             name: "TrammelGoldenRules", dependencies: ["TrammelCapture", "TrammelCore"], path: "Tests/GoldenRules",

@@ -70,6 +70,26 @@ ssize_t trammel_receive_datagram(
     return count;
 }
 
+ssize_t trammel_send_parts(
+    int fd, const void *first, size_t first_length, const void *second, size_t second_length, const void *address,
+    unsigned address_length) {
+    struct iovec parts[] = {
+        {.iov_base = (void *)first, .iov_len = first_length},
+        {.iov_base = (void *)second, .iov_len = second_length},
+    };
+    struct msghdr message = {
+        .msg_name = (void *)address,
+        .msg_namelen = address_length,
+        .msg_iov = parts,
+        .msg_iovlen = second_length > 0 ? 2 : 1,
+    };
+    ssize_t count;
+    do {
+        count = sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    } while (count < 0 && errno == EINTR);
+    return count < 0 ? -errno : count;
+}
+
 void trammel_give_memory_back(void) { malloc_trim(0); }
 
 static int forget_code(struct dl_phdr_info *info, size_t size, void *done) {

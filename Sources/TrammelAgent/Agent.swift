@@ -66,7 +66,8 @@ package struct Agent: Sendable {
             sockets: capture.sockets, destinations: KernelOriginalDestination(ports: ports),
             telemetry: Telemetry(
                 labels: labels, accessLog: accessLog, format: format, clients: capture.flows.translated),
-            dns: DNSMetrics(agentMetrics), probes: PendingProbes(greeting: CaptureProbe.greeting),
+            dns: DNSMetrics(agentMetrics), udp: UDPMetrics(agentMetrics),
+            probes: PendingProbes(greeting: CaptureProbe.greeting),
             onDestinationUnknown: { workload, client in Task { await instruments.refused(client, of: workload) } },
             onConnectRefused: { refusedDials.note($0) })
         let resolver = try await NameResolver.start(
@@ -165,6 +166,8 @@ extension ProxySettings {
         idleTimeout = settings.limits.idleTimeout
         headTimeout = settings.limits.headTimeout
         connectionsPerWorkload = settings.limits.connectionsPerWorkload
+        udpIdleTimeout = settings.limits.udpIdleTimeout
+        udpFlowsPerWorkload = settings.limits.udpFlowsPerWorkload
     }
 }
 

@@ -77,6 +77,9 @@ extension AttachRequest {
         capture.excludedOutbound = scope.excludeOutboundCIDRs.compactMap { CIDR($0) }
         capture.excludedOutboundPorts = scope.excludeOutboundPorts
         capture.excludedInboundPorts = scope.excludeInboundPorts
+        capture.udp = scope.udp
+        capture.udpAllowed = scope.udpAllow.compactMap { DatagramDestination($0) }
+        capture.quic = scope.quic
         return capture
     }
 
@@ -115,9 +118,6 @@ extension CaptureScope {
             (!includeInboundPorts.isEmpty, "--include-inbound-port"),
             (!includeInboundInterfaces.isEmpty, "--include-inbound-interface"),
             (!outboundFromInterfaces.isEmpty, "--outbound-from-interface"),
-            (udp != .pass, "--udp \(udp.rawValue)"),
-            (!udpAllow.isEmpty, "--udp-allow"),
-            (quic != .pass, "--quic \(quic.rawValue)"),
         ]
     }
 }

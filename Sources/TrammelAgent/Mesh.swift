@@ -104,8 +104,9 @@ actor Mesh {
         nextWorkload += 1
         let opened = try capture.open(captureRequest, as: id)
         let names: DNSListeners
+        let datagrams: DatagramListeners
         do {
-            names = try DNSListeners(opened, through: capture)
+            (names, datagrams) = try opened.datagramListeners(through: capture)
         } catch {
             for listener in opened.listeners { close(listener.socket) }
             capture.close(id)
@@ -119,7 +120,7 @@ actor Mesh {
         attachment.host = HostPlace(found, settled)
         do {
             try await dataPlane.attach(
-                workload, listeners: opened.listeners.map(CaptureListener.init), dns: names)
+                workload, listeners: opened.listeners.map(CaptureListener.init), dns: names, datagrams: datagrams)
             // Before the rules: an agent that dies in between finds them again, instead of a pod shut off by rules that
             // nobody knows of.
             try keep(memory(of: attachment))

@@ -37,3 +37,33 @@ extension DNSListeners {
         }
     }
 }
+
+extension DatagramListeners {
+    /// Takes the listeners over, and closes them when this fails.
+    init(_ opened: OpenedWorkload, through capture: WorkloadCapture) throws {
+        self.init()
+        refusesQUIC = opened.plan.request.quic == .refuse
+        for (index, listener) in opened.datagramListeners.enumerated() {
+            do {
+                turnings.append(try TurnedDatagrams(adopting: listener, of: opened.id, capture: capture))
+            } catch {
+                for other in opened.datagramListeners[(index + 1)...] { close(other.socket) }
+                throw error
+            }
+        }
+    }
+}
+
+extension OpenedWorkload {
+    /// Takes all of its datagram listeners over, those for DNS and the others, and closes them when this fails.
+    func datagramListeners(through capture: WorkloadCapture) throws -> (DNSListeners, DatagramListeners) {
+        let others: DatagramListeners
+        do {
+            others = try DatagramListeners(self, through: capture)
+        } catch {
+            for listener in dnsListeners { close(listener.socket) }
+            throw error
+        }
+        return (try DNSListeners(self, through: capture), others)
+    }
+}

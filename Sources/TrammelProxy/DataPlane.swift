@@ -13,12 +13,13 @@ package final class DataPlane: Sendable {
     private let destinations: any OriginalDestinationSource
     private let listeners = Mutex<[WorkloadID: [any Channel]]>([:])
     private let dns: DNSService
+    private let udp: UDPService
     /// Connections that are awaited by whoever looks whether capture works.
     package let probes: PendingProbes
     private let onUnknown: @Sendable (WorkloadID, ClientAddress) -> Void
 
     /// - Parameters:
-    ///   - group: the data loops. The data plane uses no other threads, but for one that waits for datagrams of DNS.
+    ///   - group: the data loops. The data plane uses no other threads, but for one that waits for datagrams.
     ///   - telemetry: makes a loop's recorder; called once for each loop.
     ///   - onConnectRefused: an endpoint of this workload refused a connection; called on a data loop.
     ///   - onDestinationUnknown: a connection of this client was refused because the kernel did not know where it was
@@ -26,7 +27,8 @@ package final class DataPlane: Sendable {
     package init(
         group: MultiThreadedEventLoopGroup, settings: ProxySettings, snapshot: RuntimeSnapshot,
         sockets: any SocketFactory, destinations: any OriginalDestinationSource, telemetry: Telemetry,
-        dns: DNSMetrics = DNSMetrics(AgentMetrics()), probes: PendingProbes = PendingProbes(greeting: ""),
+        dns: DNSMetrics = DNSMetrics(AgentMetrics()), udp: UDPMetrics = UDPMetrics(AgentMetrics()),
+        probes: PendingProbes = PendingProbes(greeting: ""),
         onDestinationUnknown: @escaping @Sendable (WorkloadID, ClientAddress) -> Void = { _, _ in },
         onConnectRefused: @escaping @Sendable (WorkloadID) -> Void
     ) {
@@ -42,7 +44,10 @@ package final class DataPlane: Sendable {
                     telemetry: telemetry, onConnectRefused: onConnectRefused))
         }
         loops = LoopGroup(contexts: contexts)
-        self.dns = DNSService(group: group, loops: loops, destinations: destinations, metrics: dns)
+        let readiness = SharedReadiness()
+        self.dns = DNSService(
+            group: group, loops: loops, destinations: destinations, metrics: dns, readiness: readiness)
+        self.udp = UDPService(group: group, loops: loops, metrics: udp, readiness: readiness)
     }
 
     /// Puts a snapshot into force on every loop; when this returns, every request that begins is decided by it.
@@ -52,7 +57,8 @@ package final class DataPlane: Sendable {
 
     /// Takes over a workload's listeners; when this returns, its connections are accepted and its queries answered.
     package func attach(
-        _ workload: AttachedWorkload, listeners: [CaptureListener], dns names: DNSListeners = DNSListeners()
+        _ workload: AttachedWorkload, listeners: [CaptureListener], dns names: DNSListeners = DNSListeners(),
+        datagrams: DatagramListeners = DatagramListeners()
     ) async throws {
         _ = await loops.onEach { $0.attach(workload) }
         var channels: [any Channel] = []
@@ -64,7 +70,9 @@ package final class DataPlane: Sendable {
                 channels.append(try await acceptor.listen(on: group).get())
             }
             try await dns.attach(workload, names)
+            try await udp.attach(workload, datagrams)
         } catch {
+            await dns.detach(workload.id)
             for channel in channels { try? await channel.close() }
             _ = await loops.onEach { $0.detach(workload.id) }
             throw error
@@ -107,6 +115,7 @@ package final class DataPlane: Sendable {
         let channels = listeners.withLock { $0.removeValue(forKey: id) } ?? []
         for channel in channels { try? await channel.close() }
         await dns.detach(id)
+        await udp.detach(id)
         _ = await loops.onEach { $0.detach(id, endingCallsInto: endingCallsInto) }
     }
 
@@ -164,8 +173,9 @@ package final class DataPlane: Sendable {
 
     package func openConnections() async -> (outbound: Int, inbound: Int) {
         await loops.onEach { loop in
-            let outbound = loop.connections.values.count { $0.direction == .outbound }
-            return (outbound, loop.connections.count - outbound)
+            let streams = loop.connections.values.lazy.filter { !$0.carriesDatagrams }
+            let outbound = streams.count { $0.direction == .outbound }
+            return (outbound, streams.count { _ in true } - outbound)
         }.reduce((0, 0)) { ($0.0 + $1.0, $0.1 + $1.1) }
     }
 
@@ -177,6 +187,7 @@ package final class DataPlane: Sendable {
             return all.values.flatMap { $0 }
         }
         for channel in channels { try? await channel.close() }
+        await udp.close()
         let end = NIODeadline.now() + deadline
         while true {
             let left = await loops.onEach { loop -> Int in

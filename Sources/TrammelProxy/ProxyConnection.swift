@@ -28,6 +28,9 @@ package final class ProxyConnection {
     package var bytesFromClient: UInt64 = 0
     package var bytesToClient: UInt64 = 0
 
+    /// A flow of UDP, which is listed with the connections.
+    var carriesDatagrams: Bool { applicationProtocol == .udp || applicationProtocol == .quic }
+
     /// Who carries the connection now; it takes itself away when it is done.
     var stage: (any ConnectionStage)?
 
@@ -60,5 +63,5 @@ protocol ConnectionStage: AnyObject {
 
 /// What a connection was found, or declared, to speak.
 package enum ApplicationProtocol: String, Sendable {
-    case unknown, http, tls, tcp
+    case unknown, http, tls, tcp, udp, quic
 }

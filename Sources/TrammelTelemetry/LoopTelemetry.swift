@@ -63,13 +63,14 @@ package final class LoopTelemetry {
     /// Begins a connection whose bytes are carried as they are. Its ends have to be filled in before.
     package func open(_ record: inout ConnectionRecord, at now: MonotonicTime) {
         record.begin(at: now)
+        if record.carriesDatagrams { return }
         metrics.countConnection(EdgeKey(record.flow, .tcp), .open, opened: 1)
     }
 
     /// Counts the bytes that a long-lived connection moved since the last call. For whoever is about to read
     /// the counters.
     package func report(_ record: inout ConnectionRecord) {
-        guard record.isOpen else { return }
+        guard record.isOpen, !record.carriesDatagrams else { return }
         let (received, sent) = record.takeUnreported()
         if received | sent == 0 { return }
         metrics.countConnection(EdgeKey(record.flow, .tcp), .open, sent: sent, received: received)
@@ -82,7 +83,9 @@ package final class LoopTelemetry {
         record.flow.showClient(clients)
         let (received, sent) = record.takeUnreported()
         let outcome = Outcome(code: 0, flags: record.flow.flags, grpcStatus: nil)
-        metrics.countConnection(EdgeKey(record.flow, .tcp), outcome, sent: sent, received: received, closed: 1)
+        if !record.carriesDatagrams {
+            metrics.countConnection(EdgeKey(record.flow, .tcp), outcome, sent: sent, received: received, closed: 1)
+        }
         log?.append(record)
         if let taps { taps.offer(record) }
         return true

@@ -17,7 +17,7 @@ package enum GoldenRules {
         Case(name: "tproxy", mode: .tproxy, request: plain, text: tproxy),
         Case(name: "redirect with choices", mode: .redirect, request: choosy, text: redirectWithChoices),
         Case(name: "tproxy with choices", mode: .tproxy, request: choosy, established: older, text: tproxyWithChoices),
-    ]
+    ] + datagrams
 
     /// Everything, DNS too.
     static let plain: CaptureRequest = {

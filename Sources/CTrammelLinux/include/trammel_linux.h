@@ -30,6 +30,12 @@ int trammel_pidfd_open(pid_t pid);
 ssize_t trammel_receive_datagram(
     int fd, void *buffer, size_t length, void *sender, void *destination, int *truncated);
 
+// sendmsg(2) of one datagram in two parts. `address` is a `struct sockaddr` of `address_length` bytes. Never blocks.
+// Returns the number of bytes, or the negated errno.
+ssize_t trammel_send_parts(
+    int fd, const void *first, size_t first_length, const void *second, size_t second_length, const void *address,
+    unsigned address_length);
+
 /// malloc_trim(3): gives memory that nothing uses back to the kernel, holes in the middle of the heap included.
 void trammel_give_memory_back(void);
 

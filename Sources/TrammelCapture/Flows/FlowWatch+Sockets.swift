@@ -23,7 +23,7 @@ extension FlowWatch {
                 var route = try RouteSocket()
                 own = Set(try route.addresses().map(\.address))
                 var diagnostics = try SocketDiagnostics()
-                let states = EstablishedConnections.living + [TCPSocketInfo.listen]
+                let states = NamespaceConnections.living.filter { $0 != TCPSocketInfo.synSent } + [TCPSocketInfo.listen]
                 for family in watched.workload.facts.families {
                     sockets += try diagnostics.observedSockets(family, states: states)
                 }
@@ -38,7 +38,7 @@ extension FlowWatch {
                 workload: watched.id, numbers: numbers)
         }
         for (kind, socket) in found.leaks {
-            let tuple = EstablishedConnections.tuple(of: socket)
+            let tuple = NamespaceConnections.tuple(of: socket)
             let isOutbound = kind.direction == .outbound
             let plan = watched.state.withLock { $0.judge.plan }
             let drift = try? self.sockets.withNetworkNamespace(of: watched.id) {

@@ -43,12 +43,12 @@ struct SocketLedger {
             if socket.info.state == TCPSocketInfo.listen {
                 listening.insert(socket.info.local.port)
             } else {
-                pairs.insert(EstablishedConnections.tuple(of: socket.info))
+                pairs.insert(NamespaceConnections.tuple(of: socket.info))
             }
         }
         var living: [UInt64: Known] = [:]
         for socket in sockets where socket.info.state != TCPSocketInfo.listen {
-            let tuple = EstablishedConnections.tuple(of: socket.info)
+            let tuple = NamespaceConnections.tuple(of: socket.info)
             let (local, remote) = (tuple.source, tuple.destination)
             // A local end that is nobody's here is a transparent socket's: the agent's.
             guard judge.isOwn(local.address), !judge.isOwn(remote.address) else { continue }
@@ -98,7 +98,7 @@ struct SocketLedger {
             flow = known
         } else {
             total.flows += 1
-            let tuple = EstablishedConnections.tuple(of: socket.info)
+            let tuple = NamespaceConnections.tuple(of: socket.info)
             flow = PassedFlow(
                 number: numbers.next(), workload: workload, kind: kind,
                 source: isOutbound ? tuple.source : tuple.destination,

@@ -170,7 +170,8 @@ final class HostCapture: Sendable {
                 return
             }
         }
-        try NamespaceCapture.routing(settings, outbound: .tproxy, hasIPv6: ListenerSockets.hasIPv6())
+        try NamespaceCapture.routing(
+            settings, marks: [settings.marks.upstream, settings.marks.outbound], hasIPv6: ListenerSockets.hasIPv6())
         try nft.replace(table)
         state.installed = table
     }

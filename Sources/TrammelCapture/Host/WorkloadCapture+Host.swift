@@ -53,6 +53,12 @@ extension WorkloadCapture {
                     hint: "attach the application's own")
             }
         }
+        guard request.udp == .pass, request.quic == .pass else {
+            throw TrammelError(
+                .unimplemented, code: "not-built-yet",
+                "judging the UDP of a cgroup or a user of the host: not built yet",
+                hint: "leave out --udp and --quic, or give the workload a network namespace of its own")
+        }
         let facts = try NamespaceFacts.read()
         let (mode, reason) = try chooseModeOnHost(request)
         let identity = try HostCapture.identity(request.target)
@@ -62,7 +68,8 @@ extension WorkloadCapture {
             let listeners = try ListenerSockets.open(member.plan, hasIPv6: facts.hasIPv6)
             let workload = OpenedWorkload(
                 id: id, identity: identity, namespace: sockets.home, facts: facts, plan: member.plan,
-                modeReason: reason, sourceKeeping: .onHost, listeners: listeners.streams, dnsListeners: listeners.dns)
+                modeReason: reason, sourceKeeping: .onHost, listeners: listeners.streams, dnsListeners: listeners.dns,
+                datagramListeners: listeners.datagrams)
             do {
                 try admit(workload)
             } catch {

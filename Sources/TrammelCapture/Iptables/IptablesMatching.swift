@@ -61,7 +61,7 @@ enum IptablesMatching {
         case .socketBound:
             // Said by the translation, which knows the marks.
             throw IptablesTranslation.cannot("match '\(match.text)' alone")
-        @unknown default:
+        default:
             throw IptablesTranslation.cannot("match '\(match.text)'")
         }
         return (rule, nil)
@@ -73,12 +73,8 @@ enum IptablesMatching {
         "-m mark \(wanted ? "" : "! ")--mark \(word(mark))"
     }
 
-    static func setConntrack(_ mark: NftMatch.Mark) -> String { "-j CONNMARK --set-xmark \(word(mark))" }
-
     static func set(_ mark: NftMatch.Mark) -> String { "-j MARK --set-xmark \(word(mark))" }
     static func setConntrack(_ mark: NftMatch.Mark) -> String { "-j CONNMARK --set-xmark \(word(mark))" }
-
-    static func setConnection(_ mark: NftMatch.Mark) -> String { "-j CONNMARK --set-xmark \(word(mark))" }
 
     /// A connection that began with a packet from here which was not the agent's; or whose answers are the agent's,
     /// where conntrack has forgotten how it began.

@@ -233,10 +233,10 @@ struct IptablesTranslation {
         let taken = mark(marks.outbound)
         var answer = IptablesRule()
         answer.modules = [IptablesMatching.isMarked(taken)]
-        answer.target = IptablesMatching.setConnection(taken)
+        answer.target = IptablesMatching.setConntrack(taken)
         var own = IptablesRule()
         own.modules = [IptablesMatching.isMarked(taken, false)]
-        own.target = IptablesMatching.setConnection(mark(marks.upstream))
+        own.target = IptablesMatching.setConntrack(mark(marks.upstream))
         result.edit(place.table) { $0.chains.append(.init(name: name, rules: [answer, own])) }
         return "-g \(name)"
     }

@@ -104,7 +104,11 @@ struct NftContents: Equatable {
     }
 
     static func text(_ element: NftSetElement) -> String {
-        element.key.map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
+        hexadecimal(element.key) + (element.lastKey.map { "-" + hexadecimal($0) } ?? "")
             + (element.isIntervalEnd ? " end" : "") + (element.verdict.map { " : \($0.text)" } ?? "")
+    }
+
+    private static func hexadecimal(_ bytes: [UInt8]) -> String {
+        bytes.map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
     }
 }

@@ -83,8 +83,10 @@ struct NftEncoder {
     }
 
     mutating func encode(_ set: NftSet) throws {
-        let flags = if case .blocks = set.members { NFT_SET_INTERVAL.rawValue } else { UInt32(0) }
-        let id = try encodeSet(named: set.name, type: set.members.keyType, flags: flags, size: nil)
+        let layout = set.members.layout
+        let id = try encodeSet(
+            named: set.name, type: set.members.keyType, flags: layout.flags, size: layout.most.map { Int($0) },
+            fields: layout.fields, seconds: layout.seconds)
         setIDs[set.name] = id
         try encode(members: set.members.elements, of: set.name)
     }
@@ -95,7 +97,8 @@ struct NftEncoder {
     }
 
     private mutating func encodeSet(
-        named name: String, type: NftKeyType, flags: UInt32, size: Int?
+        named name: String, type: NftKeyType, flags: UInt32, size: Int?, fields: [UInt8] = [],
+        seconds: UInt32? = nil
     ) throws -> UInt32 {
         let object = try allocated(nftnl_set_alloc())
         defer { nftnl_set_free(object) }
@@ -112,6 +115,10 @@ struct NftEncoder {
             nftnl_set_set_u32(object, UInt16(NFTNL_SET_DATA_TYPE.rawValue), NftEncoder.verdictData)
         }
         if let size { nftnl_set_set_u32(object, UInt16(NFTNL_SET_DESC_SIZE.rawValue), UInt32(size)) }
+        if !fields.isEmpty {
+            nftnl_set_set_data(object, UInt16(NFTNL_SET_DESC_CONCAT.rawValue), fields, UInt32(fields.count))
+        }
+        if let seconds { nftnl_set_set_u64(object, UInt16(NFTNL_SET_TIMEOUT.rawValue), UInt64(seconds) * 1000) }
         emit(NFT_MSG_NEWSET, NLM_F_CREATE) { nftnl_set_nlmsg_build_payload($0, object) }
         return id
     }
@@ -131,6 +138,12 @@ struct NftEncoder {
                 let element = try allocated(nftnl_set_elem_alloc())
                 _ = member.key.withUnsafeBytes {
                     nftnl_set_elem_set(element, UInt16(NFTNL_SET_ELEM_KEY), $0.baseAddress, UInt32($0.count))
+                }
+                if let last = member.lastKey {
+                    _ = last.withUnsafeBytes {
+                        nftnl_set_elem_set(
+                            element, UInt16(NFTNL_SET_ELEM_KEY_END), $0.baseAddress, UInt32($0.count))
+                    }
                 }
                 if member.isIntervalEnd {
                     nftnl_set_elem_set_u32(

@@ -39,6 +39,30 @@ struct NftIntervals: Equatable {
     }
 }
 
+/// What a set of address ranges with ports holds: per port, ranges that neither overlap nor touch.
+struct NftDestinations: Equatable {
+    struct Range: Equatable {
+        let first: UInt128
+        let last: UInt128
+        let port: UInt16
+    }
+
+    let ranges: [Range]
+
+    init(_ destinations: [DatagramDestination], family: IPAddress.Family) {
+        let ports = Dictionary(grouping: destinations.filter { $0.port != nil }) { $0.port ?? 0 }
+        let all = family == .v4 ? UInt128(UInt32.max) : UInt128.max
+        ranges = ports.sorted { $0.key < $1.key }.flatMap { port, destinations in
+            let borders = NftIntervals(destinations.map(\.block), family: family).borders
+            return borders.indices.filter { !borders[$0].isEnd }.map { index in
+                Range(
+                    first: borders[index].address.number,
+                    last: index + 1 < borders.count ? borders[index + 1].address.number - 1 : all, port: port)
+            }
+        }
+    }
+}
+
 extension IPAddress {
     var number: UInt128 { UInt128(high) << 64 | UInt128(low) }
 

@@ -27,6 +27,8 @@ struct NftKeyType: Equatable {
 
 struct NftSetElement: Equatable {
     let key: [UInt8]
+    /// The other end of a range of concatenated fields.
+    var lastKey: [UInt8]? = nil
     var isIntervalEnd = false
     /// Of a verdict map's member.
     var verdict: NftVerdictMap.Verdict?
@@ -37,6 +39,8 @@ extension NftSet.Members {
         switch self {
         case .blocks(let family, _): .address(family)
         case .ports: .port
+        case .destinations(let family, _): .concatenation([.address(family), .port])
+        case .remembered(let family, _, _): .concatenation([.address(family), .port, .address(family), .port])
         case .connections(let family, _):
             .concatenation([.address(family), .port, .address(family), .port])
         }
@@ -50,12 +54,36 @@ extension NftSet.Members {
             }
         case .ports(let ports):
             Set(ports).sorted().map { NftSetElement(key: bigEndianBytes($0)) }
+        case .remembered:
+            []
+        case .destinations(let family, let destinations):
+            NftDestinations(destinations, family: family).ranges.map { range in
+                let port = bigEndianBytes(range.port) + [0, 0]
+                return NftSetElement(
+                    key: IPAddress(number: range.first, family: family).networkBytes + port,
+                    lastKey: IPAddress(number: range.last, family: family).networkBytes + port)
+            }
         case .connections(_, let tuples):
             Set(tuples).map { tuple in
                 NftSetElement(
                     key: tuple.source.address.networkBytes + bigEndianBytes(tuple.source.port) + [0, 0]
                         + tuple.destination.address.networkBytes + bigEndianBytes(tuple.destination.port) + [0, 0])
             }.sorted { $0.key.lexicographicallyPrecedes($1.key) }
+        }
+    }
+}
+
+extension NftSet.Members {
+    /// For a set that needs to be told of them: its flags, what each field of a concatenation takes, how long a member
+    /// stays by default and how many there may be.
+    var layout: (flags: UInt32, fields: [UInt8], seconds: UInt32?, most: UInt32?) {
+        switch self {
+        case .blocks: (NFT_SET_INTERVAL.rawValue, [], nil, nil)
+        case .ports, .connections: (0, [], nil, nil)
+        case .destinations(let family, _):
+            (NFT_SET_INTERVAL.rawValue | NFT_SET_CONCAT.rawValue, [UInt8(family.bits / 8), 2], nil, nil)
+        case .remembered(_, let seconds, let most):
+            (NFT_SET_TIMEOUT.rawValue | NFT_SET_EVAL.rawValue, [], seconds, most)
         }
     }
 }

@@ -20,12 +20,25 @@ struct NftSet: Hashable, Sendable {
         /// Blocks of addresses of one family. They may overlap; they are merged when encoded.
         case blocks(IPAddress.Family, [CIDR])
         case ports([UInt16])
+        /// Blocks of addresses of one family, each with a port. They may overlap; they are merged when encoded.
+        case destinations(IPAddress.Family, [DatagramDestination])
+        /// Flows of UDP as their packets leave, which the rules put in by themselves, each for so many seconds after it
+        /// was last put in. Empty at first; what is in it is the kernel's affair.
+        case remembered(IPAddress.Family, seconds: UInt32, most: UInt32)
         /// TCP connections as their packets leave: from, to.
         case connections(IPAddress.Family, [ConntrackEntry.Tuple])
     }
 
     let name: String
     let members: Members
+}
+
+extension NftTable {
+    /// Whether the rules themselves fill the set of that name.
+    func remembers(in name: String) -> Bool {
+        guard case .remembered = sets.first(where: { $0.name == name })?.members else { return false }
+        return true
+    }
 }
 
 /// A chain; a base chain when it has a hook.
@@ -102,6 +115,10 @@ enum NftMatch: Hashable, Sendable {
     case addressInSet(Side, IPAddress.Family, String, Bool)
     /// Source address and port, destination address and port are in the named set.
     case connectionInSet(IPAddress.Family, String)
+    /// Destination address and port of UDP are in the named set.
+    case destinationInSet(IPAddress.Family, String)
+    /// Source and destination of UDP, address and port each, are in the named set.
+    case flowInSet(IPAddress.Family, String)
     /// The first packet of a TCP connection: SYN without ACK, FIN or RST.
     case tcpSYN
     /// Any other packet of TCP.
@@ -129,6 +146,10 @@ enum NftStatement: Hashable, Sendable {
     case accept
     case drop
     case rejectWithReset
+    /// ICMP: nobody listens at the port. An application is told at once.
+    case rejectUnreachable
+    /// Puts the packet's flow, as an answer to it leaves, into the named set, or lets it stay there for longer.
+    case rememberFlow(IPAddress.Family, String)
     case redirect(port: UInt16)
     case tproxy(IPAddress, port: UInt16)
     case setMark(NftMatch.Mark)

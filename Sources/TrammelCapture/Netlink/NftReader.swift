@@ -97,12 +97,15 @@ extension NftSetElement {
     /// Reads one member of a set as the kernel tells it.
     init(_ attribute: NetlinkAttribute) {
         var key: [UInt8] = []
+        var lastKey: [UInt8]?
         var flags: UInt32 = 0
         var verdict: NftVerdictMap.Verdict?
         for part in attribute.nested {
             switch UInt32(part.type) {
             case NFTA_SET_ELEM_KEY.rawValue:
                 for data in part.nested where data.type == Int(NFTA_DATA_VALUE.rawValue) { key = Array(data.bytes) }
+            case NFTA_SET_ELEM_KEY_END.rawValue:
+                for data in part.nested where data.type == Int(NFTA_DATA_VALUE.rawValue) { lastKey = Array(data.bytes) }
             case NFTA_SET_ELEM_FLAGS.rawValue:
                 flags = part.number(UInt32.self).map { UInt32(bigEndian: $0) } ?? 0
             case NFTA_SET_ELEM_DATA.rawValue:
@@ -116,6 +119,7 @@ extension NftSetElement {
                 break
             }
         }
-        self.init(key: key, isIntervalEnd: flags & NFT_SET_ELEM_INTERVAL_END.rawValue != 0, verdict: verdict)
+        self.init(
+            key: key, lastKey: lastKey, isIntervalEnd: flags & NFT_SET_ELEM_INTERVAL_END.rawValue != 0, verdict: verdict)
     }
 }

@@ -65,6 +65,16 @@ struct NftRuleEncoder: ~Copyable {
         case .connectionInSet(let family, let set):
             try loadConnection(family)
             try lookup(set, id: setIDs[set])
+        case .destinationInSet(let family, let set):
+            try require(family)
+            try require(NftMatch.Transport.udp)
+            try loadConcatenation([(.destination, true), (.destination, false)], family)
+            try lookup(set, id: setIDs[set])
+        case .flowInSet(let family, let set):
+            try require(family)
+            try require(NftMatch.Transport.udp)
+            try loadConcatenation(NftRuleEncoder.asItLeaves, family)
+            try lookup(set, id: setIDs[set])
         case .tcpSYN, .tcpNotSYN:
             try require(NftMatch.Transport.tcp)
             try payload(NFT_PAYLOAD_TRANSPORT_HEADER, offset: 13, length: 1)
@@ -148,6 +158,24 @@ struct NftRuleEncoder: ~Copyable {
                 nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_REJECT_TYPE), UInt32(NFT_REJECT_TCP_RST.rawValue))
                 nftnl_expr_set_u8($0, UInt16(NFTNL_EXPR_REJECT_CODE), 0)
             }
+        case .rejectUnreachable:
+            try add("reject") {
+                nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_REJECT_TYPE), UInt32(NFT_REJECT_ICMPX_UNREACH.rawValue))
+                nftnl_expr_set_u8($0, UInt16(NFTNL_EXPR_REJECT_CODE), UInt8(NFT_REJECT_ICMPX_PORT_UNREACH.rawValue))
+            }
+        case .rememberFlow(let family, let set):
+            try require(family)
+            try require(NftMatch.Transport.udp)
+            // As the answer leaves.
+            try loadConcatenation(
+                [(.destination, true), (.destination, false), (.source, true), (.source, false)], family)
+            guard let id = setIDs[set] else { throw NftRuleEncoder.missing(set) }
+            try add("dynset") {
+                nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_DYNSET_SREG_KEY), NftRuleEncoder.register1)
+                nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_DYNSET_OP), UInt32(NFT_DYNSET_OP_UPDATE.rawValue))
+                nftnl_expr_set_str($0, UInt16(NFTNL_EXPR_DYNSET_SET_NAME), set)
+                nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_DYNSET_SET_ID), id)
+            }
         case .redirect(let port):
             try immediate(bigEndianBytes(port), into: NftRuleEncoder.register1)
             try add("redir") {
@@ -221,11 +249,28 @@ struct NftRuleEncoder: ~Copyable {
     private mutating func loadConnection(_ family: IPAddress.Family) throws {
         try require(family)
         try require(NftMatch.Transport.tcp)
+        try loadConcatenation(NftRuleEncoder.asItLeaves, family)
+    }
+
+    private static let asItLeaves: [(NftMatch.Side, Bool)] = [
+        (.source, true), (.source, false), (.destination, true), (.destination, false),
+    ]
+
+    /// - Parameter fields: the address of a side, or else its port.
+    private func loadConcatenation(_ fields: [(side: NftMatch.Side, isAddress: Bool)], _ family: IPAddress.Family) throws
+    {
         let words: UInt32 = family == .v4 ? 1 : 4
-        try load(address: .source, of: family, into: NftRuleEncoder.register(0))
-        try payload(NFT_PAYLOAD_TRANSPORT_HEADER, offset: 0, length: 2, into: NftRuleEncoder.register(words))
-        try load(address: .destination, of: family, into: NftRuleEncoder.register(words + 1))
-        try payload(NFT_PAYLOAD_TRANSPORT_HEADER, offset: 2, length: 2, into: NftRuleEncoder.register(2 * words + 1))
+        var next: UInt32 = 0
+        for (side, isAddress) in fields {
+            if isAddress {
+                try load(address: side, of: family, into: NftRuleEncoder.register(next))
+            } else {
+                try payload(
+                    NFT_PAYLOAD_TRANSPORT_HEADER, offset: side == .source ? 0 : 2, length: 2,
+                    into: NftRuleEncoder.register(next))
+            }
+            next += isAddress ? words : 1
+        }
     }
 
     /// The register that begins with this 4-byte word, by the name that the kernel gives it back under: where one of
@@ -298,7 +343,7 @@ struct NftRuleEncoder: ~Copyable {
 
     private func lookup(_ set: String, id: UInt32?, member: Bool = true, isMap: Bool = false) throws {
         guard let id else {
-            throw TrammelError(.internal, code: "nft-set-missing", "a rule names the set \(set), which its table lacks")
+            throw NftRuleEncoder.missing(set)
         }
         try add("lookup") {
             nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_LOOKUP_SREG), NftRuleEncoder.register1)
@@ -307,6 +352,10 @@ struct NftRuleEncoder: ~Copyable {
             if isMap { nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_LOOKUP_DREG), UInt32(NFT_REG_VERDICT.rawValue)) }
             if !member { nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_LOOKUP_FLAGS), UInt32(NFT_LOOKUP_F_INV.rawValue)) }
         }
+    }
+
+    private static func missing(_ set: String) -> TrammelError {
+        TrammelError(.internal, code: "nft-set-missing", "a rule names the set \(set), which its table lacks")
     }
 
     private func immediate(_ value: [UInt8], into register: UInt32) throws {

@@ -18,7 +18,14 @@ extension NftTable {
 extension NftSet {
     fileprivate var lines: [String] {
         var lines = ["    set \(name) {", "        type \(typeText)"]
-        if case .blocks = members { lines.append("        flags interval") }
+        switch members {
+        case .blocks, .destinations: lines.append("        flags interval")
+        case .remembered(_, let seconds, let most):
+            lines.append("        size \(most)")
+            lines.append("        flags dynamic,timeout")
+            lines.append("        timeout \(seconds % 60 == 0 ? "\(seconds / 60)m" : "\(seconds)s")")
+        case .ports, .connections: break
+        }
         let texts = memberTexts
         if !texts.isEmpty { lines.append("        elements = { \(texts.joined(separator: ", ")) }") }
         return lines + ["    }"]
@@ -28,6 +35,10 @@ extension NftSet {
         switch members {
         case .blocks(let family, _): family == .v4 ? "ipv4_addr" : "ipv6_addr"
         case .ports: "inet_service"
+        case .destinations(.v4, _): "ipv4_addr . inet_service"
+        case .destinations(.v6, _): "ipv6_addr . inet_service"
+        case .remembered(.v4, _, _): "ipv4_addr . inet_service . ipv4_addr . inet_service"
+        case .remembered(.v6, _, _): "ipv6_addr . inet_service . ipv6_addr . inet_service"
         case .connections(.v4, _): "ipv4_addr . inet_service . ipv4_addr . inet_service"
         case .connections(.v6, _): "ipv6_addr . inet_service . ipv6_addr . inet_service"
         }
@@ -37,6 +48,11 @@ extension NftSet {
         switch members {
         case .blocks(let family, let blocks): NftIntervals(blocks, family: family).texts(family)
         case .ports(let ports): Set(ports).sorted().map(String.init)
+        case .remembered: []
+        case .destinations(let family, let destinations):
+            NftDestinations(destinations, family: family).ranges.map {
+                "\(NftIntervals.text($0.first, $0.last, family)) . \($0.port)"
+            }
         case .connections(_, let tuples):
             Set(tuples).map {
                 "\($0.source.address) . \($0.source.port) . \($0.destination.address) . \($0.destination.port)"
@@ -53,13 +69,17 @@ extension NftIntervals {
             guard !borders[index].isEnd else { return nil }
             let first = borders[index].address.number
             let last = index + 1 < borders.count ? borders[index + 1].address.number - 1 : all
-            let spread = first ^ last
-            let isBlock = spread & (spread &+ 1) == 0 && first & spread == 0
-            let length = family.bits - (128 - spread.leadingZeroBitCount)
-            let start = borders[index].address
-            if spread == 0 { return "\(start)" }
-            return isBlock ? "\(start)/\(length)" : "\(start)-\(IPAddress(number: last, family: family))"
+            return NftIntervals.text(first, last, family)
         }
+    }
+
+    fileprivate static func text(_ first: UInt128, _ last: UInt128, _ family: IPAddress.Family) -> String {
+        let spread = first ^ last
+        let isBlock = spread & (spread &+ 1) == 0 && first & spread == 0
+        let length = family.bits - (128 - spread.leadingZeroBitCount)
+        let start = IPAddress(number: first, family: family)
+        if spread == 0 { return "\(start)" }
+        return isBlock ? "\(start)/\(length)" : "\(start)-\(IPAddress(number: last, family: family))"
     }
 }
 
@@ -101,7 +121,7 @@ extension NftRule {
 extension NftMatch {
     fileprivate var impliesTransport: Bool {
         switch self {
-        case .port, .ports, .portInSet, .tcpSYN, .tcpNotSYN: true
+        case .port, .ports, .portInSet, .destinationInSet, .flowInSet, .tcpSYN, .tcpNotSYN: true
         default: false
         }
     }
@@ -121,6 +141,9 @@ extension NftMatch {
         case .destinationBlock(let block): "\(block.base.family.word) daddr \(block)"
         case .connectionInSet(let family, let set):
             "\(family.word) saddr . tcp sport . \(family.word) daddr . tcp dport @\(set)"
+        case .destinationInSet(let family, let set): "\(family.word) daddr . udp dport @\(set)"
+        case .flowInSet(let family, let set):
+            "\(family.word) saddr . udp sport . \(family.word) daddr . udp dport @\(set)"
         case .tcpSYN: "tcp flags syn / fin,syn,rst,ack"
         case .tcpNotSYN: "tcp flags != syn / fin,syn,rst,ack"
         case .mark(let mark): "meta mark & \(mark.mask.word) == \(mark.value.word)"
@@ -142,6 +165,9 @@ extension NftStatement {
         case .accept: "accept"
         case .drop: "drop"
         case .rejectWithReset: "reject with tcp reset"
+        case .rejectUnreachable: "reject"
+        case .rememberFlow(let family, let set):
+            "update @\(set) { \(family.word) daddr . udp dport . \(family.word) saddr . udp sport }"
         case .redirect(let port): "redirect to :\(port)"
         case .tproxy(let address, let port):
             address.family == .v4 ? "tproxy ip to \(address):\(port)" : "tproxy ip6 to [\(address)]:\(port)"

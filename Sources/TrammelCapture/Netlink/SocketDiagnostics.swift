@@ -21,6 +21,7 @@ package struct TCPSocketInfo: Hashable, Sendable {
     package var mark: UInt32 = 0
 
     static let established: UInt8 = 1
+    static let synSent: UInt8 = 2
     static let listen: UInt8 = 10
 }
 

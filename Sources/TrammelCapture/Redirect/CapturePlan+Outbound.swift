@@ -24,6 +24,7 @@ extension CapturePlan {
                         matching: [.port(.destination, .udp, 53)], do: [.counter] + claimStatements + [.accept]))
                 rules.append(NftRule(.port(.destination, .tcp, 53), do: .jump(claim.name)))
             }
+            rules += datagramRules
             // In the host's table it stands before the dispatch, for everyone.
             if place.hostIndex == nil { rules.append(directHitRefusal) }
             rules.append(localExemption)
@@ -91,15 +92,15 @@ extension CapturePlan {
     // MARK: Exemptions
 
     /// An IPv6 link-local address means something on one link only, which a packet turned to lo has left.
-    private var linkLocalExemption: [NftRule] {
+    var linkLocalExemption: [NftRule] {
         [CIDR(IPAddress(v6: 0xFE80 << 48, 0), prefixLength: 10)].compactMap { $0 }.map {
             NftRule(.destinationBlock($0), do: .accept, comment: "link-local")
         }
     }
 
-    private var localExemption: NftRule { NftRule(.localDestination, do: .accept) }
+    var localExemption: NftRule { NftRule(.localDestination, do: .accept) }
 
-    private var outboundExemptions: [NftRule] {
+    var outboundExemptions: [NftRule] {
         var rules: [NftRule] = []
         if !request.excludedOutboundPorts.isEmpty {
             rules.append(

@@ -46,6 +46,6 @@ extension CapturePlan {
             add(SetName.established, connections: established)
         }
         if !carriedFamilies.isEmpty { add(SetName.carried, connections: carried) }
-        return sets
+        return sets + datagramSets
     }
 }

@@ -10,10 +10,10 @@ extension CapturePlan {
             table.chains = drainingChains
             return table
         }
-        table.chains = [prerouting]
+        table.chains = [prerouting] + datagramChains
         switch outboundMode {
         case .redirect:
-            table.chains += [directHits, redirectOutput]
+            table.chains += [directHits, redirectOutput] + [datagramOutput].compactMap { $0 }
         case .tproxy:
             // A chain has to be there before a rule can jump to it; the encoder makes all chains first.
             table.chains += [fromApplication, claim, routeOutput]
@@ -28,11 +28,13 @@ extension CapturePlan {
             chain.rules.append(
                 NftRule(.loopbackInterface(true), .mark(mark(marks.outbound)), do: .jump(fromApplication.name)))
         }
+        chain.rules += datagramTurns
         chain.rules.append(NftRule(.loopbackInterface(true), do: .accept))
         if outboundMode == .redirect {
             // Only where the rules switch tracking on anyhow; there, an invalid packet would be answered with a reset.
             chain.rules.append(NftRule(.conntrackInvalid, do: .counter, .drop))
         }
+        chain.rules += senderRules
         // First packets only: a connection that is left alone may have one of these numbers for its own port.
         chain.rules.append(
             NftRule(

@@ -27,15 +27,20 @@ package struct CaptureSettings: Hashable, Sendable {
         /// Of conntrack's entries and not of packets: the agent's own flows, where redirect has flows tracked, so that
         /// the accounting knows them. Routes nowhere.
         package var own: UInt32
+        /// Datagrams of an application that the agent carries; routes to lo. Apart from `outbound`, under which DNS goes:
+        /// by the time they come back, a NAT of the namespace's own may have changed their ports.
+        package var datagrams: UInt32
         package var mask: UInt32
 
         package init(
             upstream: UInt32 = 0x539, outbound: UInt32 = 0x222, passed: UInt32 = 0x53A, refused: UInt32 = 0x53B,
             own: UInt32 = 0x53C,
+            datagrams: UInt32 = 0x223,
             mask: UInt32 = 0xFFF
         ) {
             self.upstream = upstream
             self.outbound = outbound
+            self.datagrams = datagrams
             self.passed = passed
             self.refused = refused
             self.own = own
@@ -92,6 +97,13 @@ package struct CaptureRequest: Hashable, Sendable {
     package var excludedInboundSources: [CIDR] = []
     /// With any given, only these ports are captured inbound.
     package var includedInboundPorts: [UInt16] = []
+
+    /// What becomes of UDP other than DNS.
+    package var udp = CaptureScope.UDPChoice.pass
+    /// Where it may go, of what is not an answer, under `policy`.
+    package var udpAllowed: [DatagramDestination] = []
+    /// Whether QUIC is refused; under `proxy` the agent refuses it by itself.
+    package var quic = CaptureScope.QUICChoice.pass
 
     package init(target: CaptureTarget, mode: CaptureMode? = nil) {
         self.target = target

@@ -94,7 +94,8 @@ extension InstalledRules {
         for chain in found.chains where !table.chains.contains(where: { $0.name == chain.name }) {
             drift.append("there is a chain \(chain.name) that is not Trammel's")
         }
-        for (name, members) in wanted.sets.sorted(by: { $0.key < $1.key }) where found.sets[name] != members {
+        for (name, members) in wanted.sets.sorted(by: { $0.key < $1.key })
+        where found.sets[name] != members && !(table.remembers(in: name) && found.sets[name] != nil) {
             drift.append(
                 found.sets[name] == nil
                     ? "the set \(name) is missing" : "the set \(name) has other members than it should")
@@ -116,8 +117,7 @@ extension InstalledRules {
         var drift: [String] = []
         for family in hasIPv6 ? [IPAddress.Family.v4, .v6] : [.v4] {
             let word = family == .v4 ? "IPv4" : "IPv6"
-            let mode = plan.place.hostIndex == nil ? plan.outboundMode : .tproxy
-            for rule in NamespaceCapture.markRules(plan.settings, mode, family)
+            for rule in NamespaceCapture.markRules(plan.settings, marks: plan.routedMarks, family)
             where !rules.contains(rule) {
                 drift.append(
                     "the \(word) routing rule for mark 0x\(String(rule.mark.value, radix: 16)) to table \(rule.table) "

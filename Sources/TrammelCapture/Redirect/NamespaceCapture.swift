@@ -23,7 +23,7 @@ enum NamespaceCapture {
         do {
             if parts.contains(.sysctl) { try NamespaceSettings.switchOn(plan.outboundMode) }
             if parts.contains(.routing) {
-                try routing(plan.settings, outbound: plan.outboundMode, hasIPv6: hasIPv6)
+                try routing(plan.settings, marks: plan.routedMarks, hasIPv6: hasIPv6)
             }
             guard parts.contains(.table) || parts.contains(.rules) else { return }
             try NamespaceRules.replace(with: plan, owner)
@@ -83,17 +83,16 @@ enum NamespaceCapture {
 
     /// The rules that lead marked packets to lo.
     static func markRules(
-        _ settings: CaptureSettings, _ outbound: CaptureMode, _ family: IPAddress.Family
+        _ settings: CaptureSettings, marks: [UInt32], _ family: IPAddress.Family
     ) -> [RouteSocket.MarkRule] {
-        let marks = settings.marks
-        return (outbound == .tproxy ? [marks.upstream, marks.outbound] : [marks.upstream]).map {
+        marks.map {
             RouteSocket.MarkRule(
-                family: family, mark: NftMatch.Mark(value: $0, mask: marks.mask), table: settings.routingTable,
+                family: family, mark: NftMatch.Mark(value: $0, mask: settings.marks.mask), table: settings.routingTable,
                 preference: settings.rulePreference)
         }
     }
 
-    static func routing(_ settings: CaptureSettings, outbound: CaptureMode, hasIPv6: Bool) throws {
+    static func routing(_ settings: CaptureSettings, marks: [UInt32], hasIPv6: Bool) throws {
         var route = try RouteSocket()
         do {
             let links = try route.links()
@@ -101,7 +100,7 @@ enum NamespaceCapture {
                 throw TrammelError(.unavailable, code: "loopback-missing", "the namespace has no loopback interface")
             }
             let families: [IPAddress.Family] = hasIPv6 ? [.v4, .v6] : [.v4]
-            let wanted = families.flatMap { markRules(settings, outbound, $0) }
+            let wanted = families.flatMap { markRules(settings, marks: marks, $0) }
             let present = Set(try route.markRules())
             for family in families {
                 try route.add(

@@ -106,7 +106,7 @@ package final class CapturedDatagrams: DatagramExchange {
 
 extension Descriptor {
     /// A socket that sends whole packets, IP header and all, in the network namespace of the calling thread.
-    fileprivate static func packets(_ family: IPAddress.Family) throws -> Descriptor {
+    static func packets(_ family: IPAddress.Family) throws -> Descriptor {
         let flags = CInt(SOCK_RAW.rawValue) | CInt(SOCK_NONBLOCK.rawValue) | CInt(SOCK_CLOEXEC.rawValue)
         let number = Glibc.socket(family == .v4 ? AF_INET : AF_INET6, flags, CInt(IPPROTO_RAW))
         guard number >= 0 else { throw TrammelError.kernel("open a raw socket", errno: errno, token: "socket") }

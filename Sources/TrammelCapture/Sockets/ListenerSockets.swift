@@ -29,8 +29,10 @@ enum ListenerSockets {
     struct Listeners {
         var streams: [OpenedListener] = []
         var dns: [OpenedDNSListener] = []
+        var datagrams: [OpenedDatagramListener] = []
 
         func close() {
+            for listener in datagrams { Descriptor.close(listener.socket) }
             for listener in streams { Descriptor.close(listener.socket) }
             for listener in dns { Descriptor.close(listener.socket) }
         }
@@ -54,6 +56,12 @@ enum ListenerSockets {
                     let socket = try stream(address, mode, backlog: backlog).release()
                     opened.streams.append(
                         OpenedListener(socket: socket, direction: direction, mode: mode, address: address))
+                }
+                if plan.relaysDatagrams {
+                    let address = ListenerAddress(IPEndpoint(own, ports.outbound))
+                    let socket = try datagram(address, .tproxy)
+                    try socket.makeRoom()
+                    opened.datagrams.append(OpenedDatagramListener(socket: socket.release(), address: address))
                 }
                 guard plan.capturesDNS else { continue }
                 let address = ListenerAddress(IPEndpoint(own, ports.dns))
@@ -141,6 +149,20 @@ enum ListenerSockets {
         switch family {
         case .v4: try socket.set(CInt(IPPROTO_IP), IP_TRANSPARENT)
         case .v6: try socket.set(CInt(IPPROTO_IPV6), IPV6_TRANSPARENT)
+        }
+    }
+}
+
+extension Descriptor {
+    /// Of a listener behind which all flows of a workload stand: as many bytes as may wait for the agent to come round.
+    private static let room: CInt = 4 << 20
+
+    /// Beyond what the system allows by default where the agent may, and that much where it may not.
+    fileprivate func makeRoom() throws {
+        do {
+            try set(SOL_SOCKET, SO_RCVBUFFORCE, Descriptor.room)
+        } catch {
+            try set(SOL_SOCKET, SO_RCVBUF, Descriptor.room)
         }
     }
 }

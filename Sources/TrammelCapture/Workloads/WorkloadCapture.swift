@@ -19,6 +19,8 @@ package struct OpenedWorkload: Sendable {
     package let listeners: [OpenedListener]
     /// Empty where DNS is not captured.
     package let dnsListeners: [OpenedDNSListener]
+    /// Empty where the agent does not carry its datagrams.
+    package let datagramListeners: [OpenedDatagramListener]
 }
 
 /// The kernel edge of the agent: captures the traffic of network namespaces, and lets it go again.
@@ -49,10 +51,10 @@ package final class WorkloadCapture: Sendable {
     final class Attachment: Sendable {
         let workload: OpenedWorkload
         let installed = Mutex<CapturePlan?>(nil)
-        /// Holds the rules where they are to go with the agent; made at the first install.
-        let owner = Mutex<TableOwner?>(nil)
         /// It only waits for its connections to end, and another may take the namespace over.
         let isLeaving = Atomic<Bool>(false)
+        /// Holds the rules where they are to go with the agent; made at the first install.
+        let owner = Mutex<TableOwner?>(nil)
 
         /// What is true of the namespace, when last looked at.
         let facts: Mutex<NamespaceFacts>
@@ -129,12 +131,14 @@ package final class WorkloadCapture: Sendable {
                 sourceKeeping: SourceKeeping(
                     isPossible: true, reason: "replies find their way back by the mark of the accepted socket"),
                 warning: chosen.warning,
-                listeners: listeners.streams, dnsListeners: listeners.dns)
+                listeners: listeners.streams, dnsListeners: listeners.dns, datagramListeners: listeners.datagrams)
         }
         do {
             try admit(workload)
         } catch {
-            ListenerSockets.Listeners(streams: workload.listeners, dns: workload.dnsListeners).close()
+            ListenerSockets.Listeners(
+                streams: workload.listeners, dns: workload.dnsListeners, datagrams: workload.datagramListeners
+            ).close()
             throw error
         }
         return workload
@@ -202,8 +206,8 @@ package final class WorkloadCapture: Sendable {
     package func close(_ id: WorkloadID) {
         _ = attachments.withLock { $0.removeValue(forKey: id) }
         host.close(id)
-        watch.withLock { $0 }?.forget(id)
         flows.end(id)
+        watch.withLock { $0 }?.forget(id)
         sockets.remove(id)
         conntrack.close(id)
     }

@@ -2,7 +2,9 @@ import TrammelCore
 
 /// Decodes what a Workload says of the traffic to capture; the fields bear the names of the attach request.
 enum CaptureScopeDecoding {
-    static let fields = ["excludeOutboundCIDRs", "excludeOutboundPorts", "excludeInboundPorts"]
+    static let fields = [
+        "excludeOutboundCIDRs", "excludeOutboundPorts", "excludeInboundPorts", "udp", "udpAllow", "quic",
+    ]
     /// Those that are refused by name.
     static let laterFields = CaptureScope.CodingKeys.allCases.map(\.rawValue).filter { !fields.contains($0) }
 
@@ -11,6 +13,9 @@ enum CaptureScopeDecoding {
             scope.excludeOutboundCIDRs = blocks(object["excludeOutboundCIDRs"])
             scope.excludeOutboundPorts = ports(object["excludeOutboundPorts"])
             scope.excludeInboundPorts = ports(object["excludeInboundPorts"])
+            if let choice: CaptureScope.UDPChoice = choice(object["udp"]) { scope.udp = choice }
+            scope.udpAllow = destinations(object["udpAllow"], scope.udp)
+            if let choice: CaptureScope.QUICChoice = choice(object["quic"]) { scope.quic = choice }
         }
     }
 
@@ -19,6 +24,27 @@ enum CaptureScopeDecoding {
             guard let text = item.string() else { return nil }
             if CIDR(text) == nil {
                 item.error(.badValue, "found \(item.found); expected an address or a block such as 10.1.0.0/16")
+            }
+            return text
+        }
+    }
+
+    private static func choice<Choice: RawRepresentable & CaseIterable>(_ field: Field?) -> Choice?
+    where Choice.RawValue == String {
+        field?.oneOf(Choice.allCases.map(\.rawValue)).flatMap { Choice(rawValue: $0) }
+    }
+
+    private static func destinations(_ field: Field?, _ udp: CaptureScope.UDPChoice) -> [String] {
+        guard let field else { return [] }
+        if udp != .policy {
+            field.error(.badValue, "udpAllow says where UDP may go under udp: policy, and udp is \(udp.rawValue)")
+        }
+        return (field.list() ?? []).compactMap { item in
+            guard let text = item.string() else { return nil }
+            if DatagramDestination(text) == nil {
+                item.error(
+                    .badValue, "found \(item.found); expected a block such as 10.0.0.0/8, 10.0.0.0/8:123 or [fd00::/8]:123"
+                )
             }
             return text
         }

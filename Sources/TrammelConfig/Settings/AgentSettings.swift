@@ -111,6 +111,11 @@ package struct AgentSettings: Sendable, Equatable {
         package var idleTimeout: UInt64 = 3_600_000_000_000
         /// Open connections of one workload, both directions.
         package var connectionsPerWorkload = 16_384
+        /// Nanoseconds of silence after which a flow of UDP that the agent carries ends; a quarter of it while nothing was
+        /// answered.
+        package var udpIdleTimeout: UInt64 = 120_000_000_000
+        /// Flows of UDP of one workload that the agent carries at the same time.
+        package var udpFlowsPerWorkload = 4_096
         /// Nanoseconds that connections are given to end when the agent stops.
         package var drainTimeout: UInt64 = 30_000_000_000
         /// Percent of a conntrack table in use at which to warn, 1…100.

@@ -48,13 +48,7 @@ extension AgentSettings {
         if let path = object["configDirectory"]?.absolutePath() { configDirectory = path }
         if let path = object["bypassFile"]?.absolutePath() { bypassFile = path }
         if let count = object["dataLoops"]?.integer(1...1024, "a number of event loops") { dataLoops = count }
-        if let field = object["captureBackend"], let choice: CaptureBackend = field.choice() {
-            captureBackend = choice
-            if choice == .iptables {
-                field.error(
-                    .unimplemented, "rules by iptables are not implemented yet", hint: "write nftables, or auto")
-            }
-        }
+        if let choice: CaptureBackend = object["captureBackend"]?.choice() { captureBackend = choice }
         if let choice: CaptureModeChoice = object["captureMode"]?.choice() { captureMode = choice }
         if let field = object["ports"] { ports.read(field) }
         if let field = object["accessLog"] { accessLog.read(field, checkLog) }
@@ -119,7 +113,7 @@ extension AgentSettings.Metrics {
 extension AgentSettings.Limits {
     private static let fields = FieldSet([
         "maxHeadBytes", "maxHeaderCount", "headTimeout", "idleTimeout", "connectionsPerWorkload", "drainTimeout",
-        "conntrackWarning",
+        "conntrackWarning", "udpIdleTimeout", "udpFlowsPerWorkload",
     ])
 
     fileprivate mutating func read(_ field: Field) {
@@ -131,6 +125,10 @@ extension AgentSettings.Limits {
         }
         if let value = object["headTimeout"]?.duration(second / 10...3600 * second) { headTimeout = value }
         if let value = object["idleTimeout"]?.duration(second / 10...31_536_000 * second) { idleTimeout = value }
+        if let value = object["udpIdleTimeout"]?.duration(second...86_400 * second) { udpIdleTimeout = value }
+        if let value = object["udpFlowsPerWorkload"]?.integer(1...60_000, "a number of flows") {
+            udpFlowsPerWorkload = value
+        }
         if let value = object["connectionsPerWorkload"]?.integer(1...10_000_000, "a number of connections") {
             connectionsPerWorkload = value
         }

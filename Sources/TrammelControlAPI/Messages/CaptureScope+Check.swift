@@ -13,6 +13,16 @@ extension CaptureScope {
         where ports.contains(0) {
             throw invalid("port", "0 is not a port", hint: "ports are 1 to 65535")
         }
+        for destination in udpAllow where DatagramDestination(destination) == nil {
+            throw invalid(
+                "udp-allow", "\"\(destination)\" is not a block of addresses that UDP may be sent to",
+                hint: "write 10.0.0.0/8, 10.0.0.0/8:123 or [fd00::/8]:123")
+        }
+        if !udpAllow.isEmpty, udp != .policy {
+            throw invalid(
+                "udp-allow", "udpAllow says where UDP may go under udp: policy, and udp is \(udp.rawValue)",
+                hint: "ask for --udp policy, or leave --udp-allow out")
+        }
         let interfaces =
             excludeOutboundInterfaces + includeOutboundInterfaces + excludeInboundInterfaces
             + includeInboundInterfaces + outboundFromInterfaces

@@ -18,6 +18,9 @@ final class CompiledService {
     let ports: [Port]
     /// Of each of `ports`.
     let candidates: [[Candidate]]
+    /// The ports carried over UDP, and the candidates of each.
+    let datagramPorts: [Port]
+    let datagramCandidates: [[Candidate]]
     let rule: DestinationRules.Effective
     /// Nil where the name is for the workload's own resolver to answer.
     let resolvedName: ResolvedName?
@@ -33,17 +36,19 @@ final class CompiledService {
     var subsetNames: [String] { rule.subsets.map(\.subset.name) }
 
     init(
-        shape: ServiceShape, addresses: [IPAddress], ports: [Port], candidates: [[Candidate]],
-        rule: DestinationRules.Effective, warnings: [CompileWarning]
+        shape: ServiceShape, addresses: [IPAddress], ports: [Port], candidates: [[Candidate]], datagramPorts: [Port],
+        datagramCandidates: [[Candidate]], rule: DestinationRules.Effective, warnings: [CompileWarning]
     ) {
         self.shape = shape
         self.addresses = addresses
         self.ports = ports
         self.candidates = candidates
+        self.datagramPorts = datagramPorts
+        self.datagramCandidates = datagramCandidates
         self.rule = rule
         self.warnings = warnings
         hasWorkloads = candidates.contains { $0.contains { $0.endpoint.source != nil } }
-        resolvedName = CompiledService.name(shape, addresses, ports)
+        resolvedName = CompiledService.name(shape, addresses, ports + datagramPorts)
     }
 
     private static func name(_ shape: ServiceShape, _ addresses: [IPAddress], _ ports: [Port]) -> ResolvedName? {
@@ -69,6 +74,16 @@ final class CompiledService {
         let made = makePorts(routedBy: table)
         servicePorts = (table, made)
         return made
+    }
+
+    /// Those carried over UDP, which no route concerns.
+    func makeDatagramPorts() -> [ServicePort] {
+        datagramPorts.map { port in
+            ServicePort(
+                service: identity, portName: port.spec.name, port: port.spec.port, appProtocol: port.spec.appProtocol,
+                defaultCluster: port.cluster, routes: nil,
+                origin: ResourceReference(key: origin.key, location: port.spec.location))
+        }
     }
 
     /// The same for callers who see other routes than most.

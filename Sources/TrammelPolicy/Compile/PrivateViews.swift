@@ -132,7 +132,9 @@ struct PrivateViews {
         guard !rule.isFrom(sameAs: service.rule) else { return nil }
         return ServiceCompiler(shape: service.shape, addresses: service.addresses, rule: rule, view: "\(namespace)/")
             .compile(
-                ports: service.ports.map(\.spec), candidates: service.candidates, warnings: [],
+                ports: service.ports.map(\.spec), candidates: service.candidates,
+                datagramPorts: service.datagramPorts.map(\.spec), datagramCandidates: service.datagramCandidates,
+                warnings: [],
                 slots: plan.services.clusterSlots)
     }
 }

@@ -15,8 +15,11 @@ struct ServiceCompiler {
     /// - Parameters:
     ///   - ports: those carried over TCP.
     ///   - candidates: of each of `ports`.
+    ///   - datagramPorts: those carried over UDP, of which `datagramCandidates` are; routes and subsets know nothing of
+    ///     them.
     func compile(
-        ports: [ServiceSpec.Port], candidates: [[Candidate]], warnings: [CompileWarning], slots: ClusterSlots
+        ports: [ServiceSpec.Port], candidates: [[Candidate]], datagramPorts: [ServiceSpec.Port] = [],
+        datagramCandidates: [[Candidate]] = [], warnings: [CompileWarning], slots: ClusterSlots
     ) -> CompiledService {
         var warnings = warnings
         let compiled = zip(ports, candidates).map { port, candidates in
@@ -26,8 +29,13 @@ struct ServiceCompiler {
                     (subset.name, cluster(subset, reference, port, candidates, slots, &warnings))
                 })
         }
+        let datagrams = zip(datagramPorts, datagramCandidates).map { port, candidates in
+            CompiledService.Port(
+                spec: port, cluster: cluster(nil, rule.reference, port, candidates, slots, &warnings), subsets: [])
+        }
         return CompiledService(
-            shape: shape, addresses: addresses, ports: compiled, candidates: candidates, rule: rule, warnings: warnings)
+            shape: shape, addresses: addresses, ports: compiled, candidates: candidates, datagramPorts: datagrams,
+            datagramCandidates: datagramCandidates, rule: rule, warnings: warnings)
     }
 
     private func cluster(
@@ -42,8 +50,10 @@ struct ServiceCompiler {
         if settings.loadBalancer == .passthrough, shape.address == .allocated, let reference {
             warnings.append(.passthroughToVirtualAddress(shape.identity, reference))
         }
+        // A service may have the same port over both.
+        let key = view + (port.transport == .udp ? "udp|" : "") + name
         return Cluster(
-            slot: slots.slot(of: view + name), name: name, service: shape.identity, port: port.port,
+            slot: slots.slot(of: key), name: name, service: shape.identity, port: port.port,
             subset: subset?.name, candidates: chosen, policy: policy,
             connectTimeout: settings.connectTimeout ?? ServiceCompiler.defaultConnectTimeout,
             kind: shape.backing == .asked ? .asked : shape.address == .headless ? .headless : .balanced,

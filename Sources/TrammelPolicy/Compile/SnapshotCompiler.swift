@@ -181,6 +181,7 @@ package final class SnapshotCompiler {
             guard let shape = services.shapes[owner] else {
                 guard let former else { continue }
                 sources.forget(former.candidates)
+                sources.forget(former.datagramCandidates)
                 services.drop(owner)
                 touched.hosts.insert(former.hostKey)
                 touched.layout = true
@@ -190,10 +191,15 @@ package final class SnapshotCompiler {
             let addresses = shape.addresses(allocated: vips(owner))
             let ports = shape.ports.filter { $0.transport == .tcp }
             let candidates = sources.candidates(of: shape, ports: ports, former: former?.candidates ?? [])
+            let datagramPorts = shape.ports.filter { $0.transport == .udp }
+            let datagramCandidates = sources.candidates(
+                of: shape, ports: datagramPorts, former: former?.datagramCandidates ?? [])
             var warnings: [CompileWarning] = []
             let rule = rules.effective(for: shape, warnings: &warnings)
             let service = ServiceCompiler(shape: shape, addresses: addresses, rule: rule)
-                .compile(ports: ports, candidates: candidates, warnings: warnings, slots: services.clusterSlots)
+                .compile(
+                    ports: ports, candidates: candidates, datagramPorts: datagramPorts,
+                    datagramCandidates: datagramCandidates, warnings: warnings, slots: services.clusterSlots)
             services.keep(service)
             touched.hosts.insert(service.hostKey)
             if let former { touched.hosts.insert(former.hostKey) }

@@ -77,6 +77,28 @@ struct ViewParts {
         }
     }
 
+    /// What is carried over UDP, at the addresses of the services.
+    private func datagrams() -> DatagramTable {
+        var ports: [ServicePort] = []
+        var addresses: [IPEndpoint: Int] = [:]
+        var own: [IPEndpoint: Int] = [:]
+        var blocks: [(block: CIDR, port: UInt16, value: Int)] = []
+        for (service, _) in services where !service.datagramPorts.isEmpty {
+            for port in service.makeDatagramPorts() {
+                let index = ports.count
+                ports.append(port)
+                // Who comes first has it, as for TCP, where it is warned of.
+                for address in service.addresses.map({ IPEndpoint($0, port.port) }) where addresses[address] == nil {
+                    addresses[address] = index
+                }
+                for address in port.defaultCluster.ownAddresses where own[address] == nil { own[address] = index }
+                blocks += service.shape.blocks.map { ($0, port.port, index) }
+            }
+        }
+        return DatagramTable(
+            ports: ports, addresses: addresses.merging(own) { first, _ in first }, blocks: blocks)
+    }
+
     func view(
         exact: HostTable, addresses: AddressTable, ownAddresses: AddressTable, blocks: BlockTable
     ) -> SnapshotView {
@@ -86,7 +108,7 @@ struct ViewParts {
                 exact: exact, entries: entries,
                 wildcards: wildcards.sorted { $0.key < $1.key }.map { (suffix: $0.key, entry: $0.value) },
                 ports: servicePorts, tables: tables),
-            addresses: addresses, ownAddresses: ownAddresses, blocks: blocks)
+            addresses: addresses, ownAddresses: ownAddresses, blocks: blocks, datagrams: datagrams())
     }
 }
 

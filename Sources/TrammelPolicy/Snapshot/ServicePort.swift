@@ -1,7 +1,7 @@
 package import TrammelConfig
 import TrammelCore
 
-/// One TCP port of a service: what a captured connection to it is, where it goes by default, and the routes that
+/// One port of a service: what a captured connection to it is, where it goes by default, and the routes that
 /// its requests are held against.
 package final class ServicePort: Sendable {
     package let service: ServiceIdentity

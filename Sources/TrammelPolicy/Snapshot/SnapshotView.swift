@@ -11,10 +11,11 @@ final class SnapshotView: Sendable {
     /// The endpoints' own addresses of headless services.
     let ownAddresses: AddressTable
     let blocks: BlockTable
+    let datagrams: DatagramTable
 
     init(
         servicePorts: [ServicePort], names: [ResolvedName], hosts: HostIndex, addresses: AddressTable,
-        ownAddresses: AddressTable, blocks: BlockTable
+        ownAddresses: AddressTable, blocks: BlockTable, datagrams: DatagramTable
     ) {
         self.servicePorts = servicePorts
         self.names = names
@@ -22,6 +23,7 @@ final class SnapshotView: Sendable {
         self.addresses = addresses
         self.ownAddresses = ownAddresses
         self.blocks = blocks
+        self.datagrams = datagrams
     }
 
     /// The index of the service port at an address.

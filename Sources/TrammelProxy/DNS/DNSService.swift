@@ -21,12 +21,11 @@ final class DNSService: Sendable {
     private let destinations: any OriginalDestinationSource
     private let metrics: DNSMetrics
     private let limits: DNSLimits
+    private let readiness: SharedReadiness
     private let state = Mutex(State())
 
     private struct State {
         var attached: [WorkloadID: Attached] = [:]
-        /// There once a workload has had its DNS captured.
-        var readiness: DescriptorReadiness?
     }
 
     private struct Attached {
@@ -37,24 +36,20 @@ final class DNSService: Sendable {
 
     init(
         group: any EventLoopGroup, loops: LoopGroup, destinations: any OriginalDestinationSource, metrics: DNSMetrics,
-        limits: DNSLimits = DNSLimits()
+        limits: DNSLimits = DNSLimits(), readiness: SharedReadiness = SharedReadiness()
     ) {
         self.group = group
         self.loops = loops
         self.destinations = destinations
         self.metrics = metrics
         self.limits = limits
+        self.readiness = readiness
     }
 
     /// Takes over a workload's listeners; when this returns, its queries are answered.
     func attach(_ workload: AttachedWorkload, _ listeners: DNSListeners) async throws {
         guard !listeners.isEmpty else { return }
-        let readiness = try state.withLock { state in
-            if let readiness = state.readiness { return readiness }
-            let made = try DescriptorReadiness()
-            state.readiness = made
-            return made
-        }
+        let readiness = try readiness.get()
         let loop = group.next()
         let responder = try await loop.submit { [loops, limits, metrics] in
             let responder = DNSResponder(

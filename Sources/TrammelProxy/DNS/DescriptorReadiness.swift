@@ -141,14 +141,28 @@ final class DescriptorReadiness: Sendable {
         private static func nameThisThread() {
             let file = open("/proc/thread-self/comm", O_WRONLY | O_CLOEXEC)
             guard file >= 0 else { return }
-            _ = "trammel-dns".withCString { write(file, $0, 11) }
+            _ = "trammel-udp".withCString { write(file, $0, 11) }
             close(file)
         }
 
         static func failure(_ what: String, _ code: CInt) -> TrammelError {
             TrammelError(
-                .unavailable, code: "dns-readiness", "cannot \(what): \(String(cString: strerror(code)))",
+                .unavailable, code: "datagram-readiness", "cannot \(what): \(String(cString: strerror(code)))",
                 hint: "raise the limits on open files and threads (LimitNOFILE, TasksMax)")
+        }
+    }
+}
+
+/// One `DescriptorReadiness` for all who need one; there once somebody has asked for it.
+final class SharedReadiness: Sendable {
+    private let made = Mutex<DescriptorReadiness?>(nil)
+
+    func get() throws -> DescriptorReadiness {
+        try made.withLock { made in
+            if let made { return made }
+            let new = try DescriptorReadiness()
+            made = new
+            return new
         }
     }
 }

@@ -17,6 +17,11 @@ package struct ProxySettings: Sendable {
     package var headTimeout: UInt64 = 60_000_000_000
     /// Open connections of one workload, both directions; the next is reset.
     package var connectionsPerWorkload = 16_384
+    /// Nanoseconds without a datagram after which a flow of UDP that was answered ends; one that was not ends after a
+    /// quarter of it.
+    package var udpIdleTimeout: UInt64 = 120_000_000_000
+    /// Flows of UDP of one workload that the agent carries at the same time; the next is refused.
+    package var udpFlowsPerWorkload = 4_096
 
     package init() {}
 }

@@ -6,6 +6,8 @@ import TrammelCore
 package struct ConnectionRecord: ~Copyable, Sendable {
     package var flow = Flow()
     package var text = RecordText()
+    /// A flow of UDP: it is logged, and counted by whoever carries it and not as a connection of TCP.
+    package var carriesDatagrams = false
     package private(set) var isOpen = false
     /// What the metrics have been told already.
     private var reportedReceived: UInt64 = 0

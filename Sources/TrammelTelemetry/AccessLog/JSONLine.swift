@@ -59,7 +59,9 @@ enum JSONLine {
     ) {
         out.text("{\"start_time\":")
         times.write(record.flow.start, now: record.flow.end, to: &out)
-        out.text(",\"method\":null,\"path\":null,\"protocol\":null,\"response_code\":0,\"response_flags\":\"")
+        out.text(",\"method\":null,\"path\":null,\"protocol\":")
+        out.text(record.carriesDatagrams ? "\"UDP\"" : "null")
+        out.text(",\"response_code\":0,\"response_flags\":\"")
         flags(record.flow.flags, &out)
         out.text("\",\"response_code_details\":null")
         sizes(record.flow, &out)

@@ -96,19 +96,25 @@ struct ScopeOptions: ParsableArguments {
     @Option(
         name: .long,
         help: """
-            UDP other than DNS: pass lets it go, policy lets out only what --udp-allow names, proxy carries each flow. \
-            Only pass is built yet.
+            UDP other than DNS, outbound: pass lets it go; policy lets out what --udp-allow names and has the kernel \
+            refuse the rest at once; proxy has the agent carry each flow, to services by their VIPs too. Answers to \
+            whoever has sent first always go out.
             """)
     var udp: CaptureScope.UDPChoice = .pass
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Where UDP may go under --udp policy. May be given many times. Not built yet.", valueName: "cidr[:port]"))
+            "Where UDP may go under --udp policy: 10.0.0.0/8, 10.0.0.0/8:123, [fd00::/8]:123. May be given many times.",
+            valueName: "cidr[:port]"))
     var udpAllow: [String] = []
 
     @Option(
-        name: .long, help: "QUIC: pass treats it as other UDP, refuse makes clients take TCP. Only pass is built yet.")
+        name: .long,
+        help: """
+            QUIC: pass treats it as other UDP; refuse makes clients take TCP at once: UDP to port 443 is refused, under \
+            --udp proxy whatever begins as QUIC, to any port.
+            """)
     var quic: CaptureScope.QUICChoice = .pass
 
     var scope: CaptureScope {

@@ -18,6 +18,7 @@ package struct FuzzTarget: Sendable, CustomStringConvertible {
     package static let all: [FuzzTarget] = [
         FuzzTarget(name: "dns", run: fuzzDNS),
         FuzzTarget(name: "clienthello", run: fuzzClientHello),
+        FuzzTarget(name: "quic", cost: 4, run: fuzzQUIC),
         FuzzTarget(name: "http1", run: fuzzHTTP1),
         FuzzTarget(name: "resources", cost: 20, run: fuzzResources),
         FuzzTarget(name: "api", run: fuzzAPI),

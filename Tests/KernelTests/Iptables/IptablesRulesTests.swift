@@ -8,7 +8,7 @@ import TrammelTestSupport
 
 /// The rules by iptables as they are, beside the rules as they should be, in both variants.
 @Suite(.kernel) struct IptablesRulesTests {
-    static let ways = CapturedPod.ways.filter { $0.backend != .nftables }
+    static let ways = CapturedPod.everyWay.filter { $0.backend != .nftables }
 
     private static func programs(_ way: CaptureWay) -> (v4: String, v6: String) {
         guard case .iptables(let variant) = way.backend else { return ("", "") }

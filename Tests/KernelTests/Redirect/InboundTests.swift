@@ -8,7 +8,7 @@ import TrammelTestSupport
 /// What comes to a workload from outside its namespace reaches the agent first, with the client's address and the
 /// address that it dialled.
 @Suite(.kernel) struct InboundTests {
-    @Test(arguments: CapturedPod.ways) func clientAndDestinationAreKnown(mode: CaptureWay) throws {
+    @Test(arguments: CapturedPod.everyWay) func clientAndDestinationAreKnown(mode: CaptureWay) throws {
         let world = try PodWorld()
         let server = try world.pod.serve("::", 8080, "escaped")
         let acceptor = try world.captured(mode).acceptor

@@ -8,7 +8,7 @@ import TrammelTestSupport
 /// What leaves an application comes to the agent with its destination known, in both modes and both families, and
 /// nothing gets past.
 @Suite(.kernel) struct OutboundTests {
-    @Test(arguments: CapturedPod.ways) func everyDestinationIsKnown(mode: CaptureWay) throws {
+    @Test(arguments: CapturedPod.everyWay) func everyDestinationIsKnown(mode: CaptureWay) throws {
         let world = try PodWorld()
         let outsideServers = try [PodWorld.outside4, PodWorld.outside6].map {
             try world.outside.serve($0, 80, "escaped")
@@ -193,7 +193,7 @@ import TrammelTestSupport
         server.stop()
     }
 
-    @Test(arguments: CapturedPod.ways) func withoutAnAgentConnectionsAreRefused(mode: CaptureWay) throws {
+    @Test(arguments: CapturedPod.everyWay) func withoutAnAgentConnectionsAreRefused(mode: CaptureWay) throws {
         let world = try PodWorld()
         let server = try world.outside.serve(PodWorld.outside4, 80, "escaped")
         do {

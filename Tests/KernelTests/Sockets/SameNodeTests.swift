@@ -44,7 +44,7 @@ import TrammelTestSupport
         #expect(captured.acceptor.next(seconds: 0) == nil)
     }
 
-    @Test(arguments: CapturedPod.ways) func aRefusalComesBack(mode: CaptureWay) throws {
+    @Test(arguments: CapturedPod.everyWay) func aRefusalComesBack(mode: CaptureWay) throws {
         let world = try PodWorld()
         let captured = try world.captured(mode)
         for (host, client) in [(PodWorld.pod4, PodWorld.outside4), (PodWorld.pod6, PodWorld.outside6)] {

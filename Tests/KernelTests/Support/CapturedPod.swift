@@ -50,8 +50,18 @@ struct CaptureWay: Hashable, Sendable, CustomStringConvertible {
 
 struct CapturedPod {
     /// Every backend and mode, both variants of iptables among them.
-    static let ways: [CaptureWay] = modes.flatMap { mode in
+    static let everyWay: [CaptureWay] = modes.flatMap { mode in
         [CaptureBackend.nftables, .iptables(.nft), .iptables(.legacy)].map { CaptureWay(backend: $0, mode: mode) }
+    }
+
+    /// As many as tell the backends apart: the variants of iptables are given the same text, so one of them will do
+    /// for a mode.
+    static let ways = everyWay.filter {
+        ![
+            CaptureWay(backend: .iptables(.nft), mode: .tproxy),
+            CaptureWay(backend: .iptables(.legacy), mode: .redirect),
+        ]
+        .contains($0)
     }
 
     static let id = WorkloadID(rawValue: 1)

@@ -68,7 +68,7 @@ import TrammelTestSupport
         #expect(try PodWorld.state(of: world.pod) == before)
     }
 
-    @Test(arguments: CapturedPod.ways) func cleanupLeavesNothing(mode: CaptureWay) throws {
+    @Test(arguments: CapturedPod.everyWay) func cleanupLeavesNothing(mode: CaptureWay) throws {
         let world = try PodWorld()
         try world.pod.run("ip", "route", "del", "default")
         let before = try PodWorld.state(of: world.pod)

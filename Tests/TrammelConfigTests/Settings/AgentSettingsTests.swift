@@ -131,10 +131,6 @@ import TrammelCore
             "t.yaml:1:25: metrics.keepDetached: found \"0.5s\"; expected a duration from 1s to 168h"
         ),
         (
-            "captureBackend: iptables",
-            "t.yaml:1:17: captureBackend: rules by iptables are not implemented yet; write nftables, or auto"
-        ),
-        (
             "resolvers: [dns.example]",
             "t.yaml:1:13: resolvers[0]: found \"dns.example\"; expected the address of a DNS server, such as 10.0.0.2:53"
         ),

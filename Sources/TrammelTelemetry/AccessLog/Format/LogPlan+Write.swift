@@ -38,7 +38,7 @@ extension RequestRecord: LoggedRecord {
 
 extension ConnectionRecord: LoggedRecord {
     var isRequest: Bool { false }
-    var versionLabel: StaticString? { nil }
+    var versionLabel: StaticString? { carriesDatagrams ? "UDP" : nil }
     var code: UInt16 { 0 }
     var detailLabel: StaticString { "" }
     var headBytes: (request: UInt32, response: UInt32) { (0, 0) }
