@@ -134,7 +134,9 @@ actor Mesh {
         }
         attachments[identity.name] = attachment
         absent[identity.name] = nil
-        ports[id] = look(at: attachment)
+        // What changed while it was being attached was nobody's yet.
+        if let facts = capture.facts(of: id), facts != opened.facts { await follow(facts, of: [identity.name]) }
+        ports[id] = look(at: attachments[identity.name] ?? attachment)
         await publish()
         return AttachResult(
             outcome: .attached, workload: attachment.described(connections: 0),
@@ -164,6 +166,7 @@ actor Mesh {
         }
         try capture.uninstall(attachment.id)
         bypass.end(name, forget: true)
+        ledger.forget(attachment.id)
         try store.forget(name)
         attachments[name] = nil
         ports[attachment.id] = nil
@@ -222,6 +225,7 @@ actor Mesh {
         attachments[attachment.name] = nil
         ports[attachment.id] = nil
         bypass.end(attachment.name)
+        ledger.forget(attachment.id)
         await dataPlane?.detach(attachment.id, endingCallsInto: true)
         capture.close(attachment.id)
         logger.notice("\(words)")
@@ -447,6 +451,7 @@ actor Mesh {
     private func restore(_ kept: StateStore.Attachment) async throws {
         let memory = try AttachmentMemory(payload: kept.payload)
         if memory.isOfHost { return try await restoreHost(memory) }
+        if memory.bootID != AttachmentMemory.currentBootID, memory.outlivesBoot { return await awaitAfterBoot(memory) }
         guard memory.bootID == AttachmentMemory.currentBootID,
             let target = capture.find(again: memory.request.namespaceTarget, inode: memory.inode, cookie: memory.cookie)
         else {
