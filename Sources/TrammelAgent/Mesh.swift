@@ -137,7 +137,9 @@ actor Mesh {
         }
         attachments[identity.name] = attachment
         absent[identity.name] = nil
-        ports[id] = look(at: attachment)
+        // What changed while it was being attached was nobody's yet.
+        if let facts = capture.facts(of: id), facts != opened.facts { await follow(facts, of: [identity.name]) }
+        ports[id] = look(at: attachments[identity.name] ?? attachment)
         await publish()
         return AttachResult(
             outcome: .attached, workload: attachment.described(connections: 0),
@@ -208,6 +210,7 @@ actor Mesh {
         attachments[attachment.name] = nil
         ports[attachment.id] = nil
         bypass.end(attachment.name)
+        ledger.forget(attachment.id)
         await dataPlane?.detach(attachment.id, endingCallsInto: true)
         capture.close(attachment.id)
         logger.notice("\(words)")
@@ -433,6 +436,7 @@ actor Mesh {
     private func restore(_ kept: StateStore.Attachment) async throws {
         let memory = try AttachmentMemory(payload: kept.payload)
         if memory.isOfHost { return try await restoreHost(memory) }
+        if memory.bootID != AttachmentMemory.currentBootID, memory.outlivesBoot { return await awaitAfterBoot(memory) }
         guard memory.bootID == AttachmentMemory.currentBootID,
             let target = capture.find(again: memory.request.namespaceTarget, inode: memory.inode, cookie: memory.cookie)
         else {

@@ -182,6 +182,7 @@ extension Mesh {
         attachments[attachment.name] = nil
         ports[attachment.id] = nil
         bypass.end(attachment.name)
+        ledger.forget(attachment.id)
         await dataPlane?.detach(attachment.id)
         capture.close(attachment.id)
     }

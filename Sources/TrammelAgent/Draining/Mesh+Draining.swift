@@ -15,6 +15,7 @@ extension Mesh {
             // While its connections end, for what ends them has to find its way too.
             try capture.drain(attachment.id, isLeaving: true)
             bypass.end(name, forget: true)
+            ledger.forget(attachment.id)
             attachments[name] = nil
             ports[attachment.id] = nil
             await dataPlane?.detach(attachment.id, endingCallsInto: attachment.host == nil)
@@ -41,6 +42,7 @@ extension Mesh {
         let name = attachment.name
         try capture.drain(attachment.id, isLeaving: true)
         bypass.end(name, forget: true)
+        ledger.forget(attachment.id)
         // An agent that dies before the end leaves word of what it has left in the kernel.
         var memory = try memory(of: attachment)
         memory.isDraining = true

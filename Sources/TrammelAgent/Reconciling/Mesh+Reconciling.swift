@@ -50,7 +50,7 @@ extension Mesh {
     }
 
     /// Endpoints, listeners and direct hits follow a workload's addresses and families.
-    private func follow(_ facts: NamespaceFacts, of names: [WorkloadName]) async {
+    func follow(_ facts: NamespaceFacts, of names: [WorkloadName]) async {
         var hasChanged = false
         for name in names {
             guard var attachment = attachments[name], attachment.namespaceFacts != facts else { continue }

@@ -65,8 +65,8 @@ struct AttachCommand: AsyncParsableCommand {
     @Option(
         name: .long,
         help: """
-            While no agent lives: closed refuses the workload's traffic, open lets it pass uncaptured. Open is not built \
-            yet.
+            While no agent lives: closed refuses the workload's new connections, open lets them go straight to where \
+            they are going.
             """)
     var failureMode: AttachRequest.FailureMode = .closed
 
