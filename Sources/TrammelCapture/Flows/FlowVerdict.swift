@@ -90,7 +90,7 @@ struct FlowJudge: Hashable, Sendable {
         _ flow: ConntrackFlow, _ direction: TrafficDirection, local: IPEndpoint, remote: IPEndpoint
     ) -> FlowVerdict {
         let kind = FlowProtocol(number: flow.transport)
-        if remote.address.isLinkLocal || remote.address.isMulticast || local.address.isMulticast {
+        if Self.isOfOneLink(remote.address) || Self.isOfOneLink(local.address) {
             return .passed(direction, .linkLocal)
         }
         switch kind {
@@ -105,9 +105,14 @@ struct FlowJudge: Hashable, Sendable {
         }
     }
 
+    /// What the rules leave alone for its address. IPv4's link-local block they do not: clouds serve there.
+    private static func isOfOneLink(_ address: IPAddress) -> Bool {
+        address.isMulticast || (address.family == .v6 && address.isLinkLocal)
+    }
+
     /// Why a TCP connection between these is left alone; nil where it is to be captured.
     func exemption(_ direction: TrafficDirection, local: IPEndpoint, remote: IPEndpoint) -> PassReason? {
-        if remote.address.isLinkLocal || remote.address.isMulticast { return .linkLocal }
+        if Self.isOfOneLink(remote.address) { return .linkLocal }
         let tuple = ConntrackEntry.Tuple(source: local, destination: remote)
         if older.contains(tuple) { return .older }
         if direction == .outbound, remote.port == 53, plan.capturesDNS { return nil }
