@@ -74,6 +74,7 @@ enum IptablesMatching {
     }
 
     static func set(_ mark: NftMatch.Mark) -> String { "-j MARK --set-xmark \(word(mark))" }
+
     static func setConntrack(_ mark: NftMatch.Mark) -> String { "-j CONNMARK --set-xmark \(word(mark))" }
 
     /// A connection that began with a packet from here which was not the agent's; or whose answers are the agent's,

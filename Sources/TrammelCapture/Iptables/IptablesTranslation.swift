@@ -125,7 +125,7 @@ struct IptablesTranslation {
         var choices: [IptablesChoice] = []
         for match in rule.matches {
             if match == .socketBound {
-                choices.append(IptablesMatching.ofAnApplication(mark(marks.outbound), agents: mark(marks.upstream)))
+                choices.append(IptablesMatching.ofAnApplication(mark(marks.outbound), agents: mark(marks.own)))
                 continue
             }
             guard let (more, choice) = try IptablesMatching.translate(match, family, sets: source.sets),
@@ -236,7 +236,7 @@ struct IptablesTranslation {
         answer.target = IptablesMatching.setConntrack(taken)
         var own = IptablesRule()
         own.modules = [IptablesMatching.isMarked(taken, false)]
-        own.target = IptablesMatching.setConntrack(mark(marks.upstream))
+        own.target = IptablesMatching.setConntrack(mark(marks.own))
         result.edit(place.table) { $0.chains.append(.init(name: name, rules: [answer, own])) }
         return "-g \(name)"
     }
