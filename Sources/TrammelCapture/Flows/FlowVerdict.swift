@@ -116,19 +116,23 @@ struct FlowJudge: Hashable, Sendable {
 }
 
 extension CaptureRequest {
-    /// Whether what was asked for at attach leaves a TCP connection alone. As the rules say it, in their order.
+    /// Whether what was asked for at attach leaves a TCP connection alone. As the rules say it, in their order; a choice
+    /// by interface is taken for one that does, since a flow does not tell its interface.
     func leavesAlone(_ direction: TrafficDirection, local: IPEndpoint, remote: IPEndpoint) -> Bool {
         switch direction {
         case .outbound:
-            if excludedOutboundPorts.contains(remote.port) { return true }
+            if excludedOutboundPorts.contains(remote.port) || !excludedOutboundInterfaces.isEmpty { return true }
             if excludedOutbound.contains(where: { $0.contains(remote.address) }) { return true }
-            guard !includedOutbound.isEmpty || !includedOutboundPorts.isEmpty else { return false }
+            guard !includedOutbound.isEmpty || !includedOutboundPorts.isEmpty || !includedOutboundInterfaces.isEmpty
+            else { return false }
             return !includedOutboundPorts.contains(remote.port)
                 && !includedOutbound.contains { $0.contains(remote.address) }
         case .inbound:
-            return excludedInboundPorts.contains(local.port)
+            return excludedInboundPorts.contains(local.port) || !excludedInboundInterfaces.isEmpty
                 || excludedInboundSources.contains { $0.contains(remote.address) }
                 || (!includedInboundPorts.isEmpty && !includedInboundPorts.contains(local.port))
+                || (!includedInboundSources.isEmpty && !includedInboundSources.contains { $0.contains(remote.address) })
+                || !includedInboundInterfaces.isEmpty
         }
     }
 }

@@ -102,12 +102,14 @@ final class HostCapture: Sendable {
     }
 
     /// Whether new connections of the member come to the agent.
-    func set(_ phase: CapturePhase, for id: WorkloadID) throws {
+    /// - Parameter isLeaving: for good, so that its cgroup or user may be another member's.
+    func set(_ phase: CapturePhase, isLeaving: Bool, for id: WorkloadID) throws {
         let member = try member(id)
-        guard member.plan.phase != phase else { return }
+        guard member.plan.phase != phase || member.isLeaving != isLeaving else { return }
         var plan = member.plan
         plan.phase = phase
-        guard let changed = HostMember(plan, member.selector) else { throw HostCapture.gone }
+        guard var changed = HostMember(plan, member.selector) else { throw HostCapture.gone }
+        changed.isLeaving = isLeaving
         try change(id) { $0.member = changed }
     }
 

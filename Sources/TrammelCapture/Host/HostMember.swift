@@ -11,6 +11,8 @@ struct HostMember: Hashable, Sendable {
     /// Stands where the host's table has room for it.
     let plan: CapturePlan
     var selector: Selector
+    /// Only its connections under way are its own still: nothing new is looked up for it.
+    var isLeaving = false
     let index: UInt32
     let ownerMark: UInt32
     /// Of its plan; kept, since they are asked for whenever any member changes.

@@ -100,7 +100,7 @@ struct HostTable {
     private var maps: [NftVerdictMap] {
         var maps: [NftVerdictMap] = []
         var cgroups: [UInt32: [(HostMember, CgroupReference)]] = [:]
-        for member in members {
+        for member in members where !member.isLeaving {
             if case .cgroup(let cgroup) = member.selector { cgroups[cgroup.level, default: []].append((member, cgroup)) }
         }
         for dispatch in hasRedirect ? [Dispatch.route, .nat, .inbound] : [.route, .inbound] {
@@ -129,7 +129,7 @@ struct HostTable {
         var map = NftVerdictMap(
             name: dispatch == .inbound ? Name.ports : dispatch.users,
             field: dispatch == .inbound ? .tcpDestinationPort : .socketUser)
-        for member in members {
+        for member in members where !member.isLeaving {
             guard case .user(let user, let ports) = member.selector else { continue }
             let keys = dispatch == .inbound ? ports.map(NftVerdictMap.Key.port) : [.user(user)]
             map.members += keys.map { NftVerdictMap.Member(key: $0, verdict: verdict(member, dispatch)) }

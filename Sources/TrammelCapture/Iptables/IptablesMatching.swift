@@ -22,6 +22,14 @@ enum IptablesMatching {
         switch match {
         case .loopbackInterface(let wanted):
             rule.inInterface = .init("lo", wanted)
+        case .interfaceInSet(let way, let name, let wanted):
+            guard case .interfaces(let names)? = members(of: name, in: sets) else { throw unknown(name) }
+            let members = Set(names).sorted().map { interface in
+                var member = IptablesRule()
+                if way == .incoming { member.inInterface = .init(interface) } else { member.outInterface = .init(interface) }
+                return member
+            }
+            return choice(among: members, wanted)
         case .family(let wanted):
             guard wanted == family else { return nil }
         case .transport(let transport):
@@ -54,6 +62,10 @@ enum IptablesMatching {
             rule.modules = [isMarked(mark)]
         case .conntrackInvalid:
             rule.modules = ["-m conntrack --ctstate INVALID"]
+        case .foreignDestination:
+            rule.modules = ["-m addrtype ! --dst-type LOCAL"]
+        case .socketTransparent:
+            rule.modules = ["-m socket --transparent"]
         case .localDestination:
             return localDestination(family)
         case .socketCgroup(let cgroup):

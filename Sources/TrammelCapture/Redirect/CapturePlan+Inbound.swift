@@ -35,6 +35,17 @@ extension CapturePlan {
         if !request.includedInboundPorts.isEmpty {
             conditions.append(.portInSet(.destination, .tcp, named(SetName.inboundIncludedPorts), false))
         }
+        if !request.includedInboundSources.isEmpty {
+            for family in CapturePlan.families {
+                conditions.append(.addressInSet(.source, family, named(family, SetName.inboundIncluded), false))
+            }
+        }
+        if !request.excludedInboundInterfaces.isEmpty {
+            conditions.append(.interfaceInSet(.incoming, named(SetName.inboundExcludedInterfaces), true))
+        }
+        if !request.includedInboundInterfaces.isEmpty {
+            conditions.append(.interfaceInSet(.incoming, named(SetName.inboundIncludedInterfaces), false))
+        }
         return conditions.map {
             outboundMode == .tproxy && place.hostIndex == nil
                 ? NftRule($0, do: .setMark(mark(marks.passed)), .accept) : NftRule($0, do: .accept)
