@@ -82,16 +82,19 @@ package final class DataPlane: Sendable {
 
     /// Takes over more listeners of a workload that is attached, as when its namespace has got another family.
     package func listen(
-        on more: [CaptureListener], dns names: DNSListeners, for workload: AttachedWorkload
+        on more: [CaptureListener], dns names: DNSListeners, datagrams: DatagramListeners = DatagramListeners(),
+        for workload: AttachedWorkload
     ) async throws {
         var channels: [any Channel] = []
         do {
             for listener in more {
                 let acceptor = CaptureAcceptor(
-                    listener: listener, workload: workload, loops: loops, destinations: destinations)
+                    listener: listener, workload: workload, loops: loops, destinations: destinations,
+                    probes: probes, onUnknown: onUnknown)
                 channels.append(try await acceptor.listen(on: group).get())
             }
             try await dns.listen(on: names, for: workload)
+            try await udp.listen(on: datagrams, for: workload)
         } catch {
             for channel in channels { try? await channel.close() }
             throw error
