@@ -80,7 +80,8 @@ package final class DataPlane: Sendable {
 
     /// Takes over more listeners of a workload that is attached, as when its namespace has got another family.
     package func listen(
-        on more: [CaptureListener], dns names: DNSListeners, for workload: AttachedWorkload
+        on more: [CaptureListener], dns names: DNSListeners, datagrams: DatagramListeners = DatagramListeners(),
+        for workload: AttachedWorkload
     ) async throws {
         var channels: [any Channel] = []
         do {
@@ -88,6 +89,7 @@ package final class DataPlane: Sendable {
                 channels.append(try await acceptor(of: listener, workload).listen(on: group).get())
             }
             try await dns.listen(on: names, for: workload)
+            try await udp.listen(on: datagrams, for: workload)
         } catch {
             for channel in channels { try? await channel.close() }
             throw error

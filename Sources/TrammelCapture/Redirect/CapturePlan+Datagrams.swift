@@ -81,7 +81,10 @@ extension CapturePlan {
         chain.rules += linkLocalExemption
         chain.rules.append(NftRule(.port(.destination, .udp, 53), do: .accept, comment: "DNS"))
         chain.rules.append(localExemption)
-        chain.rules += outboundExemptions
+        // Those by port are of TCP.
+        chain.rules += outboundExemptions.filter { rule in
+            !rule.matches.contains { if case .portInSet(_, .tcp, _, _) = $0 { true } else { false } }
+        }
         if !request.excludedOutboundPorts.isEmpty {
             chain.rules.append(
                 NftRule(
@@ -161,7 +164,7 @@ extension CapturePlan {
         guard remembersSenders else { return [] }
         return [NftRule(.transport(.udp), .socketCgroup(agent), do: .accept, comment: "the agent's own sockets")]
             + CapturePlan.families.map { family in
-                NftRule(.family(family), .transport(.udp), do: .rememberFlow(family, named(family, DatagramSet.senders)))
+                NftRule(do: .rememberFlow(family, named(family, DatagramSet.senders)))
             }
     }
 
