@@ -1,4 +1,5 @@
 import TrammelControlAPI
+import TrammelCore
 
 /// The schema of every message of the API. A test holds each against the type that it describes, member for member.
 enum MessageSchemas {
