@@ -13,7 +13,12 @@ struct CaptureProbing: Sendable {
         var checks: [DoctorCheck] = []
         for family in attachment.opened.facts.hasIPv6 ? [IPAddress.Family.v4, .v6] : [.v4] {
             let word = family == .v4 ? "IPv4" : "IPv6"
-            if let target = capture.outboundProbeTarget(of: attachment.id, family) {
+            if let host = attachment.host {
+                checks.append(
+                    DoctorCheck(
+                        "outbound probe, \(word)", "\(attachment.name)", .skipped,
+                        "only its own processes are \(host.text), and none is sent among them"))
+            } else if let target = capture.outboundProbeTarget(of: attachment.id, family) {
                 checks.append(
                     await probe(attachment, .outbound, from: attachment.id, to: target, "outbound probe, \(word)"))
             } else {

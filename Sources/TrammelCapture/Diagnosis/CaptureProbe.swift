@@ -89,7 +89,12 @@ extension WorkloadCapture {
     /// A port of the workload's at which an inbound connection is captured; nil where none is for sure.
     package func inboundProbeTarget(of id: WorkloadID, _ address: IPAddress, from source: IPAddress) -> IPEndpoint? {
         guard let plan = plan(of: id) else { return nil }
-        let ports = plan.request.includedInboundPorts + [15021, 15022, 15023]
+        // Of the host's ports a member's are those that it listens on, and no others.
+        let isOnHost = (try? attachment(id).isOnHost) ?? false
+        let ports =
+            isOnHost
+            ? ((try? listeningSockets(of: id).ports(at: address)) ?? [])
+            : plan.request.includedInboundPorts + [15021, 15022, 15023]
         return ports.map { IPEndpoint(address, $0) }.first {
             !plan.request.leavesAlone(.inbound, local: $0, remote: IPEndpoint(source, 1))
         }

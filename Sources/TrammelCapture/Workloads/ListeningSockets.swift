@@ -23,6 +23,9 @@ package struct ListeningSockets: Hashable, Sendable {
     /// Sorted.
     package var ports: [UInt16] { bindings.keys.sorted() }
 
+    /// Those at which a connection to an address would be taken, sorted.
+    func ports(at address: IPAddress) -> [UInt16] { ports.filter { takes(IPEndpoint(address, $0)) } }
+
     /// Whether anything listens on the port, at whatever address.
     package func isListening(on port: UInt16) -> Bool { bindings[port] != nil }
 
