@@ -67,7 +67,7 @@ package struct Agent: Sendable {
             telemetry: Telemetry(
                 labels: labels, accessLog: accessLog, format: format, clients: capture.flows.translated),
             dns: DNSMetrics(agentMetrics), udp: UDPMetrics(agentMetrics),
-            probes: PendingProbes(greeting: CaptureProbe.greeting),
+            probes: PendingProbes(greeting: CaptureProbe.greeting), probers: try settings.probes.recognition,
             onDestinationUnknown: { workload, client in Task { await instruments.refused(client, of: workload) } },
             onConnectRefused: { refusedDials.note($0) })
         let resolver = try await NameResolver.start(
@@ -114,6 +114,7 @@ package struct Agent: Sendable {
                 for await report in watch.reports { await mesh.take(report) }
             }
             group.addTask { await BypassWatch(bypass: bypass).run() }
+            group.addTask { await DrainWatch(mesh: mesh).run() }
             group.addTask { await HostWatch(mesh: mesh).run() }
             group.addTask { await resolver.run { await mesh.resolved($0) } }
             group.addTask { await AppearanceWatch(mesh: mesh).run() }
@@ -136,6 +137,7 @@ package struct Agent: Sendable {
             watch.end()
             await mesh.letPastWhatFailsOpen()
             await dataPlane.drain(for: .nanoseconds(Int64(clamping: settings.limits.drainTimeout)))
+            await mesh.endDraining()
             group.cancelAll()
             while let result = await group.nextResult() {
                 if case .failure(let error) = result, !(error is CancellationError) { throw error }
@@ -156,6 +158,12 @@ extension AgentSettings.AccessLog {
         case "none": nil
         case let path?: .file(path)
         }
+    }
+}
+
+extension AgentSettings.Probes {
+    fileprivate var recognition: any ProbeRecognition {
+        get throws { cgroups.isEmpty ? NoProbes() as any ProbeRecognition : try NodeProbes(cgroups: cgroups) }
     }
 }
 

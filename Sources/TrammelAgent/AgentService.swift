@@ -111,6 +111,7 @@ struct AgentService: ControlService {
         let drift = Dictionary(rules.map { ($0.workload, $0.drift) }, uniquingKeysWith: { first, _ in first })
         let attached = attachments.values.map { attachment in
             var described = attachment.described(connections: counts[attachment.id] ?? 0)
+            described.uncaptured = mesh.capture.plan(of: attachment.id)?.established.count ?? 0
             described.lastRepair = mesh.ledger.lastRepair(of: attachment.id, shared: attachment.shared)
             if let reason = bypassing.reason(attachment.name) {
                 described.state = .bypassed
@@ -126,14 +127,14 @@ struct AgentService: ControlService {
         // One that waits may have the name of one that is attached, which is why it waits.
         let waiting = await mesh.appearing.waiting.filter { attachments[$0.key] == nil }.values.map(\.described)
         let absent = await mesh.absent.values.map(\.described)
-        return (attached + waiting + absent).sorted { ($0.namespace, $0.name) < ($1.namespace, $1.name) }
+        let draining = await mesh.draining.values.map(\.described)
+        return (attached + waiting + absent + draining).sorted { ($0.namespace, $0.name) < ($1.namespace, $1.name) }
     }
 
     func attach(_ request: AttachRequest) async throws -> AttachResult { try await mesh.attach(request) }
 
-    func detach(namespace: String, name: String) async throws -> DetachResult {
-        try await mesh.detach(WorkloadName(namespace: namespace, name: name))
-        return DetachResult(namespace: namespace, name: name)
+    func detach(namespace: String, name: String, now: Bool) async throws -> DetachResult {
+        try await mesh.detach(WorkloadName(namespace: namespace, name: name), atOnce: now)
     }
 
     // MARK: What is known

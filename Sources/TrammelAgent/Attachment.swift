@@ -69,26 +69,27 @@ extension AttachRequest {
     /// - Parameter mode: how traffic is captured where the request leaves that to the agent; nil: as the kernel can.
     /// - Throws: `unimplemented` for what the agent is to be able to do and is not yet.
     func captureRequest(mode: CaptureMode?) throws -> CaptureRequest {
-        try refuseWhatIsNotBuilt()
         var capture = CaptureRequest(
             target: .namespace(namespaceTarget), mode: CaptureMode(rawValue: captureMode.rawValue) ?? mode)
         capture.capturesDNS = true
         capture.failureMode = failureMode == .open ? .open : .closed
         capture.excludedOutbound = scope.excludeOutboundCIDRs.compactMap { CIDR($0) }
         capture.excludedOutboundPorts = scope.excludeOutboundPorts
+        capture.excludedOutboundInterfaces = scope.excludeOutboundInterfaces
+        capture.includedOutbound = scope.includeOutboundCIDRs.compactMap { CIDR($0) }
+        capture.includedOutboundPorts = scope.includeOutboundPorts
+        capture.includedOutboundInterfaces = scope.includeOutboundInterfaces
+        capture.excludedInboundSources = scope.excludeInboundCIDRs.compactMap { CIDR($0) }
         capture.excludedInboundPorts = scope.excludeInboundPorts
         capture.udp = scope.udp
         capture.udpAllowed = scope.udpAllow.compactMap { DatagramDestination($0) }
         capture.quic = scope.quic
+        capture.excludedInboundInterfaces = scope.excludeInboundInterfaces
+        capture.includedInboundSources = scope.includeInboundCIDRs.compactMap { CIDR($0) }
+        capture.includedInboundPorts = scope.includeInboundPorts
+        capture.includedInboundInterfaces = scope.includeInboundInterfaces
+        capture.outboundFromInterfaces = scope.outboundFromInterfaces
         return capture
-    }
-
-    private func refuseWhatIsNotBuilt() throws {
-        for (isAsked, flag) in scope.notBuilt where isAsked {
-            throw TrammelError(
-                .unimplemented, code: "not-built-yet", "attaching with \(flag): not built yet",
-                hint: "leave it out; `trammel attach --help` says what there is")
-        }
     }
 
     /// The namespace that is asked for, where one is.
@@ -101,23 +102,5 @@ extension AttachRequest {
     var identity: WorkloadIdentity {
         WorkloadIdentity(
             name: WorkloadName(namespace: namespace, name: name), serviceAccount: serviceAccount, labels: labels)
-    }
-}
-
-extension CaptureScope {
-    /// What there is a name for and no more: whether it is asked for, and by which flag.
-    fileprivate var notBuilt: [(Bool, String)] {
-        [
-            (!excludeOutboundInterfaces.isEmpty, "--exclude-outbound-interface"),
-            (!includeOutboundCIDRs.isEmpty, "--include-outbound-cidr"),
-            (!includeOutboundPorts.isEmpty, "--include-outbound-port"),
-            (!includeOutboundInterfaces.isEmpty, "--include-outbound-interface"),
-            (!excludeInboundCIDRs.isEmpty, "--exclude-inbound-cidr"),
-            (!excludeInboundInterfaces.isEmpty, "--exclude-inbound-interface"),
-            (!includeInboundCIDRs.isEmpty, "--include-inbound-cidr"),
-            (!includeInboundPorts.isEmpty, "--include-inbound-port"),
-            (!includeInboundInterfaces.isEmpty, "--include-inbound-interface"),
-            (!outboundFromInterfaces.isEmpty, "--outbound-from-interface"),
-        ]
     }
 }

@@ -22,6 +22,9 @@ struct AttachmentMemory: Codable, Equatable {
     /// Of a unit, a cgroup, or a process that was moved into one.
     var cgroup: Cgroup?
 
+    /// Whether it was detached, and only its connections under way were waited for.
+    var isDraining: Bool?
+
     struct Cgroup: Codable, Equatable, Sendable {
         let path: String
         let id: UInt64

@@ -21,6 +21,8 @@ actor Mesh {
     private var version: UInt64 = 1
     private let compiler = SnapshotCompiler()
     let capture: WorkloadCapture
+    /// Draining/ has what lets go of them.
+    var draining: [WorkloadID: DrainingWorkload] = [:]
     private let labels: LabelRegistry
     private(set) var dataPlane: DataPlane?
     let settings: AgentSettings
@@ -74,10 +76,10 @@ actor Mesh {
         try await changes.run { try await self.attachNow(request) }
     }
 
-    func detach(_ name: WorkloadName) async throws {
+    func detach(_ name: WorkloadName, atOnce: Bool) async throws -> DetachResult {
         try await changes.run {
             try await self.refuseDeclared(name)
-            try await self.detachNow(name)
+            return try await self.detachNow(name, atOnce: atOnce)
         }
     }
 
@@ -100,6 +102,7 @@ actor Mesh {
         }
         let settled = try settle(found, for: request)
         captureRequest.target = settled.target
+        await makeRoom(for: found.identity)
         let id = WorkloadID(rawValue: nextWorkload)
         nextWorkload += 1
         let opened = try capture.open(captureRequest, as: id)
@@ -140,7 +143,7 @@ actor Mesh {
         await publish()
         return AttachResult(
             outcome: .attached, workload: attachment.described(connections: 0),
-            warnings: try settled.warnings + older(request, of: attachment))
+            warnings: try settled.warnings + request.scope.warnings + older(request, of: attachment))
     }
 
     /// What becomes of the connections that the workload has already.
@@ -155,24 +158,6 @@ actor Mesh {
             "\(count) connections of \(attachment.name) are older than this and stay uncaptured until they end; "
                 + "`trammel attach … --kill-existing` ends them"
         ]
-    }
-
-    func detachNow(_ name: WorkloadName) async throws {
-        if try forgetAbsent(name) { return }
-        guard let attachment = attachments[name] else {
-            throw TrammelError(
-                .notFound, code: "workload-unknown", "no workload \(name) is attached",
-                hint: "`trammel workloads` lists them")
-        }
-        try capture.uninstall(attachment.id)
-        bypass.end(name, forget: true)
-        ledger.forget(attachment.id)
-        try store.forget(name)
-        attachments[name] = nil
-        ports[attachment.id] = nil
-        await dataPlane?.detach(attachment.id)
-        capture.close(attachment.id)
-        await publish()
     }
 
     // MARK: Namespaces that end
@@ -435,7 +420,7 @@ actor Mesh {
         feed.begin(at: restored.set.version)
         var troubles = restored.errors.map(\.description)
         await publish(ResourceChanges(written: set.resources))
-        let attached = try store.attachments()
+        let attached = try endDrained(store.attachments())
         troubles += announce(attached)
         for kept in attached {
             do {

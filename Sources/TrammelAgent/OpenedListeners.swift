@@ -41,13 +41,18 @@ extension DNSListeners {
 extension DatagramListeners {
     /// Takes the listeners over, and closes them when this fails.
     init(_ opened: OpenedWorkload, through capture: WorkloadCapture) throws {
-        self.init()
+        try self.init(opened.datagramListeners, of: opened.id, through: capture)
         refusesQUIC = opened.plan.request.quic == .refuse
-        for (index, listener) in opened.datagramListeners.enumerated() {
+    }
+
+    /// The same of those that were opened later.
+    init(_ opened: [OpenedDatagramListener], of id: WorkloadID, through capture: WorkloadCapture) throws {
+        self.init()
+        for (index, listener) in opened.enumerated() {
             do {
-                turnings.append(try TurnedDatagrams(adopting: listener, of: opened.id, capture: capture))
+                turnings.append(try TurnedDatagrams(adopting: listener, of: id, capture: capture))
             } catch {
-                for other in opened.datagramListeners[(index + 1)...] { close(other.socket) }
+                for other in opened[(index + 1)...] { close(other.socket) }
                 throw error
             }
         }

@@ -27,7 +27,8 @@ package protocol ControlService: Sendable {
     func workloads() async throws -> [AttachedWorkload]
     /// The request has passed `AttachRequest.check()`.
     func attach(_ request: AttachRequest) async throws -> AttachResult
-    func detach(namespace: String, name: String) async throws -> DetachResult
+    /// - Parameter now: ends the connections that are under way.
+    func detach(namespace: String, name: String, now: Bool) async throws -> DetachResult
 
     func services() async throws -> [KnownService]
     func endpoints() async throws -> [KnownEndpoint]

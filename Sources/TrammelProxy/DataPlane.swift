@@ -21,6 +21,7 @@ package final class DataPlane: Sendable {
     /// - Parameters:
     ///   - group: the data loops. The data plane uses no other threads, but for one that waits for datagrams.
     ///   - telemetry: makes a loop's recorder; called once for each loop.
+    ///   - probers: tells which inbound connections are health probes by somebody of this node.
     ///   - onConnectRefused: an endpoint of this workload refused a connection; called on a data loop.
     ///   - onDestinationUnknown: a connection of this client was refused because the kernel did not know where it was
     ///     going; called on a data loop.
@@ -28,7 +29,7 @@ package final class DataPlane: Sendable {
         group: MultiThreadedEventLoopGroup, settings: ProxySettings, snapshot: RuntimeSnapshot,
         sockets: any SocketFactory, destinations: any OriginalDestinationSource, telemetry: Telemetry,
         dns: DNSMetrics = DNSMetrics(AgentMetrics()), udp: UDPMetrics = UDPMetrics(AgentMetrics()),
-        probes: PendingProbes = PendingProbes(greeting: ""),
+        probes: PendingProbes = PendingProbes(greeting: ""), probers: any ProbeRecognition = NoProbes(),
         onDestinationUnknown: @escaping @Sendable (WorkloadID, ClientAddress) -> Void = { _, _ in },
         onConnectRefused: @escaping @Sendable (WorkloadID) -> Void
     ) {
@@ -41,7 +42,7 @@ package final class DataPlane: Sendable {
             contexts.append(
                 LoopContext(
                     eventLoop: loop, index: index, settings: settings, sockets: sockets, snapshot: snapshot,
-                    telemetry: telemetry, onConnectRefused: onConnectRefused))
+                    telemetry: telemetry, probers: probers, onConnectRefused: onConnectRefused))
         }
         loops = LoopGroup(contexts: contexts)
         let readiness = SharedReadiness()
@@ -64,10 +65,7 @@ package final class DataPlane: Sendable {
         var channels: [any Channel] = []
         do {
             for listener in listeners {
-                let acceptor = CaptureAcceptor(
-                    listener: listener, workload: workload, loops: loops, destinations: destinations,
-                    probes: probes, onUnknown: onUnknown)
-                channels.append(try await acceptor.listen(on: group).get())
+                channels.append(try await acceptor(of: listener, workload).listen(on: group).get())
             }
             try await dns.attach(workload, names)
             try await udp.attach(workload, datagrams)
@@ -82,17 +80,16 @@ package final class DataPlane: Sendable {
 
     /// Takes over more listeners of a workload that is attached, as when its namespace has got another family.
     package func listen(
-        on more: [CaptureListener], dns names: DNSListeners, for workload: AttachedWorkload
+        on more: [CaptureListener], dns names: DNSListeners, datagrams: DatagramListeners = DatagramListeners(),
+        for workload: AttachedWorkload
     ) async throws {
         var channels: [any Channel] = []
         do {
             for listener in more {
-                let acceptor = CaptureAcceptor(
-                    listener: listener, workload: workload, loops: loops, destinations: destinations,
-                    probes: probes, onUnknown: onUnknown)
-                channels.append(try await acceptor.listen(on: group).get())
+                channels.append(try await acceptor(of: listener, workload).listen(on: group).get())
             }
             try await dns.listen(on: names, for: workload)
+            try await udp.listen(on: datagrams, for: workload)
         } catch {
             for channel in channels { try? await channel.close() }
             throw error
@@ -107,16 +104,28 @@ package final class DataPlane: Sendable {
         for channel in channels { try? await channel.close() }
     }
 
+    private func acceptor(of listener: CaptureListener, _ workload: AttachedWorkload) -> CaptureAcceptor {
+        CaptureAcceptor(
+            listener: listener, workload: workload, loops: loops, destinations: destinations, probes: probes,
+            onUnknown: onUnknown)
+    }
+
     /// Closes a workload's listeners and every connection made through them.
     ///
     /// - Parameter endingCallsInto: also what other workloads have under way to it from inside its namespace, so that
     ///   no socket of the agent's is left there.
     package func detach(_ id: WorkloadID, endingCallsInto: Bool = false) async {
-        let channels = listeners.withLock { $0.removeValue(forKey: id) } ?? []
-        for channel in channels { try? await channel.close() }
+        await stopListening(id)
+        _ = await loops.onEach { $0.detach(id, endingCallsInto: endingCallsInto) }
+    }
+
+    func takeListeners(of id: WorkloadID) -> [any Channel] {
+        listeners.withLock { $0.removeValue(forKey: id) } ?? []
+    }
+
+    func endDatagrams(of id: WorkloadID) async {
         await dns.detach(id)
         await udp.detach(id)
-        _ = await loops.onEach { $0.detach(id, endingCallsInto: endingCallsInto) }
     }
 
     package func connections() async -> [ConnectionFacts] {

@@ -23,6 +23,10 @@ package final class ProxyConnection {
     package var applicationProtocol = ApplicationProtocol.unknown
     package var upstream: UpstreamAddress?
     package var serverName: String?
+    /// The prober of this node that it comes from; nil for any other. A probe is carried as it is, whatever it speaks.
+    package var prober: String?
+    /// Whether it is to take no more requests: its workload is being let go. Each answer says `connection: close`.
+    package var endsSoon = false
     /// What policy said, in words for `trammel connections`.
     package var decision: String?
     package var bytesFromClient: UInt64 = 0

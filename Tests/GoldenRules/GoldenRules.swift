@@ -53,6 +53,7 @@ package enum GoldenRules {
             chain pre {
                 type filter hook prerouting priority mangle; policy accept;
                 iifname "lo" accept
+                fib daddr type != local accept comment "passes through"
                 ct state invalid counter drop
                 tcp flags syn / fin,syn,rst,ack tcp dport { 15001, 15006, 15053 } reject with tcp reset comment "the agent's ports are not for direct use"
                 meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:15006 counter accept
@@ -83,6 +84,7 @@ package enum GoldenRules {
                 type filter hook prerouting priority mangle; policy accept;
                 iifname "lo" meta mark & 0x00000fff == 0x00000222 jump from_app
                 iifname "lo" accept
+                fib daddr type != local accept comment "passes through"
                 tcp flags syn / fin,syn,rst,ack tcp dport { 15001, 15006, 15053 } reject with tcp reset comment "the agent's ports are not for direct use"
                 meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:15006 counter accept
                 meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:15006 counter accept
@@ -177,6 +179,7 @@ package enum GoldenRules {
             chain pre {
                 type filter hook prerouting priority mangle; policy accept;
                 iifname "lo" accept
+                fib daddr type != local accept comment "passes through"
                 ct state invalid counter drop
                 tcp flags syn / fin,syn,rst,ack tcp dport { 15001, 15006, 15053 } reject with tcp reset comment "the agent's ports are not for direct use"
                 ip saddr @inbound_excluded4 accept
@@ -278,6 +281,7 @@ package enum GoldenRules {
                 type filter hook prerouting priority mangle; policy accept;
                 iifname "lo" meta mark & 0x00000fff == 0x00000222 jump from_app
                 iifname "lo" accept
+                fib daddr type != local accept comment "passes through"
                 tcp flags syn / fin,syn,rst,ack tcp dport { 15001, 15006, 15053 } reject with tcp reset comment "the agent's ports are not for direct use"
                 ip saddr @inbound_excluded4 meta mark set meta mark & 0xfffff53a | 0x0000053a accept
                 ip6 saddr @inbound_excluded6 meta mark set meta mark & 0xfffff53a | 0x0000053a accept

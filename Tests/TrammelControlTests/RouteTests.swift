@@ -45,6 +45,7 @@ struct RouteTests {
                 #expect(try await client.workloads() == Sample.workloads)
                 #expect(try await client.attach(attach).workload.target == "netns /run/netns/web")
                 #expect(try await client.detach(namespace: "shop", name: "reviews-v1").name == "reviews-v1")
+                #expect(try await client.detach(namespace: "shop", name: "reviews-v1", now: true).connections == 0)
                 #expect(try await client.services() == Sample.services)
                 #expect(try await client.endpoints() == Sample.endpoints)
                 #expect(try await client.connections() == Sample.connections)
@@ -58,7 +59,8 @@ struct RouteTests {
                     .apply(apply), .resources(ResourceQuery()),
                     .resources(ResourceQuery(kind: "Service", namespace: "default", name: "reviews")),
                     .delete(ResourceName(kind: "Service", namespace: "default", name: "a/b"), .always), .attach(attach),
-                    .detach(namespace: "shop", name: "reviews-v1"), .connections(workload: nil),
+                    .detach(namespace: "shop", name: "reviews-v1"),
+                    .detach(namespace: "shop", name: "reviews-v1", now: true), .connections(workload: nil),
                     .connections(workload: "shop/reviews-v1"), .kill(17), .explain(explain),
                 ])
         }

@@ -15,6 +15,7 @@ extension Mesh {
                 hint: "detach it first, or attach \(found.text) under another name")
         }
         guard case .there(let target) = found.state, let cgroup = target.cgroup, try follow(known, into: cgroup) else {
+            if request.killExisting { try capture.abortOlderConnections(of: known.id) }
             return AttachResult(outcome: .unchanged, workload: known.described(connections: 0))
         }
         let now = attachments[known.name] ?? known

@@ -70,10 +70,13 @@ struct TargetFinder: Sendable {
 
     private func state(of path: String, unit: UnitName, _ known: Systemd.Unit?) -> FoundTarget.State {
         if let cgroup = tree.find(path) { return .there(.cgroup(cgroup)) }
+        // A service that has done its work may be active without a process.
+        let isActive = known?.activeState == "active"
+        let what = isActive ? "has no process at the moment" : "is not running"
         let how = known.map { " (\($0.activeState))" } ?? ""
         return .absent(
             TrammelError(
-                .notFound, code: "unit-inactive", "\(unit) is not running\(how)",
+                .notFound, code: "unit-inactive", "\(unit) \(what)\(how)",
                 hint:
                     "start it first; a Workload resource waits for it, and a drop-in with `ExecStartPre=+trammel attach "
                     + "--unit %n …` attaches it as it starts"))

@@ -53,7 +53,11 @@ actor Instruments {
         ContinuousClock().measure { flows.lookAtSockets() }
     }
 
-    var recentLeaks: [LeakLog.Entry] { leaks.recent }
+    /// Of the last quarter of an hour.
+    var recentLeaks: [LeakLog.Entry] {
+        let since = WallTime.now().nanoseconds - 900_000_000_000
+        return leaks.recent.filter { $0.leak.at.nanoseconds >= since }
+    }
     var pressed: Set<String> { pressure.pressed }
 
     private func note(_ leak: FlowLeak) async {

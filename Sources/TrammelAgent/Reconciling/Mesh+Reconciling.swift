@@ -74,14 +74,17 @@ extension Mesh {
         do {
             guard let opened = try capture.openListeners(of: attachment.id, .v6) else { return }
             let names: DNSListeners
+            let datagrams: DatagramListeners
             do {
+                datagrams = try DatagramListeners(opened.datagrams, of: attachment.id, through: capture)
                 names = try DNSListeners(opened.dns, of: attachment.id, through: capture)
             } catch {
                 for listener in opened.streams { close(listener.socket) }
                 throw error
             }
             try await dataPlane?.listen(
-                on: opened.streams.map(CaptureListener.init), dns: names, for: attachment.workload)
+                on: opened.streams.map(CaptureListener.init), dns: names, datagrams: datagrams,
+                for: attachment.workload)
             capture.serve(.v6, of: attachment.id)
             logger.notice("\(attachment.name): IPv6 is there now, and captured")
         } catch {

@@ -47,7 +47,8 @@ enum Systemd {
         let units = parse(answer)
         guard units.count == names.count else {
             throw TrammelError(
-                .unavailable, code: "systemd-answer", "systemctl told of \(units.count) units, \(names.count) were asked for",
+                .unavailable, code: "systemd-answer",
+                "systemctl told of \(units.count) units, \(names.count) were asked for",
                 hint: "see `systemctl status`")
         }
         return units

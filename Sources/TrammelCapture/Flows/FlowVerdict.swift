@@ -90,7 +90,7 @@ struct FlowJudge: Hashable, Sendable {
         _ flow: ConntrackFlow, _ direction: TrafficDirection, local: IPEndpoint, remote: IPEndpoint
     ) -> FlowVerdict {
         let kind = FlowProtocol(number: flow.transport)
-        if remote.address.isLinkLocal || remote.address.isMulticast || local.address.isMulticast {
+        if Self.isOfOneLink(remote.address) || Self.isOfOneLink(local.address) {
             return .passed(direction, .linkLocal)
         }
         switch kind {
@@ -105,9 +105,14 @@ struct FlowJudge: Hashable, Sendable {
         }
     }
 
+    /// What the rules leave alone for its address. IPv4's link-local block they do not: clouds serve there.
+    private static func isOfOneLink(_ address: IPAddress) -> Bool {
+        address.isMulticast || (address.family == .v6 && address.isLinkLocal)
+    }
+
     /// Why a TCP connection between these is left alone; nil where it is to be captured.
     func exemption(_ direction: TrafficDirection, local: IPEndpoint, remote: IPEndpoint) -> PassReason? {
-        if remote.address.isLinkLocal || remote.address.isMulticast { return .linkLocal }
+        if Self.isOfOneLink(remote.address) { return .linkLocal }
         let tuple = ConntrackEntry.Tuple(source: local, destination: remote)
         if older.contains(tuple) { return .older }
         if direction == .outbound, remote.port == 53, plan.capturesDNS { return nil }
@@ -116,19 +121,23 @@ struct FlowJudge: Hashable, Sendable {
 }
 
 extension CaptureRequest {
-    /// Whether what was asked for at attach leaves a TCP connection alone. As the rules say it, in their order.
+    /// Whether what was asked for at attach leaves a TCP connection alone. As the rules say it, in their order; a choice
+    /// by interface is taken for one that does, since a flow does not tell its interface.
     func leavesAlone(_ direction: TrafficDirection, local: IPEndpoint, remote: IPEndpoint) -> Bool {
         switch direction {
         case .outbound:
-            if excludedOutboundPorts.contains(remote.port) { return true }
+            if excludedOutboundPorts.contains(remote.port) || !excludedOutboundInterfaces.isEmpty { return true }
             if excludedOutbound.contains(where: { $0.contains(remote.address) }) { return true }
-            guard !includedOutbound.isEmpty || !includedOutboundPorts.isEmpty else { return false }
+            guard !includedOutbound.isEmpty || !includedOutboundPorts.isEmpty || !includedOutboundInterfaces.isEmpty
+            else { return false }
             return !includedOutboundPorts.contains(remote.port)
                 && !includedOutbound.contains { $0.contains(remote.address) }
         case .inbound:
-            return excludedInboundPorts.contains(local.port)
+            return excludedInboundPorts.contains(local.port) || !excludedInboundInterfaces.isEmpty
                 || excludedInboundSources.contains { $0.contains(remote.address) }
                 || (!includedInboundPorts.isEmpty && !includedInboundPorts.contains(local.port))
+                || (!includedInboundSources.isEmpty && !includedInboundSources.contains { $0.contains(remote.address) })
+                || !includedInboundInterfaces.isEmpty
         }
     }
 }

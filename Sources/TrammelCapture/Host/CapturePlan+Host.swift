@@ -7,13 +7,22 @@ import TrammelCore
 /// packet's own mark only leads it to lo; its other bits stay whoever's they are.
 extension CapturePlan {
     /// The mark of connections of this workload that go to the agent under tproxy (and redirect, for IPv6).
-    var ownerMark: UInt32? {
-        place.hostIndex.map { $0 << UInt32(32 - marks.mask.leadingZeroBitCount) | marks.outbound }
+    var ownerMark: UInt32? { ownerMark(marks.outbound) }
+    /// The same of its datagrams.
+    var datagramOwnerMark: UInt32? { ownerMark(marks.datagrams) }
+
+    private func ownerMark(_ kind: UInt32) -> UInt32? {
+        place.hostIndex.map { $0 << UInt32(32 - marks.mask.leadingZeroBitCount) | kind }
     }
 
     /// Marks a packet as one that goes to the agent.
     var claimStatements: [NftStatement] {
         (ownerMark.map { [.setConntrackMark($0)] } ?? []) + [.setMark(mark(marks.outbound))]
+    }
+
+    /// Marks a datagram as one that goes to the agent.
+    var datagramClaim: [NftStatement] {
+        (datagramOwnerMark.map { [.setConntrackMark($0)] } ?? []) + [.setMark(mark(marks.datagrams))]
     }
 
     /// Hands a packet to a listener of the workload's. On the host the listener has to be the agent's: while the agent

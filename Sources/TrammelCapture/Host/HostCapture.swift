@@ -102,12 +102,14 @@ final class HostCapture: Sendable {
     }
 
     /// Whether new connections of the member come to the agent.
-    func set(_ phase: CapturePhase, for id: WorkloadID) throws {
+    /// - Parameter isLeaving: for good, so that its cgroup or user may be another member's.
+    func set(_ phase: CapturePhase, isLeaving: Bool, for id: WorkloadID) throws {
         let member = try member(id)
-        guard member.plan.phase != phase else { return }
+        guard member.plan.phase != phase || member.isLeaving != isLeaving else { return }
         var plan = member.plan
         plan.phase = phase
-        guard let changed = HostMember(plan, member.selector) else { throw HostCapture.gone }
+        guard var changed = HostMember(plan, member.selector) else { throw HostCapture.gone }
+        changed.isLeaving = isLeaving
         try change(id) { $0.member = changed }
     }
 
@@ -156,6 +158,8 @@ final class HostCapture: Sendable {
     private func apply(_ state: inout State, isRepair: Bool = false) throws {
         let members = state.open.values.filter(\.stands).map(\.member) + state.expected.values
         guard !members.isEmpty else {
+            // What this agent has not put there is another's, or for `trammeld cleanup`.
+            guard state.installed != nil else { return }
             try NamespaceCapture.remove()
             state.installed = nil
             return
@@ -171,7 +175,8 @@ final class HostCapture: Sendable {
             }
         }
         try NamespaceCapture.routing(
-            settings, marks: [settings.marks.upstream, settings.marks.outbound], hasIPv6: ListenerSockets.hasIPv6())
+            settings, marks: [settings.marks.upstream, settings.marks.outbound, settings.marks.datagrams],
+            hasIPv6: ListenerSockets.hasIPv6())
         try nft.replace(table)
         state.installed = table
     }

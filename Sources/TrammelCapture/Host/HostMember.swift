@@ -11,6 +11,8 @@ struct HostMember: Hashable, Sendable {
     /// Stands where the host's table has room for it.
     let plan: CapturePlan
     var selector: Selector
+    /// Only its connections under way are its own still: nothing new is looked up for it.
+    var isLeaving = false
     let index: UInt32
     let ownerMark: UInt32
     /// Of its plan; kept, since they are asked for whenever any member changes.
@@ -19,6 +21,8 @@ struct HostMember: Hashable, Sendable {
     let outbound: NftChain
     /// Where its mode needs them: what hands packets over that were turned to lo, and what turns them.
     let turned: [NftChain]
+    /// Under redirect, what judges its datagrams: NAT can refuse none, and sees the first of a flow only.
+    let datagrams: NftChain?
 
     /// Nil for a plan that is not of the host.
     init?(_ plan: CapturePlan, _ selector: Selector) {
@@ -30,7 +34,10 @@ struct HostMember: Hashable, Sendable {
         sets = plan.sets
         inbound = NftChain(name: plan.named("in"), rules: plan.inboundRules)
         outbound = NftChain(name: plan.named("out"), rules: plan.outboundRules)
-        turned = plan.outboundMode == .tproxy ? [plan.fromApplication, plan.claim] : []
+        turned = plan.datagramChains + (plan.outboundMode == .tproxy ? [plan.fromApplication, plan.claim] : [])
+        datagrams =
+            plan.judgesDatagrams && plan.outboundMode == .redirect
+            ? NftChain(name: plan.named("datagrams_out"), rules: plan.datagramRules) : nil
     }
 
     var identity: CaptureIdentity {

@@ -36,7 +36,7 @@ struct HostOwnership {
         return ours.subtracting(listeners.lazy.filter { !owns($0) }.map(\.local.port)).sorted()
     }
 
-    private static func ids(below cgroup: CgroupReference, mount: String) -> Set<UInt64> {
+    static func ids(below cgroup: CgroupReference, mount: String) -> Set<UInt64> {
         var ids: Set<UInt64> = [cgroup.id]
         var directories = [mount + cgroup.path]
         while let directory = directories.popLast() {

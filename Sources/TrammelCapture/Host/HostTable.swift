@@ -34,6 +34,7 @@ struct HostTable {
     private let hasUsers: Bool
     private let hasRedirect: Bool
     private let hasTproxy: Bool
+    private let hasDatagrams: Bool
 
     /// - Parameter members: in the order of their indices, so that equal members make equal tables.
     init(settings: CaptureSettings, agent: CgroupReference, members: [HostMember]) {
@@ -54,6 +55,7 @@ struct HostTable {
         hasUsers = users
         hasRedirect = modes.contains(.redirect)
         hasTproxy = modes.contains(.tproxy)
+        hasDatagrams = members.contains { $0.plan.turnsDatagrams }
     }
 
     var table: NftTable {
@@ -63,7 +65,9 @@ struct HostTable {
         table.chains = [handedOver, forged, sanitise, toApplication, fromApplication, inbound, loopback, prerouting]
         table.chains.append(routeOutput)
         if hasRedirect { table.chains += [guarded, natOutput, guardInput] }
-        for member in members { table.chains += member.turned + [member.outbound, member.inbound] }
+        for member in members {
+            table.chains += member.turned + [member.datagrams, member.outbound, member.inbound].compactMap { $0 }
+        }
         return table
     }
 
@@ -93,14 +97,15 @@ struct HostTable {
         switch (dispatch, member.plan.outboundMode) {
         case (.inbound, _): .goTo(member.inbound.name)
         case (.route, .tproxy), (.nat, .redirect): .goTo(member.outbound.name)
-        case (.route, .redirect), (.nat, .tproxy): .accept
+        case (.route, .redirect): member.datagrams.map { .goTo($0.name) } ?? .accept
+        case (.nat, .tproxy): .accept
         }
     }
 
     private var maps: [NftVerdictMap] {
         var maps: [NftVerdictMap] = []
         var cgroups: [UInt32: [(HostMember, CgroupReference)]] = [:]
-        for member in members {
+        for member in members where !member.isLeaving {
             if case .cgroup(let cgroup) = member.selector { cgroups[cgroup.level, default: []].append((member, cgroup)) }
         }
         for dispatch in hasRedirect ? [Dispatch.route, .nat, .inbound] : [.route, .inbound] {
@@ -114,22 +119,31 @@ struct HostTable {
             }
             if hasUsers { maps.append(users(dispatch)) }
         }
-        if hasTproxy {
-            maps.append(
-                NftVerdictMap(
-                    name: Name.owners, field: .conntrackMark,
-                    members: members.filter { $0.plan.outboundMode == .tproxy }.map {
-                        NftVerdictMap.Member(key: .mark($0.ownerMark), verdict: .goTo($0.plan.fromApplication.name))
-                    }))
-        }
+        if hasOwners { maps.append(owners) }
         return maps
+    }
+
+    private var hasOwners: Bool { hasTproxy || hasDatagrams }
+
+    /// Of connections and flows that were turned to lo.
+    private var owners: NftVerdictMap {
+        var map = NftVerdictMap(name: Name.owners, field: .conntrackMark)
+        for member in members {
+            if member.plan.outboundMode == .tproxy {
+                map.members.append(.init(key: .mark(member.ownerMark), verdict: .goTo(member.plan.named("from_app"))))
+            }
+            if member.plan.turnsDatagrams, let mark = member.plan.datagramOwnerMark {
+                map.members.append(.init(key: .mark(mark), verdict: .goTo(member.plan.named("datagrams_in"))))
+            }
+        }
+        return map
     }
 
     private func users(_ dispatch: Dispatch) -> NftVerdictMap {
         var map = NftVerdictMap(
             name: dispatch == .inbound ? Name.ports : dispatch.users,
             field: dispatch == .inbound ? .tcpDestinationPort : .socketUser)
-        for member in members {
+        for member in members where !member.isLeaving {
             guard case .user(let user, let ports) = member.selector else { continue }
             let keys = dispatch == .inbound ? ports.map(NftVerdictMap.Key.port) : [.user(user)]
             map.members += keys.map { NftVerdictMap.Member(key: $0, verdict: verdict(member, dispatch)) }
@@ -151,7 +165,7 @@ struct HostTable {
     private var sanitise: NftChain {
         NftChain(
             name: "sanitise", hook: NftChain.Hook(kind: .route, point: .output, priority: -160),
-            rules: [marks.outbound, marks.upstream, marks.passed].map {
+            rules: [marks.outbound, marks.datagrams, marks.upstream, marks.passed].map {
                 NftRule(.mark(mark($0)), do: .goTo(Name.forged))
             })
     }
@@ -228,6 +242,7 @@ struct HostTable {
             rules: [
                 NftRule(.mark(mark(marks.upstream)), do: .goTo(Name.toApplication)),
                 NftRule(.mark(mark(marks.outbound)), do: .goTo(Name.fromApplication)),
+                NftRule(.mark(mark(marks.datagrams)), do: .goTo(Name.fromApplication)),
                 NftRule(.mark(mark(marks.passed)), do: .accept),
                 NftRule(.tcpSYN, do: .goTo(Name.inbound)),
             ])
@@ -249,7 +264,7 @@ struct HostTable {
                 NftRule(.destinationBlock($0), do: .accept, comment: "led by NAT")
             }
         }
-        if hasTproxy { chain.rules.append(NftRule(do: .lookUp(.conntrackMark, Name.owners))) }
+        if hasOwners { chain.rules.append(NftRule(do: .lookUp(.conntrackMark, Name.owners))) }
         chain.rules.append(NftRule(.transport(.tcp), do: .counter, .rejectWithReset, comment: "nobody's"))
         chain.rules.append(NftRule(do: .counter, .drop))
         return chain
@@ -262,7 +277,7 @@ struct HostTable {
             rules: [
                 NftRule(.tcpNotSYN, do: .accept),
                 NftRule(.socketCgroup(agent), do: .accept),
-                NftRule(.transport(.udp), do: .counter, .drop),
+                NftRule(.transport(.udp), do: .counter, .rejectUnreachable),
             ])
     }
 

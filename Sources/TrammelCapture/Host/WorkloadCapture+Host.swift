@@ -53,11 +53,11 @@ extension WorkloadCapture {
                     hint: "attach the application's own")
             }
         }
-        guard request.udp == .pass, request.quic == .pass else {
+        guard request.outboundFromInterfaces.isEmpty else {
             throw TrammelError(
-                .unimplemented, code: "not-built-yet",
-                "judging the UDP of a cgroup or a user of the host: not built yet",
-                hint: "leave out --udp and --quic, or give the workload a network namespace of its own")
+                .invalid, code: "host-interfaces",
+                "what comes in by \(request.outboundFromInterfaces[0]) is nobody's in particular on the host",
+                hint: "leave --outbound-from-interface out; it is for network namespaces")
         }
         let facts = try NamespaceFacts.read()
         let (mode, reason) = try chooseModeOnHost(request)

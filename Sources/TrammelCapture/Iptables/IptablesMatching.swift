@@ -22,6 +22,18 @@ enum IptablesMatching {
         switch match {
         case .loopbackInterface(let wanted):
             rule.inInterface = .init("lo", wanted)
+        case .interfaceInSet(let way, let name, let wanted):
+            guard case .interfaces(let names)? = members(of: name, in: sets) else { throw unknown(name) }
+            let members = Set(names).sorted().map { interface in
+                var member = IptablesRule()
+                if way == .incoming {
+                    member.inInterface = .init(interface)
+                } else {
+                    member.outInterface = .init(interface)
+                }
+                return member
+            }
+            return choice(among: members, wanted)
         case .family(let wanted):
             guard wanted == family else { return nil }
         case .transport(let transport):
@@ -47,6 +59,17 @@ enum IptablesMatching {
             guard wantedFamily == family else { return nil }
             guard case .connections(_, let tuples)? = members(of: name, in: sets) else { throw unknown(name) }
             return choice(among: connections(tuples, family), true)
+        case .destinationInSet(let wantedFamily, let name):
+            guard wantedFamily == family else { return nil }
+            guard case .destinations(_, let all)? = members(of: name, in: sets) else { throw unknown(name) }
+            return choice(among: destinations(all, family), true)
+        case .flowInSet(let wantedFamily, _):
+            // Where rules of nftables have to remember, conntrack knows: iptables has it track in any mode.
+            guard wantedFamily == family else { return nil }
+            rule.transport = .udp
+            rule.modules = ["-m conntrack --ctdir REPLY"]
+        case .conntrackReply(let wanted):
+            rule.modules = ["-m conntrack --ctdir \(wanted ? "REPLY" : "ORIGINAL")"]
         case .tcpSYN, .tcpNotSYN:
             rule.transport = .tcp
             rule.flags = .init(.first, match == .tcpSYN)
@@ -56,6 +79,10 @@ enum IptablesMatching {
             rule.modules = ["-m conntrack --ctstate INVALID"]
         case .localDestination:
             return localDestination(family)
+        case .foreignDestination:
+            rule.modules = ["-m addrtype ! --dst-type LOCAL"]
+        case .socketTransparent:
+            rule.modules = ["-m socket --transparent"]
         case .socketCgroup(let cgroup):
             rule.modules = ["-m cgroup --path \(path(of: cgroup))"]
         case .socketBound:
@@ -74,6 +101,7 @@ enum IptablesMatching {
     }
 
     static func set(_ mark: NftMatch.Mark) -> String { "-j MARK --set-xmark \(word(mark))" }
+
     static func setConntrack(_ mark: NftMatch.Mark) -> String { "-j CONNMARK --set-xmark \(word(mark))" }
 
     /// A connection that began with a packet from here which was not the agent's; or whose answers are the agent's,
@@ -86,7 +114,7 @@ enum IptablesMatching {
         return IptablesChoice(members: [begun, answered], isWanted: true)
     }
 
-    private static func word(_ mark: NftMatch.Mark) -> String {
+    static func word(_ mark: NftMatch.Mark) -> String {
         "0x\(String(mark.value, radix: 16))/0x\(String(mark.mask, radix: 16))"
     }
 
@@ -136,6 +164,18 @@ enum IptablesMatching {
             rule.transport = transport
             rule.modules = ["-m multiport \(side == .source ? "--sports" : "--dports") \(some.joined(separator: ","))"]
             return rule
+        }
+    }
+
+    private static func destinations(_ all: [DatagramDestination], _ family: IPAddress.Family) -> [IptablesRule] {
+        let ports = Dictionary(grouping: all.filter { $0.port != nil }) { $0.port ?? 0 }
+        return ports.sorted { $0.key < $1.key }.flatMap { port, some in
+            addresses(.destination, some.map(\.block), family).map { address in
+                var rule = address
+                rule.transport = .udp
+                rule.destinationPort = port
+                return rule
+            }
         }
     }
 

@@ -35,6 +35,7 @@ struct IptablesTranslation {
     ) throws -> IptablesRuleset {
         var translation = IptablesTranslation(
             source: table, family: family, marks: marks, result: IptablesRuleset(family: family))
+        guard !table.isOwned else { throw cannot("let go of traffic when the agent dies (failure mode open)") }
         for chain in table.chains {
             guard let hook = chain.hook else { continue }
             try translation.add(base: chain, hook)
@@ -121,11 +122,12 @@ struct IptablesTranslation {
     // MARK: Rules
 
     private mutating func add(_ rule: NftRule, at place: Place) throws {
+        if isRemembering(rule, at: place) { return }
         var base = IptablesRule()
         var choices: [IptablesChoice] = []
         for match in rule.matches {
             if match == .socketBound {
-                choices.append(IptablesMatching.ofAnApplication(mark(marks.outbound), agents: mark(marks.upstream)))
+                choices.append(IptablesMatching.ofAnApplication(mark(marks.outbound), agents: mark(marks.own)))
                 continue
             }
             guard let (more, choice) = try IptablesMatching.translate(match, family, sets: source.sets),
@@ -136,6 +138,18 @@ struct IptablesTranslation {
         }
         base.comment = rule.comment
         try expand(rule, base, choices[...], at: place)
+    }
+
+    /// Whether the rule is about remembering who has sent what, which conntrack does here; one that leaves the agent's
+    /// own sockets out of it among them, as iptables can tell those by what they send only.
+    private func isRemembering(_ rule: NftRule, at place: Place) -> Bool {
+        func remembers(_ rule: NftRule) -> Bool {
+            rule.statements.contains { if case .rememberFlow = $0 { true } else { false } }
+        }
+        if remembers(rule) { return true }
+        let isAboutSockets = rule.matches.contains { if case .socketCgroup = $0 { true } else { false } }
+        return isAboutSockets && rule.statements == [.accept] && rule.matches.contains(.transport(.udp))
+            && place.chain == IptablesRuleset.prefix + "PREROUTING"
     }
 
     /// Writes the rule for every member of what it has to choose from.
@@ -195,6 +209,7 @@ struct IptablesTranslation {
             return one(isAgents && asksWhose && place.isBase ? markConnection(at: place) : place.leave)
         case .drop? where rest.isEmpty: return one("-j DROP")
         case .rejectWithReset? where rest.isEmpty: return one(refuse(at: place))
+        case .rejectUnreachable? where rest.isEmpty: return one(refuse(at: place))
         case .redirect(let port)? where rest.isEmpty: return one("-j REDIRECT --to-ports \(port)")
         case .jump(let chain)? where rest.isEmpty: return one("-j " + (try jump(chain, from: place)))
         case .setMark(let mark)? where rest.isEmpty: return one(IptablesMatching.set(mark))
@@ -202,7 +217,10 @@ struct IptablesTranslation {
         case .markFlow(let mark)? where rest == [.accept]:
             return one(self.mark(mark, IptablesMatching.setConntrack(mark), "CTMARK", at: place))
         case .tproxy(let address, let port)? where rest.isEmpty || rest == [.accept]:
-            return tproxy(address, port, base, at: place)
+            return tproxy(address, port, nil, base, at: place)
+        case .tproxy(let address, let port)? where rest.count == 2 && rest.last == .accept:
+            guard case .setMark(let mark)? = rest.first else { fallthrough }
+            return tproxy(address, port, mark, base, at: place)
         default:
             throw IptablesTranslation.cannot("say the rule '\(rule.text)'")
         }
@@ -236,7 +254,7 @@ struct IptablesTranslation {
         answer.target = IptablesMatching.setConntrack(taken)
         var own = IptablesRule()
         own.modules = [IptablesMatching.isMarked(taken, false)]
-        own.target = IptablesMatching.setConntrack(mark(marks.upstream))
+        own.target = IptablesMatching.setConntrack(mark(marks.own))
         result.edit(place.table) { $0.chains.append(.init(name: name, rules: [answer, own])) }
         return "-g \(name)"
     }
@@ -245,14 +263,18 @@ struct IptablesTranslation {
     private mutating func refuse(at place: Place) -> String {
         if result[.filter] == nil {
             let name = IptablesRuleset.prefix + "REFUSE"
-            var rule = IptablesRule()
-            rule.transport = .tcp
+            var stream = IptablesRule()
+            stream.transport = .tcp
             // A reset is not answered by another, and the one that is sent bears the mark too (fwmark_reflect).
-            rule.flags = .init(.reset, false)
-            rule.modules = [IptablesMatching.isMarked(mark(marks.refused))]
-            rule.target = "-j REJECT --reject-with tcp-reset"
+            stream.flags = .init(.reset, false)
+            stream.modules = [IptablesMatching.isMarked(mark(marks.refused))]
+            stream.target = "-j REJECT --reject-with tcp-reset"
+            var datagram = IptablesRule()
+            datagram.transport = .udp
+            datagram.modules = stream.modules
+            datagram.target = "-j REJECT --reject-with \(family == .v4 ? "icmp" : "icmp6")-port-unreachable"
             result.edit(.filter) { table in
-                table.chains.append(.init(name: name, rules: [rule]))
+                table.chains.append(.init(name: name, rules: [stream, datagram]))
                 table.jumps = ["INPUT", "FORWARD", "OUTPUT"].map { .init(builtIn: $0, chain: name) }
             }
         }
@@ -260,10 +282,11 @@ struct IptablesTranslation {
     }
 
     private func tproxy(
-        _ address: IPAddress, _ port: UInt16, _ base: IptablesRule, at place: Place
+        _ address: IPAddress, _ port: UInt16, _ mark: NftMatch.Mark?, _ base: IptablesRule, at place: Place
     ) -> [(IptablesRule, String)] {
         guard address.family == family else { return [] }
-        let target = "-j TPROXY --on-port \(port) --on-ip \(address) --tproxy-mark 0x0/0x0"
+        let field = mark.map(IptablesMatching.word) ?? "0x0/0x0"
+        let target = "-j TPROXY --on-port \(port) --on-ip \(address) --tproxy-mark \(field)"
         guard base.transport == .tcp, base.flags == nil else { return [(IptablesRule(), target)] }
         var living = IptablesRule()
         living.flags = .init(.first, false)

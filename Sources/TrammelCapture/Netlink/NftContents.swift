@@ -82,6 +82,12 @@ struct NftContents: Equatable {
                 let target = set.hasPrefix("__set") ? "{ \(members(set).joined(separator: ", ")) }" : "@\(set)"
                 let isMap = nftnl_expr_is_set(expression, UInt16(NFTNL_EXPR_LOOKUP_DREG))
                 expressions.append("\(isMap ? "vmap" : "lookup") \(inverted ? "!= " : "")\(target)")
+            case "dynset":
+                // The kernel adds what the set says by itself.
+                let set =
+                    nftnl_expr_get_str(expression, UInt16(NFTNL_EXPR_DYNSET_SET_NAME)).map { String(cString: $0) } ?? ""
+                let operation = nftnl_expr_get_u32(expression, UInt16(NFTNL_EXPR_DYNSET_OP))
+                expressions.append("dynset \(operation) @\(set)")
             default:
                 expressions.append("\(name) \(describe(expression))")
             }

@@ -13,6 +13,7 @@ struct NftKeyType: Equatable {
     static let mark = NftKeyType(identifier: 19, length: 4)
     static let user = NftKeyType(identifier: 24, length: 4)
     static let cgroup = NftKeyType(identifier: 46, length: 8)
+    static let interface = NftKeyType(identifier: 41, length: 16)
     static let addressKind = NftKeyType(identifier: 38, length: 4)
 
     /// Each field of a concatenation is padded to four bytes.
@@ -41,6 +42,7 @@ extension NftSet.Members {
         case .ports: .port
         case .destinations(let family, _): .concatenation([.address(family), .port])
         case .remembered(let family, _, _): .concatenation([.address(family), .port, .address(family), .port])
+        case .interfaces: .interface
         case .connections(let family, _):
             .concatenation([.address(family), .port, .address(family), .port])
         }
@@ -63,6 +65,8 @@ extension NftSet.Members {
                     key: IPAddress(number: range.first, family: family).networkBytes + port,
                     lastKey: IPAddress(number: range.last, family: family).networkBytes + port)
             }
+        case .interfaces(let names):
+            Set(names).sorted().map { NftSetElement(key: interfaceKey($0)) }
         case .connections(_, let tuples):
             Set(tuples).map { tuple in
                 NftSetElement(
@@ -79,7 +83,7 @@ extension NftSet.Members {
     var layout: (flags: UInt32, fields: [UInt8], seconds: UInt32?, most: UInt32?) {
         switch self {
         case .blocks: (NFT_SET_INTERVAL.rawValue, [], nil, nil)
-        case .ports, .connections: (0, [], nil, nil)
+        case .ports, .interfaces, .connections: (0, [], nil, nil)
         case .destinations(let family, _):
             (NFT_SET_INTERVAL.rawValue | NFT_SET_CONCAT.rawValue, [UInt8(family.bits / 8), 2], nil, nil)
         case .remembered(_, let seconds, let most):
@@ -109,4 +113,10 @@ func bigEndianBytes<N: FixedWidthInteger & BitwiseCopyable>(_ number: N) -> [UIn
 
 func hostBytes<N: FixedWidthInteger & BitwiseCopyable>(_ number: N) -> [UInt8] {
     withUnsafeBytes(of: number, Array.init)
+}
+
+/// The kernel compares the whole 16 bytes of an interface's name.
+func interfaceKey(_ name: String) -> [UInt8] {
+    let bytes = Array(name.utf8.prefix(15))
+    return bytes + [UInt8](repeating: 0, count: 16 - bytes.count)
 }

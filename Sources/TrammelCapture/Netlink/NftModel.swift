@@ -25,6 +25,8 @@ struct NftSet: Hashable, Sendable {
         /// Flows of UDP as their packets leave, which the rules put in by themselves, each for so many seconds after it
         /// was last put in. Empty at first; what is in it is the kernel's affair.
         case remembered(IPAddress.Family, seconds: UInt32, most: UInt32)
+        /// Names of network interfaces, which need not exist.
+        case interfaces([String])
         /// TCP connections as their packets leave: from, to.
         case connections(IPAddress.Family, [ConntrackEntry.Tuple])
     }
@@ -90,6 +92,10 @@ enum NftMatch: Hashable, Sendable {
         case source, destination
     }
 
+    enum Way: Hashable, Sendable {
+        case incoming, outgoing
+    }
+
     enum Transport: UInt8, Hashable, Sendable {
         case tcp = 6
         case udp = 17
@@ -102,6 +108,8 @@ enum NftMatch: Hashable, Sendable {
     }
 
     case loopbackInterface(Bool)
+    /// The interface that the packet came in by, or goes out by, is in the named set, or with `false` is not.
+    case interfaceInSet(Way, String, Bool)
     case family(IPAddress.Family)
     case transport(Transport)
     case port(Side, Transport, UInt16)
@@ -128,11 +136,15 @@ enum NftMatch: Hashable, Sendable {
     case conntrackInvalid
     /// The destination is this namespace itself, or a broadcast, multicast or anycast address.
     case localDestination
+    /// The destination is none of this namespace's own addresses: the packet passes through.
+    case foreignDestination
     /// The socket behind the packet belongs to this cgroup (by id) or one below it.
     case socketCgroup(CgroupReference)
     /// The packet comes from a socket with a local address: a connection of an application, not one of the kernel's
     /// own sockets that answer for closed connections.
     case socketBound
+    /// There is a socket for the packet, and it may have any address for its own.
+    case socketTransparent
     /// A field of the connection's mark. Switches tracking on in the namespace.
     case conntrackMark(Mark)
     /// The packet answers the one that opened its connection, or with `false` goes the same way.

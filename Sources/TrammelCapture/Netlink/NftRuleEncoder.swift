@@ -34,9 +34,17 @@ struct NftRuleEncoder: ~Copyable {
     mutating func add(_ match: NftMatch) throws {
         switch match {
         case .loopbackInterface(let wanted):
-            // An interface name is compared over its whole 16 bytes.
             try meta(NFT_META_IIFNAME)
-            try compare(Array("lo".utf8) + [UInt8](repeating: 0, count: 14), equal: wanted)
+            try compare(interfaceKey("lo"), equal: wanted)
+        case .interfaceInSet(let way, let set, let wanted):
+            try meta(way == .incoming ? NFT_META_IIFNAME : NFT_META_OIFNAME)
+            try lookup(set, id: setIDs[set], member: wanted)
+        case .foreignDestination:
+            try addressKind()
+            try compare(hostBytes(UInt32(2)), equal: false)  // RTN_LOCAL of linux/rtnetlink.h
+        case .socketTransparent:
+            try socket(NFT_SOCKET_TRANSPARENT)
+            try compare([1])
         case .family(let family):
             try require(family)
         case .transport(let transport):
@@ -89,11 +97,7 @@ struct NftRuleEncoder: ~Copyable {
             try bitwise(mask: hostBytes(UInt32(1)), xor: hostBytes(UInt32(0)))  // NF_CT_STATE_INVALID_BIT
             try compare(hostBytes(UInt32(0)), equal: false)
         case .localDestination:
-            try add("fib") {
-                nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_FIB_DREG), NftRuleEncoder.register1)
-                nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_FIB_RESULT), UInt32(NFT_FIB_RESULT_ADDRTYPE.rawValue))
-                nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_FIB_FLAGS), UInt32(NFTA_FIB_F_DADDR.rawValue))
-            }
+            try addressKind()
             try lookup("__set%d", id: anonymousSet)
         case .socketCgroup(let cgroup):
             try socket(NFT_SOCKET_CGROUPV2, level: cgroup.level)
@@ -318,6 +322,15 @@ struct NftRuleEncoder: ~Copyable {
             nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_SOCKET_KEY), key.rawValue)
             nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_SOCKET_DREG), NftRuleEncoder.register1)
             if let level { nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_SOCKET_LEVEL), level) }
+        }
+    }
+
+    /// What kind of address the destination is to the routing.
+    private func addressKind() throws {
+        try add("fib") {
+            nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_FIB_DREG), NftRuleEncoder.register1)
+            nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_FIB_RESULT), UInt32(NFT_FIB_RESULT_ADDRTYPE.rawValue))
+            nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_FIB_FLAGS), UInt32(NFTA_FIB_F_DADDR.rawValue))
         }
     }
 

@@ -24,7 +24,7 @@ extension NftSet {
             lines.append("        size \(most)")
             lines.append("        flags dynamic,timeout")
             lines.append("        timeout \(seconds % 60 == 0 ? "\(seconds / 60)m" : "\(seconds)s")")
-        case .ports, .connections: break
+        case .ports, .interfaces, .connections: break
         }
         let texts = memberTexts
         if !texts.isEmpty { lines.append("        elements = { \(texts.joined(separator: ", ")) }") }
@@ -39,6 +39,7 @@ extension NftSet {
         case .destinations(.v6, _): "ipv6_addr . inet_service"
         case .remembered(.v4, _, _): "ipv4_addr . inet_service . ipv4_addr . inet_service"
         case .remembered(.v6, _, _): "ipv6_addr . inet_service . ipv6_addr . inet_service"
+        case .interfaces: "ifname"
         case .connections(.v4, _): "ipv4_addr . inet_service . ipv4_addr . inet_service"
         case .connections(.v6, _): "ipv6_addr . inet_service . ipv6_addr . inet_service"
         }
@@ -53,6 +54,7 @@ extension NftSet {
             NftDestinations(destinations, family: family).ranges.map {
                 "\(NftIntervals.text($0.first, $0.last, family)) . \($0.port)"
             }
+        case .interfaces(let names): Set(names).sorted().map { "\"\($0)\"" }
         case .connections(_, let tuples):
             Set(tuples).map {
                 "\($0.source.address) . \($0.source.port) . \($0.destination.address) . \($0.destination.port)"
@@ -148,6 +150,10 @@ extension NftMatch {
         case .tcpNotSYN: "tcp flags != syn / fin,syn,rst,ack"
         case .mark(let mark): "meta mark & \(mark.mask.word) == \(mark.value.word)"
         case .conntrackInvalid: "ct state invalid"
+        case .interfaceInSet(let way, let set, let wanted):
+            "\(way == .incoming ? "iifname" : "oifname") \(wanted ? "" : "!= ")@\(set)"
+        case .foreignDestination: "fib daddr type != local"
+        case .socketTransparent: "socket transparent 1"
         case .localDestination: "fib daddr type { local, broadcast, anycast, multicast }"
         case .socketCgroup(let cgroup): "socket cgroupv2 level \(cgroup.level) \"\(cgroup.path.dropFirst())\""
         case .socketBound: "socket wildcard 0"

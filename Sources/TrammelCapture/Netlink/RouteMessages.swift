@@ -9,18 +9,18 @@ enum RouteMessages {
 
     static func family(_ family: IPAddress.Family) -> UInt8 { UInt8(family == .v4 ? AF_INET : AF_INET6) }
 
-    /// `ip rule add fwmark value/mask lookup table pref preference`, or `del`.
-    static func rule(
-        add: Bool, _ family: IPAddress.Family, mark: NftMatch.Mark, table: UInt32, preference: UInt32
-    ) -> NetlinkMessage {
+    /// `ip rule add [iif INTERFACE] fwmark value/mask lookup table pref preference`, or `del`.
+    static func rule(add: Bool, _ rule: RouteSocket.MarkRule) -> NetlinkMessage {
+        let (mark, table) = (rule.mark, rule.table)
         var message = NetlinkMessage(
             type: UInt16(add ? RTM_NEWRULE : RTM_DELRULE), flags: UInt16(add ? NLM_F_CREATE | NLM_F_EXCL : 0))
         var header = fib_rule_hdr()
-        header.family = self.family(family)
+        header.family = family(rule.family)
         header.table = table < 256 ? UInt8(table) : UInt8(RT_TABLE_UNSPEC.rawValue)
         header.action = UInt8(FR_ACT_TO_TBL)
         message.append(fixed: header)
-        message.append(FRA_PRIORITY, number: preference)
+        message.append(FRA_PRIORITY, number: rule.preference)
+        if let interface = rule.interface { message.append(FRA_IIFNAME, bytes: Array(interface.utf8) + [0]) }
         message.append(FRA_FWMARK, number: mark.value)
         message.append(FRA_FWMASK, number: mark.mask)
         message.append(FRA_TABLE, number: table)

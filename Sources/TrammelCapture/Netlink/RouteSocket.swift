@@ -25,6 +25,8 @@ struct RouteSocket: ~Copyable {
         let mark: NftMatch.Mark
         let table: UInt32
         let preference: UInt32
+        /// Only packets that come in by this interface, which need not exist; nil for all.
+        var interface: String?
     }
 
     /// A route that bears Trammel's origin.
@@ -82,12 +84,14 @@ struct RouteSocket: ~Copyable {
                 var mask: UInt32 = .max
                 var table = UInt32(header.table)
                 var preference: UInt32 = 0
+                var interface: String?
                 for attribute in NetlinkAttributes(attributes) {
                     switch attribute.type {
                     case FRA_PROTOCOL: origin = attribute.number(UInt8.self)
                     case FRA_FWMARK: value = attribute.number(UInt32.self) ?? value
                     case FRA_FWMASK: mask = attribute.number(UInt32.self) ?? mask
                     case FRA_TABLE: table = attribute.number(UInt32.self) ?? table
+                    case FRA_IIFNAME: interface = attribute.text
                     case FRA_PRIORITY: preference = attribute.number(UInt32.self) ?? preference
                     default: break
                     }
@@ -95,7 +99,7 @@ struct RouteSocket: ~Copyable {
                 guard origin == RouteMessages.origin else { return nil }
                 return MarkRule(
                     family: family, mark: NftMatch.Mark(value: value, mask: mask), table: table,
-                    preference: preference)
+                    preference: preference, interface: interface)
             }
         }
     }

@@ -42,6 +42,8 @@ extension WorkloadCapture {
     func look(at id: WorkloadID, repairing: Bool) throws -> CaptureLook? {
         guard id != CaptureWatch.host else { return try lookAtHost(repairing: repairing) }
         guard let attachment = attachments.withLock({ $0[id] }) else { return nil }
+        // The host's table is not one member's, and its sysctls are everybody's.
+        guard !attachment.isOnHost else { return try lookAtHost(repairing: repairing) }
         return try attachment.installed.withLock { installed in
             try inside(attachment.workload.namespace) {
                 var look = CaptureLook()
@@ -132,13 +134,13 @@ extension WorkloadCapture {
     /// already, or the family has gone again.
     package func openListeners(
         of id: WorkloadID, _ family: IPAddress.Family
-    ) throws -> (streams: [OpenedListener], dns: [OpenedDNSListener])? {
+    ) throws -> (streams: [OpenedListener], dns: [OpenedDNSListener], datagrams: [OpenedDatagramListener])? {
         let attachment = try attachment(id)
         guard family == .v6, !attachment.servesIPv6.withLock({ $0 }) else { return nil }
         return try inside(attachment.workload.namespace) {
             guard ListenerSockets.hasIPv6() else { return nil }
             let opened = try ListenerSockets.open(attachment.workload.plan, families: [family])
-            return (opened.streams, opened.dns)
+            return (opened.streams, opened.dns, opened.datagrams)
         }
     }
 

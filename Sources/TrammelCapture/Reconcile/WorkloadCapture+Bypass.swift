@@ -15,6 +15,7 @@ extension WorkloadCapture {
         guard plan(of: workload.id) != nil else { return try install(workload) }
         try resume(workload.id)
         if let plan = plan(of: workload.id) { flows.begin(workload, plan) }
-        watch.withLock { $0 }?.ask(for: workload.id)
+        let isOnHost = attachments.withLock { $0[workload.id] }?.isOnHost ?? false
+        watch.withLock { $0 }?.ask(for: isOnHost ? CaptureWatch.host : workload.id)
     }
 }

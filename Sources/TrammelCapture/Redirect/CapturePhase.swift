@@ -40,6 +40,20 @@ extension CapturePlan {
 
     /// The table of a network namespace of its own, by `.draining`.
     var drainingChains: [NftChain] {
+        var chains = drainingBase
+        guard capturesInside else { return chains }
+        let way = NftRule(.interfaceInSet(.incoming, named(SetName.outboundFrom), true), do: .jump(fromInside.name))
+        if let index = chains.firstIndex(where: { $0.hook?.point == .prerouting }) {
+            chains[index].rules.insert(way, at: 1)
+        } else {
+            chains.append(
+                NftChain(
+                    name: "pre", hook: NftChain.Hook(kind: .filter, point: .prerouting, priority: -150), rules: [way]))
+        }
+        return [fromInside] + chains
+    }
+
+    private var drainingBase: [NftChain] {
         switch outboundMode {
         case .redirect:
             [

@@ -3,8 +3,8 @@ import TrammelCore
 /// What becomes of UDP other than DNS.
 ///
 /// What a workload sends by itself is judged packet by packet, wherever the rules stand. What answers somebody who has
-/// sent first goes where it was going. Under redirect conntrack knows which that is; under tproxy, whose namespaces track
-/// nothing, the rules remember who has sent, each for a while.
+/// sent first goes where it was going. Under redirect and on the host conntrack knows which that is; under tproxy, whose
+/// namespaces track nothing, the rules remember who has sent, each for a while.
 extension CapturePlan {
     /// Whether the agent carries the workload's datagrams, and so listens for them.
     package var relaysDatagrams: Bool { request.udp == .proxy }
@@ -12,8 +12,9 @@ extension CapturePlan {
     /// has no end to wait for.
     var judgesDatagrams: Bool { phase == .capturing && (request.udp != .pass || request.quic == .refuse) }
     private var looksAtReplies: Bool { judgesDatagrams && request.udp != .pass }
-    private var turnsDatagrams: Bool { judgesDatagrams && relaysDatagrams }
-    private var remembersSenders: Bool { looksAtReplies && outboundMode == .tproxy }
+    var turnsDatagrams: Bool { judgesDatagrams && relaysDatagrams }
+    private var knowsReplies: Bool { outboundMode == .redirect || place.hostIndex != nil }
+    private var remembersSenders: Bool { looksAtReplies && !knowsReplies }
 
     /// Seconds for which somebody who has sent to the workload is answered; conntrack's for a flow both ways is less.
     private static let memory: UInt32 = 180
@@ -80,7 +81,10 @@ extension CapturePlan {
         chain.rules += linkLocalExemption
         chain.rules.append(NftRule(.port(.destination, .udp, 53), do: .accept, comment: "DNS"))
         chain.rules.append(localExemption)
-        chain.rules += outboundExemptions
+        // Those by port are of TCP.
+        chain.rules += outboundExemptions.filter { rule in
+            !rule.matches.contains { if case .portInSet(_, .tcp, _, _) = $0 { true } else { false } }
+        }
         if !request.excludedOutboundPorts.isEmpty {
             chain.rules.append(
                 NftRule(
@@ -90,7 +94,7 @@ extension CapturePlan {
         if looksAtReplies {
             // A lease is renewed from the address that it is of.
             chain.rules.append(NftRule(.ports(.destination, .udp, [67, 547]), do: .accept, comment: "DHCP"))
-            if outboundMode == .redirect {
+            if knowsReplies {
                 chain.rules.append(NftRule(.conntrackReply(true), do: .accept, comment: "replies"))
             } else {
                 for family in CapturePlan.families {
@@ -128,7 +132,7 @@ extension CapturePlan {
                 NftRule(.transport(.udp), do: .counter, .rejectUnreachable, comment: "UDP that is not allowed")
             ]
         case .proxy:
-            return [NftRule(.transport(.udp), do: .counter, .setMark(mark(marks.datagrams)), .accept)]
+            return [NftRule(matching: [.transport(.udp)], do: [.counter] + datagramClaim + [.accept])]
         }
     }
 
@@ -140,13 +144,13 @@ extension CapturePlan {
         return [NftRule(.loopbackInterface(true), .mark(mark(marks.datagrams)), do: .jump(datagramsIn.name))]
     }
 
-    private var datagramsIn: NftChain {
+    var datagramsIn: NftChain {
         var chain = NftChain(name: named("datagrams_in"))
         for family in CapturePlan.families {
             chain.rules.append(
                 NftRule(
-                    .family(family), .transport(.udp),
-                    do: .tproxy(place.address(family), port: settings.ports.outbound), .accept))
+                    matching: [.family(family), .transport(.udp)],
+                    do: handOver(family, port: settings.ports.outbound)))
         }
         // With the agent gone the table stays, or goes with it: what is marked is never left to whoever listens here.
         chain.rules.append(
@@ -160,7 +164,7 @@ extension CapturePlan {
         guard remembersSenders else { return [] }
         return [NftRule(.transport(.udp), .socketCgroup(agent), do: .accept, comment: "the agent's own sockets")]
             + CapturePlan.families.map { family in
-                NftRule(.family(family), .transport(.udp), do: .rememberFlow(family, named(family, DatagramSet.senders)))
+                NftRule(do: .rememberFlow(family, named(family, DatagramSet.senders)))
             }
     }
 

@@ -20,8 +20,8 @@ extension CapturePlan {
         return rules
     }
 
-    /// Inbound connections to pass by. Where outbound packets are marked one by one without conntrack, the accepted socket inherits the
-    /// mark `passed`, so that its replies are passed by too.
+    /// Inbound connections to pass by. Where outbound packets are marked one by one without conntrack, the accepted
+    /// socket inherits the mark `passed`, so that its replies are passed by too.
     var inboundExemptions: [NftRule] {
         var conditions: [NftMatch] = []
         if !request.excludedInboundSources.isEmpty {
@@ -34,6 +34,17 @@ extension CapturePlan {
         }
         if !request.includedInboundPorts.isEmpty {
             conditions.append(.portInSet(.destination, .tcp, named(SetName.inboundIncludedPorts), false))
+        }
+        if !request.includedInboundSources.isEmpty {
+            for family in CapturePlan.families {
+                conditions.append(.addressInSet(.source, family, named(family, SetName.inboundIncluded), false))
+            }
+        }
+        if !request.excludedInboundInterfaces.isEmpty {
+            conditions.append(.interfaceInSet(.incoming, named(SetName.inboundExcludedInterfaces), true))
+        }
+        if !request.includedInboundInterfaces.isEmpty {
+            conditions.append(.interfaceInSet(.incoming, named(SetName.inboundIncludedInterfaces), false))
         }
         return conditions.map {
             outboundMode == .tproxy && place.hostIndex == nil

@@ -100,7 +100,12 @@ extension CapturePlan {
 
     var localExemption: NftRule { NftRule(.localDestination, do: .accept) }
 
-    var outboundExemptions: [NftRule] {
+    /// What is excluded, and then, where anything is included, all that none of the three kinds of it names.
+    var outboundExemptions: [NftRule] { exemptions(byInterface: true) }
+
+    /// - Parameter byInterface: whether it is known by which interface a packet leaves. What only an interface includes
+    ///   is else left out.
+    func exemptions(byInterface: Bool) -> [NftRule] {
         var rules: [NftRule] = []
         if !request.excludedOutboundPorts.isEmpty {
             rules.append(
@@ -110,16 +115,26 @@ extension CapturePlan {
             let set = named(family, SetName.outboundExcluded)
             rules.append(NftRule(.addressInSet(.destination, family, set, true), do: .accept))
         }
-        let otherPort = NftMatch.portInSet(.destination, .tcp, named(SetName.outboundIncludedPorts), false)
+        if byInterface, !request.excludedOutboundInterfaces.isEmpty {
+            rules.append(
+                NftRule(
+                    .interfaceInSet(.outgoing, named(SetName.outboundExcludedInterfaces), true), do: .accept))
+        }
+        var others: [NftMatch] = []
+        if !request.includedOutboundPorts.isEmpty {
+            others.append(.portInSet(.destination, .tcp, named(SetName.outboundIncludedPorts), false))
+        }
+        if byInterface, !request.includedOutboundInterfaces.isEmpty {
+            others.append(.interfaceInSet(.outgoing, named(SetName.outboundIncludedInterfaces), false))
+        }
         if !request.includedOutbound.isEmpty {
             for family in CapturePlan.families {
                 let set = named(family, SetName.outboundIncluded)
-                var rule = NftRule(.addressInSet(.destination, family, set, false), do: .accept)
-                if !request.includedOutboundPorts.isEmpty { rule.matches.append(otherPort) }
-                rules.append(rule)
+                rules.append(
+                    NftRule(matching: [.addressInSet(.destination, family, set, false)] + others, do: [.accept]))
             }
-        } else if !request.includedOutboundPorts.isEmpty {
-            rules.append(NftRule(otherPort, do: .accept))
+        } else if !others.isEmpty {
+            rules.append(NftRule(matching: others, do: [.accept]))
         }
         return rules
     }

@@ -18,6 +18,7 @@ extension CapturePlan {
             // A chain has to be there before a rule can jump to it; the encoder makes all chains first.
             table.chains += [fromApplication, claim, routeOutput]
         }
+        if capturesInside { table.chains.insert(fromInside, at: 0) }
         return table
     }
 
@@ -30,6 +31,7 @@ extension CapturePlan {
         }
         chain.rules += datagramTurns
         chain.rules.append(NftRule(.loopbackInterface(true), do: .accept))
+        chain.rules += passingRules
         if outboundMode == .redirect {
             // Only where the rules switch tracking on anyhow; there, an invalid packet would be answered with a reset.
             chain.rules.append(NftRule(.conntrackInvalid, do: .counter, .drop))

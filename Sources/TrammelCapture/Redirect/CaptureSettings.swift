@@ -30,18 +30,22 @@ package struct CaptureSettings: Hashable, Sendable {
         /// Datagrams of an application that the agent carries; routes to lo. Apart from `outbound`, under which DNS goes:
         /// by the time they come back, a NAT of the namespace's own may have changed their ports.
         package var datagrams: UInt32
+        /// Packets of machines inside a network namespace that go to the agent. Routes to lo where they come in by the
+        /// interfaces that lead to those machines, and nowhere on the way back.
+        package var inside: UInt32
         package var mask: UInt32
 
         package init(
             upstream: UInt32 = 0x539, outbound: UInt32 = 0x222, passed: UInt32 = 0x53A, refused: UInt32 = 0x53B,
             own: UInt32 = 0x53C,
-            datagrams: UInt32 = 0x223,
+            datagrams: UInt32 = 0x223, inside: UInt32 = 0x224,
             mask: UInt32 = 0xFFF
         ) {
             self.upstream = upstream
             self.outbound = outbound
             self.datagrams = datagrams
             self.passed = passed
+            self.inside = inside
             self.refused = refused
             self.own = own
             self.mask = mask
@@ -90,6 +94,10 @@ package struct CaptureRequest: Hashable, Sendable {
     /// What is excluded as well stays excluded.
     package var includedOutbound: [CIDR] = []
     package var includedOutboundPorts: [UInt16] = []
+    /// Outbound connections that are left alone, by the interface that they leave by. It need not be there yet.
+    package var excludedOutboundInterfaces: [String] = []
+    /// As the other two of what is included: what leaves by one of these is captured.
+    package var includedOutboundInterfaces: [String] = []
 
     /// Inbound connections that are left alone.
     package var excludedInboundPorts: [UInt16] = []
@@ -97,6 +105,13 @@ package struct CaptureRequest: Hashable, Sendable {
     package var excludedInboundSources: [CIDR] = []
     /// With any given, only these ports are captured inbound.
     package var includedInboundPorts: [UInt16] = []
+    package var excludedInboundInterfaces: [String] = []
+    /// With any given, only clients in these blocks are captured; likewise what comes in by these interfaces.
+    package var includedInboundSources: [CIDR] = []
+    package var includedInboundInterfaces: [String] = []
+    /// What comes in by these interfaces and goes on is outbound traffic of the workload: that of machines and
+    /// containers which live inside its network namespace. From any other it is passed on untouched.
+    package var outboundFromInterfaces: [String] = []
 
     /// What becomes of UDP other than DNS.
     package var udp = CaptureScope.UDPChoice.pass

@@ -117,7 +117,8 @@ extension InstalledRules {
         var drift: [String] = []
         for family in hasIPv6 ? [IPAddress.Family.v4, .v6] : [.v4] {
             let word = family == .v4 ? "IPv4" : "IPv6"
-            for rule in NamespaceCapture.markRules(plan.settings, marks: plan.routedMarks, family)
+            for rule in NamespaceCapture.markRules(
+                plan.settings, marks: plan.routedMarks, inside: plan.request.outboundFromInterfaces, family)
             where !rules.contains(rule) {
                 drift.append(
                     "the \(word) routing rule for mark 0x\(String(rule.mark.value, radix: 16)) to table \(rule.table) "

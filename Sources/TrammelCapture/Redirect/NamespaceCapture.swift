@@ -23,7 +23,9 @@ enum NamespaceCapture {
         do {
             if parts.contains(.sysctl) { try NamespaceSettings.switchOn(plan.outboundMode) }
             if parts.contains(.routing) {
-                try routing(plan.settings, marks: plan.routedMarks, hasIPv6: hasIPv6)
+                try routing(
+                    plan.settings, marks: plan.routedMarks, inside: plan.request.outboundFromInterfaces,
+                    hasIPv6: hasIPv6)
             }
             guard parts.contains(.table) || parts.contains(.rules) else { return }
             try NamespaceRules.replace(with: plan, owner)
@@ -59,9 +61,7 @@ enum NamespaceCapture {
         var route = try RouteSocket()
         do {
             for rule in try route.markRules() {
-                try route.remove(
-                    RouteMessages.rule(
-                        add: false, rule.family, mark: rule.mark, table: rule.table, preference: rule.preference))
+                try route.remove(RouteMessages.rule(add: false, rule))
             }
             for old in try route.ownRoutes() {
                 if old.isLocal {
@@ -83,16 +83,20 @@ enum NamespaceCapture {
 
     /// The rules that lead marked packets to lo.
     static func markRules(
-        _ settings: CaptureSettings, marks: [UInt32], _ family: IPAddress.Family
+        _ settings: CaptureSettings, marks: [UInt32], inside: [String] = [], _ family: IPAddress.Family
     ) -> [RouteSocket.MarkRule] {
-        marks.map {
+        func rule(_ mark: UInt32, _ interface: String? = nil) -> RouteSocket.MarkRule {
             RouteSocket.MarkRule(
-                family: family, mark: NftMatch.Mark(value: $0, mask: settings.marks.mask), table: settings.routingTable,
-                preference: settings.rulePreference)
+                family: family, mark: NftMatch.Mark(value: mark, mask: settings.marks.mask),
+                table: settings.routingTable, preference: settings.rulePreference, interface: interface)
         }
+        return marks.map { rule($0) } + Set(inside).sorted().map { rule(settings.marks.inside, $0) }
     }
 
-    static func routing(_ settings: CaptureSettings, marks: [UInt32], hasIPv6: Bool) throws {
+    /// - Parameter inside: the interfaces that machines inside the namespace are behind, where theirs is captured too.
+    static func routing(
+        _ settings: CaptureSettings, marks: [UInt32], inside: [String] = [], hasIPv6: Bool
+    ) throws {
         var route = try RouteSocket()
         do {
             let links = try route.links()
@@ -100,7 +104,7 @@ enum NamespaceCapture {
                 throw TrammelError(.unavailable, code: "loopback-missing", "the namespace has no loopback interface")
             }
             let families: [IPAddress.Family] = hasIPv6 ? [.v4, .v6] : [.v4]
-            let wanted = families.flatMap { markRules(settings, marks: marks, $0) }
+            let wanted = families.flatMap { markRules(settings, marks: marks, inside: inside, $0) }
             let present = Set(try route.markRules())
             for family in families {
                 try route.add(
@@ -109,14 +113,10 @@ enum NamespaceCapture {
             }
             // Without a look at what is there the kernel would hold the same rule twice.
             for rule in wanted where !present.contains(rule) {
-                try route.add(
-                    RouteMessages.rule(
-                        add: true, rule.family, mark: rule.mark, table: rule.table, preference: rule.preference))
+                try route.add(RouteMessages.rule(add: true, rule))
             }
             for rule in present where !wanted.contains(rule) {
-                try route.remove(
-                    RouteMessages.rule(
-                        add: false, rule.family, mark: rule.mark, table: rule.table, preference: rule.preference))
+                try route.remove(RouteMessages.rule(add: false, rule))
             }
             try coverVirtualRanges(settings.virtualRanges, links, hasIPv6: hasIPv6, &route)
         } catch let failure as NetlinkFailure {

@@ -44,35 +44,17 @@ enum ListenerSockets {
 
     static func open(_ plan: CapturePlan, families: [IPAddress.Family]) throws -> Listeners {
         var opened = Listeners()
-        let ports = plan.settings.ports
-        let backlog = plan.settings.backlog
         do {
             for family in families {
-                let own = plan.place.address(family)
-                for (direction, port, mode) in [
-                    (TrafficDirection.outbound, ports.outbound, plan.outboundMode), (.inbound, ports.inbound, .tproxy),
-                ] {
-                    let address = ListenerAddress(IPEndpoint(own, port))
-                    let socket = try stream(address, mode, backlog: backlog).release()
-                    opened.streams.append(
-                        OpenedListener(socket: socket, direction: direction, mode: mode, address: address))
+                try add(plan, at: plan.place.address(family), plan.outboundMode, [.outbound, .inbound], to: &opened)
+                if plan.capturesInside, plan.insidePlace != plan.place {
+                    try add(plan, at: plan.insidePlace.address(family), .tproxy, [.outbound], to: &opened)
                 }
                 if plan.relaysDatagrams {
-                    let address = ListenerAddress(IPEndpoint(own, ports.outbound))
+                    let address = ListenerAddress(IPEndpoint(plan.place.address(family), plan.settings.ports.outbound))
                     let socket = try datagram(address, .tproxy)
                     try socket.makeRoom()
                     opened.datagrams.append(OpenedDatagramListener(socket: socket.release(), address: address))
-                }
-                guard plan.capturesDNS else { continue }
-                let address = ListenerAddress(IPEndpoint(own, ports.dns))
-                for transport in [ConntrackEntry.TransportProtocol.udp, .tcp] {
-                    let socket =
-                        transport == .tcp
-                        ? try stream(address, plan.outboundMode, backlog: backlog)
-                        : try datagram(address, plan.outboundMode)
-                    opened.dns.append(
-                        OpenedDNSListener(
-                            socket: socket.release(), transport: transport, mode: plan.outboundMode, address: address))
                 }
             }
         } catch {
@@ -80,6 +62,28 @@ enum ListenerSockets {
             throw error
         }
         return opened
+    }
+
+    private static func add(
+        _ plan: CapturePlan, at own: IPAddress, _ outbound: CaptureMode, _ directions: [TrafficDirection],
+        to opened: inout Listeners
+    ) throws {
+        let ports = plan.settings.ports
+        let backlog = plan.settings.backlog
+        for direction in directions {
+            let mode = direction == .outbound ? outbound : .tproxy
+            let address = ListenerAddress(IPEndpoint(own, direction == .outbound ? ports.outbound : ports.inbound))
+            let socket = try stream(address, mode, backlog: backlog).release()
+            opened.streams.append(OpenedListener(socket: socket, direction: direction, mode: mode, address: address))
+        }
+        guard plan.capturesDNS else { return }
+        let address = ListenerAddress(IPEndpoint(own, ports.dns))
+        for transport in [ConntrackEntry.TransportProtocol.udp, .tcp] {
+            let socket =
+                transport == .tcp ? try stream(address, outbound, backlog: backlog) : try datagram(address, outbound)
+            opened.dns.append(
+                OpenedDNSListener(socket: socket.release(), transport: transport, mode: outbound, address: address))
+        }
     }
 
     /// Whether sockets can be bound to ::1 here. A namespace may have IPv6 switched off.

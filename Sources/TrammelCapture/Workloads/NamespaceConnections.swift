@@ -31,7 +31,7 @@ struct NamespaceConnections {
             for socket in try diagnostics.tcpSockets(family, states: NamespaceConnections.living) {
                 let tuple = NamespaceConnections.tuple(of: socket)
                 let isForeign = !tuple.source.address.isLoopback && !addresses.contains(tuple.source.address)
-                if isForeign, socket.mark & marks.mask == marks.outbound {
+                if isForeign, [marks.outbound, marks.inside].contains(socket.mark & marks.mask) {
                     // One that is not through with its handshake has no cgroup yet.
                     agents.insert(tuple)
                     turned.insert(tuple.reversed)

@@ -11,9 +11,16 @@ extension WorkloadCapture {
     /// - Parameter isLeaving: for good: another workload may take the same target from now on.
     package func drain(_ id: WorkloadID, isLeaving: Bool = false) throws {
         let attachment = try attachment(id)
+        // What goes past on purpose is no leak.
+        if isLeaving { flows.end(id) }
         try attachment.installed.withLock { installed in
-            guard var plan = installed, plan.phase == .capturing else { return }
+            guard var plan = installed else { return }
+            guard plan.phase == .capturing else {
+                if isLeaving { attachment.isLeaving.store(true, ordering: .relaxed) }
+                return attachment.isOnHost ? try put(plan, of: attachment) : ()
+            }
             plan.phase = .draining
+            if isLeaving { attachment.isLeaving.store(true, ordering: .relaxed) }
             if plan.outboundMode == .tproxy, !attachment.isOnHost {
                 var step = plan
                 step.isSettling = true
@@ -27,7 +34,6 @@ extension WorkloadCapture {
             try inside(attachment.workload.namespace) { try DatagramFlows.release(plan) }
             installed = plan
         }
-        if isLeaving { attachment.isLeaving.store(true, ordering: .relaxed) }
     }
 
     /// The opposite of `drain`: new connections are turned again, and what began directly meanwhile stays direct.
@@ -74,7 +80,9 @@ extension WorkloadCapture {
             let first = try look()
             plan.established = try look().direct(since: first)
         }
-        try inside(attachment.workload.namespace) { try DatagramFlows.turn(plan) }
+        try inside(attachment.workload.namespace) {
+            try DatagramFlows.turn(plan, of: attachment.isOnHost ? attachment.workload.facts : nil)
+        }
         return plan
     }
 
@@ -109,7 +117,10 @@ extension WorkloadCapture {
 
     /// Has the kernel hold the plan, whatever it held before.
     func put(_ plan: CapturePlan, of attachment: Attachment) throws {
-        if attachment.isOnHost { return try host.set(plan.phase, for: attachment.workload.id) }
+        if attachment.isOnHost {
+            return try host.set(
+                plan.phase, isLeaving: attachment.isLeaving.load(ordering: .relaxed), for: attachment.workload.id)
+        }
         try inside(attachment.workload.namespace) {
             try NamespaceCapture.install(
                 plan, hasIPv6: attachment.capturesIPv6, owner: try attachment.owner(of: plan))

@@ -186,7 +186,9 @@ package final class WorkloadCapture: Sendable {
     package func uninstall(_ id: WorkloadID) throws {
         guard let attachment = attachments.withLock({ $0[id] }) else { return }
         // What stands in the namespace is another's.
-        guard attachments.withLock({ WorkloadCapture.successor(of: attachment, among: $0) }) == nil else { return }
+        guard
+            attachment.isOnHost || attachments.withLock({ WorkloadCapture.successor(of: attachment, among: $0) }) == nil
+        else { return }
         try attachment.installed.withLock { installed in
             try inside(attachment.workload.namespace) {
                 if attachment.isOnHost {

@@ -7,7 +7,7 @@ enum WorkloadDecoding {
     private static let fields = FieldSet(
         targets + [
             "labels", "serviceAccount", "ports", "failureMode", "captureMode",
-        ] + CaptureScopeDecoding.fields, later: CaptureScopeDecoding.laterFields + ["killExisting"],
+        ] + CaptureScopeDecoding.fields, later: ["killExisting"],
         withdrawn: ["selector": "a Workload has labels, which selectors of services find"])
 
     static func decode(_ spec: Field) -> WorkloadSpec? {

@@ -24,6 +24,7 @@ package struct AgentSettings: Sendable, Equatable {
     package var store = Store.sqlite
     package var logLevel = LogLevel.info
     package var vips = VIPRanges()
+    package var probes = Probes()
     /// The DNS servers that the names of endpoints are asked of, in their order; empty for those of /etc/resolv.conf,
     /// which is read again when it changes.
     package var resolvers: [IPEndpoint] = []
@@ -120,6 +121,14 @@ package struct AgentSettings: Sendable, Equatable {
         package var drainTimeout: UInt64 = 30_000_000_000
         /// Percent of a conntrack table in use at which to warn, 1…100.
         package var conntrackWarning = 80
+
+        package init() {}
+    }
+
+    /// Health probers of the node itself, such as a kubelet. Their connections to workloads pass on as they are.
+    package struct Probes: Sendable, Equatable {
+        /// Of the v2 hierarchy: `/system.slice/kubelet.service`. Those below belong to it.
+        package var cgroups: [String] = []
 
         package init() {}
     }

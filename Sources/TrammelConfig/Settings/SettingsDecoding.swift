@@ -32,7 +32,7 @@ extension AgentSettings {
         "node", "socket", "stateDirectory", "configDirectory", "bypassFile", "dataLoops", "captureBackend",
         "captureMode", "ports",
         "accessLog", "metrics", "limits", "store", "logLevel", "vips",
-        "resolvers",
+        "resolvers", "probes",
     ])
 
     private mutating func read(_ root: Field, _ checkLog: LogLayoutCheck) {
@@ -55,6 +55,7 @@ extension AgentSettings {
         if let field = object["metrics"] { metrics.read(field) }
         if let field = object["limits"] { limits.read(field) }
         if let field = object["vips"] { vips.read(field) }
+        if let field = object["probes"] { probes.read(field) }
         if let field = object["resolvers"] { resolvers = field.resolvers() }
         if let field = object["logLevel"] {
             if field.node.string == "warn" {
@@ -69,6 +70,26 @@ extension AgentSettings {
             } else {
                 field.error(.badValue, "found \(field.found); expected sqlite")
             }
+        }
+    }
+}
+
+extension AgentSettings.Probes {
+    private static let fields = FieldSet(["cgroups"])
+
+    fileprivate mutating func read(_ field: Field) {
+        guard let object = field.object(Self.fields) else { return }
+        for item in object["cgroups"]?.list() ?? [] {
+            guard let path = item.string() else { continue }
+            let parts = path.split(separator: "/")
+            guard path.hasPrefix("/"), !parts.isEmpty, !parts.contains("."), !parts.contains("..") else {
+                item.error(
+                    .badValue, "found \(item.found); expected the path of a cgroup",
+                    hint: "write one such as /system.slice/kubelet.service; for all that the node sends, exclude its "
+                        + "address with excludeInboundCIDRs")
+                continue
+            }
+            cgroups.append(path)
         }
     }
 }

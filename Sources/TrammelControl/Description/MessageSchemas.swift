@@ -1,4 +1,5 @@
 import TrammelControlAPI
+import TrammelCore
 
 /// The schema of every message of the API. A test holds each against the type that it describes, member for member.
 enum MessageSchemas {
@@ -91,19 +92,34 @@ enum MessageSchemas {
                 "What becomes of new connections while the agent is dead: refused, or where they were going."),
             .may("captureMode", .one(of: AttachRequest.CaptureChoice.allCases.map(\.rawValue))),
             .may("excludeOutboundCIDRs", .list(.string)), .may("excludeOutboundPorts", ports),
-            .may("excludeInboundPorts", ports), .may("killExisting", .boolean),
+            .may("excludeOutboundInterfaces", interfaces), .may("includeOutboundCIDRs", .list(.string)),
+            .may("includeOutboundPorts", ports), .may("includeOutboundInterfaces", interfaces),
+            .may("excludeInboundCIDRs", .list(.string)), .may("excludeInboundPorts", ports),
+            .may("excludeInboundInterfaces", interfaces), .may("includeInboundCIDRs", .list(.string)),
+            .may("includeInboundPorts", ports), .may("includeInboundInterfaces", interfaces),
+            .may(
+                "outboundFromInterfaces", interfaces,
+                "What comes in by these is the workload's own outbound traffic: that of machines inside it."),
+            .may("udp", .one(of: CaptureScope.UDPChoice.allCases.map(\.rawValue)), "UDP other than DNS."),
+            .may("udpAllow", .list(.string), "`block` or `block:port` that `policy` lets UDP out to."),
+            .may("quic", .one(of: CaptureScope.QUICChoice.allCases.map(\.rawValue))),
+            .may("killExisting", .boolean),
             .may("force", .boolean)
         ).withOne(of: ["netns", "pid", "unit", "cgroup", "uid"]),
         "AttachResult": .object(
             .has("outcome", .one(of: ["attached", "refreshed", "unchanged"])),
             .has("workload", .message("AttachedWorkload")),
             .has("warnings", .list(.string))),
-        "DetachResult": .object(.has("namespace"), .has("name"), .has("warnings", .list(.string))),
+        "DetachResult": .object(
+            .has("namespace"), .has("name"),
+            .has("connections", .count, "How many live to their end through the agent."),
+            .has("warnings", .list(.string))),
         "AttachedWorkload": .object(
             .has("namespace"), .has("name"), .has("serviceAccount"), .has("labels", .map(.string)), .has("target"),
-            .has("state", .one(of: ["attached", "degraded", "waiting", "bypassed"])), .may("reason"),
+            .has("state", .one(of: ["attached", "degraded", "waiting", "bypassed", "draining"])), .may("reason"),
             .has("captureMode"),
             .may("captureReason"), .has("failureMode"), .has("addresses", .list(.string)), .has("connections", .count),
+            .has("uncaptured", .count, "Connections that are older than the attachment, and so not captured."),
             .has("attachedAt", .time), .may("lastRepair", .message("AttachedWorkload.Repair"))),
         "AttachedWorkload.Repair": .object(
             .has("at", .time), .has("drift", .list(.string), "What others had changed, and was put back."),
@@ -124,6 +140,7 @@ enum MessageSchemas {
             .has("workload", .string, name), .has("backend"), .has("text"), .has("drift", .list(.string))),
     ]
     private static let label = Schema.text(like: "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+    private static let interfaces = Schema.list(.text(like: "^[!-.0-9;-~]{1,15}$"))
     private static let ports = Schema.list(.integer(atLeast: 1, atMost: 65_535))
 
     private static let traffic: [String: Schema] = [

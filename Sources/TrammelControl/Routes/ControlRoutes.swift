@@ -88,10 +88,13 @@ package enum ControlRoutes {
             },
             Route(
                 "DELETE", "/v1/workloads/{namespace}/{name}", .change,
-                Operation("detachWorkload", "Gives a workload its plain network back.", .json("DetachResult"))
+                Operation("detachWorkload", "Gives a workload its plain network back.", .json("DetachResult")),
+                query: [.flag("now", "Ends the connections that are under way, which else live to their end.")]
             ) { call in
                 try await Reply(
-                    service.detach(namespace: call.parameter("namespace"), name: call.parameter("name")))
+                    service.detach(
+                        namespace: call.parameter("namespace"), name: call.parameter("name"),
+                        now: call.flag("now") ?? false))
             },
         ]
     }

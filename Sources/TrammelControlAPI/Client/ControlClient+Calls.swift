@@ -69,8 +69,11 @@ extension ControlClient {
             Call("POST", "v1", "workloads", body: ControlJSON.encode(request), timeout: 60), as: AttachResult.self)
     }
 
-    package func detach(namespace: String, name: String) async throws -> DetachResult {
-        try await send(Call("DELETE", "v1", "workloads", namespace, name, timeout: 60), as: DetachResult.self)
+    /// - Parameter now: ends the connections that are under way.
+    package func detach(namespace: String, name: String, now: Bool = false) async throws -> DetachResult {
+        var call = Call("DELETE", "v1", "workloads", namespace, name, timeout: 60)
+        if now { call.query = [(name: "now", value: "true")] }
+        return try await send(call, as: DetachResult.self)
     }
 
     package func services() async throws -> [KnownService] {

@@ -31,13 +31,17 @@ extension CaptureScope {
                 "interface", "\"\(name)\" is not the name of a network interface",
                 hint: "give one that `ip link` lists, 15 bytes at most")
         }
-    }
-
-    /// As the kernel's dev_valid_name has it.
-    package static func isInterface(_ name: String) -> Bool {
-        let bytes = Array(name.utf8)
-        return (1...15).contains(bytes.count) && name != "." && name != ".."
-            && bytes.allSatisfy { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: ":") }
+        guard !outboundFromInterfaces.contains("lo") else {
+            throw invalid(
+                "interface", "what comes in by lo is the workload's own, not another's",
+                hint: "give the interface that virtual machines or containers inside the workload are behind")
+        }
+        if let contradiction = contradictions.first {
+            throw invalid(
+                "contradiction",
+                "\(contradiction.value) is in \(contradiction.field) and in \(contradiction.other): it cannot be both",
+                hint: "what is excluded stays excluded, whatever is included; leave one of the two out")
+        }
     }
 
     private func invalid(_ code: String, _ message: String, hint: String) -> TrammelError {

@@ -139,15 +139,19 @@ package struct AttachResult: Codable, Hashable, Sendable {
     }
 }
 
-/// What became of a detach. When it is answered, nothing of the agent's is left in the workload's namespace.
+/// What became of a detach. When it is answered, the workload's next connection is not captured, and where none was
+/// under way nothing of the agent's is left in its namespace.
 package struct DetachResult: Codable, Hashable, Sendable {
     package var namespace: String
     package var name: String
+    /// How many live to their end through the agent; what is left of it goes with the last.
+    package var connections: Int
     package var warnings: [String]
 
-    package init(namespace: String, name: String, warnings: [String] = []) {
+    package init(namespace: String, name: String, connections: Int = 0, warnings: [String] = []) {
         self.namespace = namespace
         self.name = name
+        self.connections = connections
         self.warnings = warnings
     }
 }
@@ -164,6 +168,8 @@ package struct AttachedWorkload: Codable, Hashable, Sendable {
         case waiting
         /// Its traffic goes past the agent, on purpose; `reason` says at whose word.
         case bypassed
+        /// Detached; what it has under way through the agent lives to its end.
+        case draining
     }
 
     /// Others had changed what is Trammel's in its network namespace, and it was put back.
@@ -200,13 +206,16 @@ package struct AttachedWorkload: Codable, Hashable, Sendable {
     package var addresses: [String]
     /// Open connections, either way.
     package var connections: Int
+    /// Connections that are older than the attachment, and so not captured.
+    package var uncaptured: Int
     package var attachedAt: Timestamp
     package var lastRepair: Repair?
 
     package init(
         namespace: String, name: String, serviceAccount: String, labels: [String: String], target: String,
         state: State = .attached, reason: String? = nil, captureMode: String, captureReason: String? = nil,
-        failureMode: String, addresses: [String], connections: Int = 0, attachedAt: Timestamp,
+        failureMode: String, addresses: [String], connections: Int = 0, uncaptured: Int = 0,
+        attachedAt: Timestamp,
         lastRepair: Repair? = nil
     ) {
         self.namespace = namespace
@@ -221,6 +230,7 @@ package struct AttachedWorkload: Codable, Hashable, Sendable {
         self.failureMode = failureMode
         self.addresses = addresses
         self.connections = connections
+        self.uncaptured = uncaptured
         self.attachedAt = attachedAt
         self.lastRepair = lastRepair
     }

@@ -146,6 +146,8 @@ extension CaptureListener {
     /// Whether somebody connected to the capture port itself; carried on, it would come back here for ever.
     func isHitDirectly(_ destination: OriginalDestination, _ workload: AttachedWorkload) -> Bool {
         let address = destination.endpoint.address
+        // On the host a listener's address is nobody's.
+        if destination.endpoint == self.address.endpoint { return true }
         return destination.endpoint.port == self.address.endpoint.port
             && (address.isLoopback || address.isUnspecified || workload.addresses.contains(address))
     }

@@ -13,6 +13,14 @@ enum ConnectionStart {
             ? loop.snapshot.servicePort(at: connection.destination, for: connection.workload.source)?.appProtocol
                 ?? .undeclared : .undeclared
         let pipeline = channel.pipeline.syncOperations
+        if connection.direction == .inbound,
+            let prober = loop.probers.prober(from: connection.client, to: connection.destination)
+        {
+            connection.prober = prober
+            connection.decision = "a probe by \(prober), passed on as it is"
+            return try pipeline.addHandler(
+                RelayClientHandler(loop: loop, connection: connection, route: route, detects: false))
+        }
         switch declared {
         case .http:
             try pipeline.addHandler(HTTP1ServerHandler(loop: loop, connection: connection, route: route))

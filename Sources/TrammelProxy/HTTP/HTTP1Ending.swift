@@ -17,6 +17,9 @@ extension HTTP1ServerHandler: ConnectionStage {
 
     func report() {}
 
+    /// Whether this connection, or every one, is to take no more requests.
+    var isEnding: Bool { connection.endsSoon || loop.isDraining }
+
     func closeIfIdle() {
         if phase == .head, inbox.readableBytes == 0 { closeAfterFlush() }
     }

@@ -96,7 +96,7 @@ extension HTTP1ServerHandler {
         captureResponse(response, bytes)
         let dataOnly = head.isHTTP10 && response.framing == .chunked
         answerEndsAtClose = dataOnly || response.framing == .untilClose
-        if answerEndsAtClose || !hasRequestEnded || loop.isDraining { keepsAlive = false }
+        if answerEndsAtClose || !hasRequestEnded || isEnding { keepsAlive = false }
         // Interim responses that came with it.
         if let context { writePending(context) }
         writeResponseHead(response, bytes, isTunnel: isTunnel, dataOnly: dataOnly, now)

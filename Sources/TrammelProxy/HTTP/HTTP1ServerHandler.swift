@@ -234,7 +234,7 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
             hasResponseBegun = false
             answerEndsAtClose = false
             attempts = 0
-            keepsAlive = head.keepsAlive && !loop.isDraining
+            keepsAlive = head.keepsAlive && !isEnding
             requestBody = BodyForwarder(head.framing, limits: loop.settings.http1)
             beginRecord(now)
             decide(now)

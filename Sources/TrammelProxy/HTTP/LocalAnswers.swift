@@ -110,7 +110,7 @@ extension HTTP1ServerHandler {
     /// A request whose body is still to come is not waited for, so the connection cannot serve another.
     private func settleKeepAlive() {
         if head.framing == .none { hasRequestEnded = phase == .exchange && head.length > 0 }
-        if !hasRequestEnded || loop.isDraining { keepsAlive = false }
+        if !hasRequestEnded || isEnding { keepsAlive = false }
     }
 
     private func sendLocal(_ reason: CloseReason, _ now: MonotonicTime) {

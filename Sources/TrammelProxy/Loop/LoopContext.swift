@@ -37,6 +37,7 @@ final class LoopContext {
     let balancer = LoadBalancerState()
     let telemetry: LoopTelemetry
     private let labels: LabelRegistry
+    let probers: any ProbeRecognition
     let emptyBuffer = ByteBuffer()
     var randomness = Randomness()
     var counters = LoopCounters()
@@ -56,6 +57,7 @@ final class LoopContext {
     /// The workloads attached to this agent.
     private(set) var workloads: [WorkloadID: AttachedWorkload] = [:]
     private(set) var connections: [UInt64: ProxyConnection] = [:]
+    private var draining: Set<WorkloadID> = []
     /// No new requests on old connections: each answer says `connection: close`.
     var isDraining = false
     /// Told when a dial to an endpoint of this node was refused, so that its readiness is looked at again.
@@ -63,7 +65,7 @@ final class LoopContext {
 
     init(
         eventLoop: any EventLoop, index: Int, settings: ProxySettings, sockets: any SocketFactory,
-        snapshot: RuntimeSnapshot, telemetry: Telemetry,
+        snapshot: RuntimeSnapshot, telemetry: Telemetry, probers: any ProbeRecognition,
         onConnectRefused: @escaping @Sendable (WorkloadID) -> Void
     ) {
         self.eventLoop = eventLoop
@@ -73,6 +75,7 @@ final class LoopContext {
         lease = SnapshotLease(snapshot)
         self.telemetry = telemetry.makeLoopTelemetry()
         labels = telemetry.labels
+        self.probers = probers
         passthroughService = labels.id(ofService: OutsideTheMesh.labels(OutsideTheMesh.passthrough))
         blackHoleService = labels.id(ofService: OutsideTheMesh.labels(OutsideTheMesh.blackHole))
         self.onConnectRefused = onConnectRefused
@@ -82,7 +85,10 @@ final class LoopContext {
 
     var dialer: Dialer { Dialer(loop: eventLoop, sockets: sockets) }
 
-    func opened(_ connection: ProxyConnection) { connections[connection.id] = connection }
+    func opened(_ connection: ProxyConnection) {
+        connection.endsSoon = draining.contains(connection.workload.id)
+        connections[connection.id] = connection
+    }
 
     func closed(_ connection: ProxyConnection) {
         if connections.removeValue(forKey: connection.id) != nil { connection.workload.left() }
@@ -112,9 +118,36 @@ final class LoopContext {
 
     func attach(_ workload: AttachedWorkload) { workloads[workload.id] = workload }
 
+    // MARK: Workloads that are let go
+
+    /// What a workload has under way is to come to its end by itself: answers say `connection: close`, and nothing is
+    /// kept for calls to come.
+    func beginDraining(_ id: WorkloadID) {
+        draining.insert(id)
+        for connection in connections.values where connection.workload.id == id { connection.endsSoon = true }
+        pool.closeIdle(of: id)
+    }
+
+    func endDraining(_ id: WorkloadID) {
+        draining.remove(id)
+        for connection in connections.values where connection.workload.id == id { connection.endsSoon = false }
+    }
+
+    /// Ends connections between requests. To be called once each that is in use has had the time to hear that it ends.
+    func closeIdle(of id: WorkloadID) {
+        for connection in connections.values where connection.workload.id == id { connection.stage?.closeIfIdle() }
+        pool.closeIdle(of: id)
+    }
+
+    /// How many connections there are of a workload, and carried into its network namespace for others.
+    func connectionsLeft(of id: WorkloadID) -> Int {
+        connections.values.count { $0.workload.id == id || $0.stage?.upstreamWorkload == id }
+    }
+
     /// Closes what belongs to a workload that is no more.
     func detach(_ id: WorkloadID, endingCallsInto: Bool = false) {
         workloads[id] = nil
+        draining.remove(id)
         for connection in connections.values
         where connection.workload.id == id || (endingCallsInto && connection.stage?.upstreamWorkload == id) {
             connection.stage?.kill(.detached)
@@ -137,6 +170,7 @@ final class LoopContext {
     func flow(of connection: ProxyConnection) -> Flow {
         var flow = flow(connection.id, connection.client, connection.workload, connection.direction)
         flow.downstreamLocal = connection.destination
+        if let prober = connection.prober { flow.source = labels.id(ofPeer: PeerLabels(prober: prober)) }
         if connection.mode == .redirect { flow.translatedIn = connection.workload.id }
         return flow
     }
@@ -243,9 +277,19 @@ final class LoopContext {
                 workload.keepsSourceAddress && client.family == remote.address.family && !client.isLoopback
                 && !remote.address.isLoopback
             return UpstreamSocketPlan(
-                workload: id, remote: UpstreamAddress(remote), source: keeps ? client : nil, reachesApplication: true)
+                workload: id, remote: UpstreamAddress(remote), source: keeps ? shownAddress(of: connection) : nil,
+                reachesApplication: true)
         }
         return UpstreamSocketPlan(workload: connection.workload.id, remote: UpstreamAddress(remote), source: nil)
+    }
+
+    /// By what address others know whoever called: a machine inside the workload by the workload's own, as when the call
+    /// leaves the node.
+    private func shownAddress(of connection: ProxyConnection) -> IPAddress {
+        let client = connection.client.endpoint.address
+        let own = connection.workload.addresses
+        guard connection.direction == .outbound, !own.contains(client) else { return client }
+        return own.first { $0.family == client.family } ?? client
     }
 
     /// To the original destination: from the caller's namespace when outbound, and to the application itself with the
@@ -275,6 +319,16 @@ enum OutsideTheMesh {
 
     static func labels(_ cluster: String) -> ServiceLabels {
         ServiceLabels(host: cluster, name: cluster, namespace: "unknown")
+    }
+}
+
+extension PeerLabels {
+    /// A prober of the node, by the last part of its cgroup's path: `kubelet.service`.
+    fileprivate init(prober: String) {
+        let name = prober.split(separator: "/").last.map(String.init) ?? prober
+        self.init(
+            workload: name, namespace: "node", principal: "unknown", app: "unknown", version: "unknown",
+            canonicalService: name, canonicalRevision: "unknown")
     }
 }
 

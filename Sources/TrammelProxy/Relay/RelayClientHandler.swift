@@ -76,6 +76,7 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
         self.context = context
         connection.stage = self
         record.flow = loop.flow(of: connection)
+        if connection.prober != nil { record.text.set(.routeName, "probe") }
         watchForIdleness(lastMovedAt)
         dial()
     }

@@ -47,6 +47,12 @@ final class UDPService: Sendable {
         attached.withLock { $0[workload.id] = (relay, loop) }
     }
 
+    /// Takes over more listeners of a workload whose datagrams are carried, as of another family.
+    func listen(on more: DatagramListeners, for workload: AttachedWorkload) async throws {
+        guard !more.turnings.isEmpty, let (relay, loop) = attached.withLock({ $0[workload.id] }) else { return }
+        try await loop.submit { for turning in more.turnings { try relay.value.listen(on: turning) } }.get()
+    }
+
     func detach(_ id: WorkloadID) async {
         guard let (relay, loop) = attached.withLock({ $0.removeValue(forKey: id) }) else { return }
         try? await loop.submit { relay.value.close(.detached) }.get()

@@ -5,9 +5,15 @@ struct DetachCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "detach", abstract: "Ends the capture of a workload and takes away every rule it had.",
         discussion: HelpText.of(
-            "The workload has its plain network back; its connections through the agent end.",
+            """
+            The workload's next connection goes where it is going. Those that the agent carries live to their end, and \
+            what is left of the agent in the workload's network goes with the last of them; until then `trammel \
+            workloads` lists it as draining. A connection for HTTP is closed after the answer that is under way, or \
+            once it has waited for a request for five seconds.
+            """,
             examples: [
                 ("One of them", "trammel detach productpage"),
+                ("Ending its connections, also where it drains already", "trammel detach productpage --now"),
                 ("All of them", "trammel detach --all"),
             ]))
 
@@ -21,6 +27,9 @@ struct DetachCommand: AsyncParsableCommand {
     @Flag(name: .long, help: "Detach every workload, or every one of --namespace.")
     var all = false
 
+    @Flag(name: .long, help: "End the connections that are under way instead of letting them live to their end.")
+    var now = false
+
     func validate() throws {
         guard (name != nil) != all else { throw ValidationError("give a workload's name or --all") }
     }
@@ -29,14 +38,22 @@ struct DetachCommand: AsyncParsableCommand {
         let results = try await global.agent.withAgent("detaching") { agent in
             var results: [DetachResult] = []
             for target in try await targets(agent) {
-                results.append(try await agent.detach(namespace: target.namespace, name: target.name))
+                results.append(try await agent.detach(namespace: target.namespace, name: target.name, now: now))
             }
             return results
         }
         for result in results { StandardError.warn(result.warnings) }
         let names = results.map { "\($0.namespace)/\($0.name)" }
         try global.printer.print(ItemList(results), names: names) { _ in
-            results.map { "\($0.namespace)/\($0.name) detached\n" }.joined()
+            results.map { "\($0.namespace)/\($0.name) detached\(Self.left($0.connections))\n" }.joined()
+        }
+    }
+
+    private static func left(_ connections: Int) -> String {
+        switch connections {
+        case 0: ""
+        case 1: "; 1 connection lives to its end, --now ends it"
+        default: "; \(connections) connections live to their end, --now ends them"
         }
     }
 

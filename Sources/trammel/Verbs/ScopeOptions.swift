@@ -16,36 +16,37 @@ struct ScopeOptions: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Leave traffic that leaves by this interface alone. May be given many times. Not built yet.",
+            "Leave traffic that leaves by this interface alone. It need not exist yet. May be given many times.",
             valueName: "interface"))
     var excludeOutboundInterface: [String] = []
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Capture traffic to these addresses and to no other. May be given many times. Not built yet.",
+            "Capture traffic to these addresses, and what else is included, and no other. May be given many times.",
             valueName: "cidr"))
     var includeOutboundCidr: [String] = []
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Capture traffic to this port and to no other, 1-65535. May be given many times. Not built yet.",
+            "Capture traffic to this port, 1-65535, and what else is included, and no other. May be given many "
+                + "times.",
             valueName: "port"))
     var includeOutboundPort: [UInt16] = []
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Capture traffic that leaves by this interface and no other. May be given many times. Not built yet.",
+            "Capture traffic that leaves by this interface, and what else is included, and no other. May be given many "
+                + "times.",
             valueName: "interface"))
     var includeOutboundInterface: [String] = []
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Leave connections from these addresses alone: probers off the node. May be given many times. "
-                + "Not built yet.",
+            "Leave connections from these addresses alone: probers off the node. May be given many times.",
             valueName: "cidr"))
     var excludeInboundCidr: [String] = []
 
@@ -59,29 +60,28 @@ struct ScopeOptions: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Leave connections that come in by this interface alone. May be given many times. Not built yet.",
+            "Leave connections that come in by this interface alone. It need not exist yet. May be given many times.",
             valueName: "interface"))
     var excludeInboundInterface: [String] = []
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Capture connections from these addresses and from no other. May be given many times. Not built yet.",
+            "Capture connections from these addresses and from no other. May be given many times.",
             valueName: "cidr"))
     var includeInboundCidr: [String] = []
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Capture connections to this port of the workload and to no other, 1-65535. May be given many times. "
-                + "Not built yet.",
+            "Capture connections to this port of the workload and to no other, 1-65535. May be given many times.",
             valueName: "port"))
     var includeInboundPort: [UInt16] = []
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Capture connections that come in by this interface and no other. May be given many times. Not built yet.",
+            "Capture connections that come in by this interface and no other. May be given many times.",
             valueName: "interface"))
     var includeInboundInterface: [String] = []
 
@@ -89,7 +89,7 @@ struct ScopeOptions: ParsableArguments {
         name: .long,
         help: ArgumentHelp(
             "What comes in by this interface is the workload's own outbound traffic: that of virtual machines and "
-                + "containers inside it. May be given many times. Not built yet.",
+                + "containers inside it. It need not exist yet. May be given many times.",
             valueName: "interface"))
     var outboundFromInterface: [String] = []
 

@@ -6,7 +6,8 @@ struct WorkloadsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "workloads", abstract: "Lists the attached workloads, with how their traffic is captured.",
         discussion: HelpText.of(
-            "-o wide adds the service account, the labels, and why a workload is captured as it is.",
+            "A workload that was detached is listed as draining until its last connection has ended. -o wide adds how "
+                + "many connections are older than the attachment and so not captured, the service account, the labels, and why a workload is captured as it is.",
             examples: [
                 ("All of them", "trammel workloads"),
                 ("Those of one namespace, as they come and go", "trammel workloads -n shop --watch"),
@@ -31,7 +32,7 @@ struct WorkloadsCommand: AsyncParsableCommand {
 
     static func table(_ workloads: [AttachedWorkload], now: Timestamp, wide: Bool) -> Table {
         let more: [Table.Column] = [
-            "FAILURE", "REPAIRED", "SERVICE-ACCOUNT", .init("LABELS", .text), .init("REASON", .text),
+            .init("UNCAPTURED", .number), "FAILURE", "REPAIRED", "SERVICE-ACCOUNT", .init("LABELS", .text), .init("REASON", .text),
         ]
         var table = Table(
             [
@@ -46,7 +47,7 @@ struct WorkloadsCommand: AsyncParsableCommand {
                 .init(workload.connections), .init(Readable.age(seconds: age)),
             ]
             let extra: [Table.Cell] = [
-                .init(workload.failureMode), .init(repaired(workload.lastRepair, now: now)),
+                .init(workload.uncaptured), .init(workload.failureMode), .init(repaired(workload.lastRepair, now: now)),
                 .init(workload.serviceAccount), .init(Readable.labels(workload.labels)),
                 .init(workload.reason ?? workload.captureReason),
             ]
@@ -67,7 +68,7 @@ struct WorkloadsCommand: AsyncParsableCommand {
             switch state {
             case .attached: .good
             case .degraded, .bypassed: .bad
-            case .waiting: .warning
+            case .waiting, .draining: .warning
             }
         return Table.Cell(state.rawValue, tone)
     }

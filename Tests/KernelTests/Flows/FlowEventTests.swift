@@ -27,7 +27,12 @@ import TrammelTestSupport
         let world = try PodWorld()
         let older = try world.outside.python(SocketDiagnosticsTests.holder, host)
         #expect(older.line() == "ready")
-        let before = try world.pod.python(SocketDiagnosticsTests.talker, host)
+        let speaker = """
+            import socket, sys
+            s = socket.create_connection((sys.argv[1], 80), 5); print("connected")
+            sys.stdin.readline(); s.send(b"x"); sys.stdin.readline()
+            """
+        let before = try world.pod.start(["python3", "-u", "-c", speaker, host], keepsInput: true)
         #expect(before.line() == "connected")
         let captured = try world.captured(.redirect) {
             $0.capturesDNS = true
@@ -64,7 +69,7 @@ import TrammelTestSupport
             "import socket,sys;s=socket.socket(socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET,socket.SOCK_DGRAM)"
                 + ";s.sendto(b'x'*100,(sys.argv[1],123))", host)
         // The connection from before speaks, and is met in the middle.
-        before.stop()
+        before.tell("speak\n")
 
         let expected: [FlowKind] = [
             FlowKind(.tcp, .outbound, .excluded), FlowKind(.tcp, .inbound, .excluded),
@@ -82,7 +87,7 @@ import TrammelTestSupport
         #expect((totals[FlowKind(.tcp, .outbound, .excluded)]?.received.bytes ?? 0) > 100)
         #expect(flows.reports().first?.leaks == [:])
         for child in [server, onward, excluded, open, older] { child.stop() }
-        query.stop()
+        for child in [query, before] { child.stop() }
     }
 
     @Test(
@@ -121,7 +126,7 @@ import TrammelTestSupport
         let server = try world.outside.serve("192.0.2.10", 8088)
         try world.pod.run(
             "nft",
-            "add table ip thief; add chain ip thief out { type nat hook output priority -200; }; "
+            "add table ip thief; add chain ip thief out { type nat hook output priority -150; }; "
                 + "add rule ip thief out tcp dport 80 dnat to 192.0.2.10:8088")
         #expect(try world.pod.dial(PodWorld.outside4, 80).finish().contains("hello"))
         var leaks = captured.capture.flows.leaks.makeAsyncIterator()

@@ -61,6 +61,29 @@ import TrammelTestSupport
         client.finish()
     }
 
+    /// Rules for UDP, and for machines behind interfaces of the namespace, which need not be there.
+    @Test(arguments: ways) func datagramsAreJudgedToo(way: CaptureWay) throws {
+        let world = try PodWorld()
+        let servers = try [(PodWorld.outside4, "5001"), (PodWorld.outside4, "5002"), (PodWorld.outside6, "5002")].map {
+            try world.outside.python(Resolver.server, $0.0, $0.1)
+        }
+        for server in servers { #expect(server.line() == "ready") }
+        let captured = try world.captured(way) {
+            $0.udp = .policy
+            $0.udpAllowed = ["192.0.2.0/24:5001", "2001:db8::/32"].compactMap { DatagramDestination($0) }
+            $0.excludedOutboundInterfaces = ["eth7", "eth8"]
+            $0.outboundFromInterfaces = ["tap0"]
+        }
+        #expect(try captured.capture.rules(of: CapturedPod.id).drift == [])
+        func ask(_ host: String, _ port: String) throws -> String? {
+            try world.pod.python(Resolver.asker, host, port, "x").line()
+        }
+        #expect(try ask(PodWorld.outside4, "5001") == "real: x")
+        #expect(try ask(PodWorld.outside6, "5002") == "real: x")
+        #expect(try ask(PodWorld.outside4, "5002") != "real: x")
+        for server in servers { server.stop() }
+    }
+
     @Test(arguments: ways) func aFlushByAnotherToolIsSeen(way: CaptureWay) throws {
         let (v4, _) = Self.programs(way)
         let world = try PodWorld()

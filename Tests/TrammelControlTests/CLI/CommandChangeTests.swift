@@ -74,6 +74,8 @@ struct CommandChangeTests {
             #expect(one.output == "default/productpage detached\n")
             let all = try await Trammel.run("detach", "--all", "-n", "shop", environment: environment)
             #expect(all.output == "shop/reviews-v1 detached\n")
+            let now = try await Trammel.run("detach", "shop/reviews-v1", "--now", environment: environment)
+            #expect(now.output == "shop/reviews-v1 detached\n")
             let missing = try await Trammel.run("detach", "nosuch", environment: environment)
             #expect(missing.status == 1)
             #expect(
@@ -82,7 +84,9 @@ struct CommandChangeTests {
             #expect(
                 server.agent.requests == [
                     .detach(namespace: "default", name: "productpage"),
-                    .detach(namespace: "shop", name: "reviews-v1"), .detach(namespace: "default", name: "nosuch"),
+                    .detach(namespace: "shop", name: "reviews-v1"),
+                    .detach(namespace: "shop", name: "reviews-v1", now: true),
+                    .detach(namespace: "default", name: "nosuch"),
                 ])
         }
     }

@@ -16,7 +16,7 @@ final class FakeAgent: ControlService {
         case setLogLevel(String)
         case setBypass(Bool, String?)
         case attach(AttachRequest)
-        case detach(namespace: String, name: String)
+        case detach(namespace: String, name: String, now: Bool = false)
         case connections(workload: String?)
         case kill(UInt64)
         case endFlow(UInt64)
@@ -206,14 +206,14 @@ final class FakeAgent: ControlService {
         return AttachResult(outcome: .attached, workload: workload, warnings: ["2 older connections stay uncaptured"])
     }
 
-    func detach(namespace: String, name: String) async throws -> DetachResult {
-        try note(.detach(namespace: namespace, name: name))
+    func detach(namespace: String, name: String, now: Bool) async throws -> DetachResult {
+        try note(.detach(namespace: namespace, name: name, now: now))
         guard Sample.workloads.contains(where: { $0.namespace == namespace && $0.name == name }) else {
             throw TrammelError(
                 .notFound, code: "not-attached", "no workload \(namespace)/\(name) is attached",
                 hint: "`trammel workloads` lists those that are")
         }
-        return DetachResult(namespace: namespace, name: name)
+        return DetachResult(namespace: namespace, name: name, connections: name == "ratings" ? 2 : 0)
     }
 
     func services() async throws -> [KnownService] {

@@ -36,7 +36,8 @@ struct LoopFixture {
         embedded = EmbeddedEventLoop()
         loop = LoopContext(
             eventLoop: embedded, index: 0, settings: settings, sockets: NoSockets(), snapshot: snapshot,
-            telemetry: Telemetry(labels: LabelRegistry(), accessLog: nil), onConnectRefused: { _ in })
+            telemetry: Telemetry(labels: LabelRegistry(), accessLog: nil), probers: NoProbes(),
+            onConnectRefused: { _ in })
     }
 
     private static func resource(_ kind: ResourceKind, _ spec: Resource.Spec) -> Resource {

@@ -81,6 +81,24 @@ import TrammelCore
         #expect(all[1].hasSuffix(#""reason":"connect_failed"}"#))
     }
 
+    @Test func aFlowOfDatagramsSaysSo() throws {
+        let names = Names()
+        let all = try logged(names) { loop in
+            var record = ConnectionRecord()
+            record.flow = names.flow()
+            record.carriesDatagrams = true
+            loop.open(&record, at: .milliseconds(1))
+            record.flow.bytesReceived = 10
+            loop.report(&record)
+            loop.close(&record, .idleTimeout, at: .milliseconds(9))
+            // It is no connection of TCP's.
+            #expect(MetricsSnapshot([loop.snapshot()], registry: nil).entries.isEmpty)
+        }
+        #expect(all.count == 1)
+        #expect(all[0].contains(#""method":null,"path":null,"protocol":"UDP","response_code":0"#))
+        #expect(all[0].contains(#""bytes_received":10,"#))
+    }
+
     @Test func aRecordIsClosedOnceAndCanBeUsedAgain() throws {
         let names = Names()
         let all = try logged(names) { loop in
