@@ -88,7 +88,9 @@ class Results:
 # MARK: processes and sockets inside pods
 
 def sh(script):
-    return subprocess.run(["sh", "-euc", script], capture_output=True, text=True, check=True).stdout
+    done = subprocess.run(["sh", "-euc", script], capture_output=True, text=True)
+    expect(done.returncode == 0, script, done.stdout[-400:], done.stderr[-800:])
+    return done.stdout
 
 
 def until(condition, seconds=10, what="it"):
