@@ -76,7 +76,7 @@ package struct CgroupTree: Sendable {
             for task in FileNames.list(in: "/proc/\(process)/task") {
                 let children = (try? SystemFile.read("/proc/\(process)/task/\(task)/children")) ?? ""
                 for child in children.split(whereSeparator: { $0 == " " || $0 == "\n" }).compactMap({ Int32($0) })
-                where !found.contains(child) {
+                where child != getpid() && !found.contains(child) {
                     found.append(child)
                 }
             }
