@@ -129,10 +129,12 @@ final class HostCapture: Sendable {
     /// What the kernel should hold; nil while it should hold nothing.
     var table: NftTable? { state.withLock { $0.installed } }
 
-    /// A table of this one member, for the kernel to judge.
+    /// A table of this one member, for the kernel to judge. Not by the name of the real one, whose removal would be
+    /// tried along with it and costs the more the more members it has.
     func trial(_ request: CaptureRequest, _ mode: CaptureMode) throws -> NftTable {
         let member = try member(request, mode, at: CapturePlace.hostIndices.lowerBound)
-        return HostTable(settings: settings, agent: cgroup.reference, members: [member]).table
+        let name = CapturePlan.tableName + "_trial"
+        return HostTable(name: name, settings: settings, agent: cgroup.reference, members: [member]).table
     }
 
     private func change(_ id: WorkloadID, forced: Bool = false, _ body: (inout Entry) -> Void) throws {
@@ -232,7 +234,7 @@ extension CaptureTarget {
 
 extension NftSocket {
     /// Sends what differs, in one transaction.
-    /// - Returns: false where that cannot be: the change is of another kind, or what is installed is not `old` any more.
+    /// - Returns: false where that cannot be: the change is of another kind, or `old` is not what is installed.
     mutating func update(from old: NftTable, to new: NftTable) throws -> Bool {
         guard old != new else { return true }
         guard let messages = try NftEncoder.update(from: old, to: new) else { return false }

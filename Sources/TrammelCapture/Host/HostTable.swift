@@ -27,6 +27,7 @@ struct HostTable {
     /// The table's comment: that the host's sysctls are as they were before (see `NamespaceSettings`).
     static let comment = NamespaceSettings(values: [:]).comment
 
+    private let name: String
     private let settings: CaptureSettings
     private let agent: CgroupReference
     private let members: [HostMember]
@@ -37,7 +38,10 @@ struct HostTable {
     private let hasDatagrams: Bool
 
     /// - Parameter members: in the order of their indices, so that equal members make equal tables.
-    init(settings: CaptureSettings, agent: CgroupReference, members: [HostMember]) {
+    init(
+        name: String = CapturePlan.tableName, settings: CaptureSettings, agent: CgroupReference, members: [HostMember]
+    ) {
+        self.name = name
         self.settings = settings
         self.agent = agent
         self.members = members
@@ -59,7 +63,7 @@ struct HostTable {
     }
 
     var table: NftTable {
-        var table = NftTable(name: CapturePlan.tableName, comment: HostTable.comment)
+        var table = NftTable(name: name, comment: HostTable.comment)
         table.sets = members.flatMap(\.sets)
         table.maps = maps
         table.chains = [handedOver, forged, sanitise, toApplication, fromApplication, inbound, loopback, prerouting]
@@ -106,7 +110,9 @@ struct HostTable {
         var maps: [NftVerdictMap] = []
         var cgroups: [UInt32: [(HostMember, CgroupReference)]] = [:]
         for member in members where !member.isLeaving {
-            if case .cgroup(let cgroup) = member.selector { cgroups[cgroup.level, default: []].append((member, cgroup)) }
+            if case .cgroup(let cgroup) = member.selector {
+                cgroups[cgroup.level, default: []].append((member, cgroup))
+            }
         }
         for dispatch in hasRedirect ? [Dispatch.route, .nat, .inbound] : [.route, .inbound] {
             for level in levels {

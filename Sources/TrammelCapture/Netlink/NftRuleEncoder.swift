@@ -149,7 +149,8 @@ struct NftRuleEncoder: ~Copyable {
                 for name in [NFTNL_EXPR_NAT_REG_PROTO_MIN, NFTNL_EXPR_NAT_REG_PROTO_MAX] {
                     nftnl_expr_set_u32($0, UInt16(name), NftRuleEncoder.register2)
                 }
-                nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_NAT_FLAGS), 3)  // NF_NAT_RANGE_MAP_IPS, PROTO_SPECIFIED
+                // NF_NAT_RANGE_MAP_IPS and NF_NAT_RANGE_PROTO_SPECIFIED, the first of which the kernel adds by itself.
+                nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_NAT_FLAGS), 3)
             }
         case .setConntrackMark(let mark):
             try immediate(hostBytes(mark), into: NftRuleEncoder.register1)

@@ -8,7 +8,7 @@ extension NftEncoder {
     ///
     /// Nil where only a replacement can do it: another name or comment, a chain's hook, a set's type.
     static func update(from old: NftTable, to new: NftTable) throws -> [NetlinkMessage]? {
-        guard old.name == new.name, old.comment == new.comment else { return nil }
+        guard old.name == new.name, old.comment == new.comment, old.isOwned == new.isOwned else { return nil }
         let sets = Difference(old.sets, new.sets, by: \.name)
         let maps = Difference(old.maps, new.maps, by: \.name)
         let chains = Difference(old.chains, new.chains, by: \.name)

@@ -11,11 +11,15 @@ extension HostTests {
     @Suite struct DatagramTests {
         private static let hosts = [HostWorld.remote4, HostWorld.remote6]
 
-        private func ask(_ world: HostWorld, _ place: HostWorld.Place, _ host: String, _ port: String) throws -> TestChild {
+        private func ask(_ world: HostWorld, _ place: HostWorld.Place, _ host: String, _ port: String) throws
+            -> TestChild
+        {
             try world.start(place, ["python3", "-u", "-c", Resolver.asker, host, port, "x"])
         }
 
-        private func serve(_ world: HostWorld, _ place: HostWorld.Place, _ host: String, _ port: String) throws -> TestChild {
+        private func serve(_ world: HostWorld, _ place: HostWorld.Place, _ host: String, _ port: String) throws
+            -> TestChild
+        {
             let server = try world.start(place, ["python3", "-u", "-c", Resolver.server, host, port])
             #expect(server.line() == "ready")
             return server

@@ -21,7 +21,8 @@ extension HostTests {
             }
             let member = try HostMemberAtWork(TestAgent.capture(), 1, target, mode)
             for (address, own) in [
-                (HostWorld.remote4, HostWorld.host4), (HostWorld.remote6, HostWorld.host6), ("10.79.1.2", HostWorld.host4),
+                (HostWorld.remote4, HostWorld.host4), (HostWorld.remote6, HostWorld.host6),
+                ("10.79.1.2", HostWorld.host4),
                 ("240.240.0.7", HostWorld.host4),
             ] {
                 let client = try world.dial(place, address, 80)

@@ -66,7 +66,8 @@ extension HostTests {
             plan.place = .host(2)
             let other = try #require(HostMember(plan, all[1].selector))
             let steps = [
-                [all[0]], all, [all[0], other, all[2]], moved, [moved[2]], [all[1]], [all[0], all[1]], [all[1], moved[2]],
+                [all[0]], all, [all[0], other, all[2]], moved, [moved[2]], [all[1]], [all[0], all[1]],
+                [all[1], moved[2]],
                 all,
             ].map { members in Result { try TableTests.table(members) } }
             var nft = try NftSocket()

@@ -52,14 +52,19 @@ final class HostWorld {
         try remote.run("ip", "address", "add", "\(Self.remote6)/128", "dev", "lo", "nodad")
         // As careful hosts have it: a route back by the same interface, marks looked at too.
         try host.run(
-            "sh", "-c", "for i in all default lo tmlhost; do echo 1 > /proc/sys/net/ipv4/conf/$i/rp_filter; "
+            "sh", "-c",
+            "for i in all default lo tmlhost; do echo 1 > /proc/sys/net/ipv4/conf/$i/rp_filter; "
                 + "echo 1 > /proc/sys/net/ipv4/conf/$i/src_valid_mark; done")
     }
 
     deinit {
         _ = try? host.run("ip", "link", "delete", "tmlhost")
-        _ = try? host.run("sh", "-c", "nft delete table inet trammel; while ip rule del pref 100; do :; done; "
-            + "while ip -6 rule del pref 100; do :; done; ip route flush table 133; ip -6 route flush table 133; true")
+        _ = try? host.run(
+            "sh", "-c",
+            "nft delete table inet trammel; while ip rule del pref 100; do :; done; "
+                + "while ip -6 rule del pref 100; do :; done; "
+                + "ip route flush table 133; ip -6 route flush table 133; true"
+        )
         for cgroup in cgroups.reversed() { removeCgroup(cgroup) }
         rmdir(mount + "/" + name)
     }
