@@ -63,6 +63,7 @@ extension GoldenRules {
             chain pre {
                 type filter hook prerouting priority mangle; policy accept;
                 iifname "lo" accept
+                fib daddr type != local accept comment "passes through"
                 ct state invalid counter drop
                 tcp flags syn / fin,syn,rst,ack tcp dport { 15001, 15006, 15053 } reject with tcp reset comment "the agent's ports are not for direct use"
                 meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:15006 counter accept
@@ -151,6 +152,7 @@ extension GoldenRules {
                 type filter hook prerouting priority mangle; policy accept;
                 iifname "lo" meta mark & 0x00000fff == 0x00000222 jump from_app
                 iifname "lo" accept
+                fib daddr type != local accept comment "passes through"
                 meta l4proto udp socket cgroupv2 level 2 AGENT accept comment "the agent's own sockets"
                 update @udp_senders4 { ip daddr . udp dport . ip saddr . udp sport }
                 update @udp_senders6 { ip6 daddr . udp dport . ip6 saddr . udp sport }
@@ -212,6 +214,7 @@ extension GoldenRules {
                 type filter hook prerouting priority mangle; policy accept;
                 iifname "lo" meta mark & 0x00000fff == 0x00000223 jump datagrams_in
                 iifname "lo" accept
+                fib daddr type != local accept comment "passes through"
                 ct state invalid counter drop
                 tcp flags syn / fin,syn,rst,ack tcp dport { 15001, 15006, 15053 } reject with tcp reset comment "the agent's ports are not for direct use"
                 meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:15006 counter accept
@@ -278,6 +281,7 @@ extension GoldenRules {
                 iifname "lo" meta mark & 0x00000fff == 0x00000222 jump from_app
                 iifname "lo" meta mark & 0x00000fff == 0x00000223 jump datagrams_in
                 iifname "lo" accept
+                fib daddr type != local accept comment "passes through"
                 meta l4proto udp socket cgroupv2 level 2 AGENT accept comment "the agent's own sockets"
                 update @udp_senders4 { ip daddr . udp dport . ip saddr . udp sport }
                 update @udp_senders6 { ip6 daddr . udp dport . ip6 saddr . udp sport }
@@ -339,6 +343,7 @@ extension GoldenRules {
                 type filter hook prerouting priority mangle; policy accept;
                 iifname "lo" meta mark & 0x00000fff == 0x00000222 jump from_app
                 iifname "lo" accept
+                fib daddr type != local accept comment "passes through"
                 tcp flags syn / fin,syn,rst,ack tcp dport { 15001, 15006, 15053 } reject with tcp reset comment "the agent's ports are not for direct use"
                 meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:15006 counter accept
                 meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:15006 counter accept
