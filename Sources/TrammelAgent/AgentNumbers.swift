@@ -102,7 +102,8 @@ final class AgentNumbers: Sendable {
 /// What the kernel tells of this process.
 enum AgentProcess {
     static var openDescriptors: Int {
-        guard let directory = opendir("/proc/self/fd") else { return 0 }
+        // It takes one to count them.
+        guard let directory = opendir("/proc/self/fd") else { return errno == EMFILE ? Int(maxDescriptors) : 0 }
         defer { closedir(directory) }
         var count = 0
         while readdir(directory) != nil { count += 1 }

@@ -10,13 +10,17 @@ struct CaptureProbing: Sendable {
     let pending: PendingProbes
 
     func checks(of attachment: Attachment) async -> [DoctorCheck] {
+        let name = "\(attachment.name)"
+        guard capture.plan(of: attachment.id)?.phase == .capturing else {
+            return [DoctorCheck("probe", name, .skipped, "its traffic is let past the agent")]
+        }
         var checks: [DoctorCheck] = []
         for family in attachment.opened.facts.hasIPv6 ? [IPAddress.Family.v4, .v6] : [.v4] {
             let word = family == .v4 ? "IPv4" : "IPv6"
             if let host = attachment.host {
                 checks.append(
                     DoctorCheck(
-                        "outbound probe, \(word)", "\(attachment.name)", .skipped,
+                        "outbound probe, \(word)", name, .skipped,
                         "only its own processes are \(host.text), and none is sent among them"))
             } else if let target = capture.outboundProbeTarget(of: attachment.id, family) {
                 checks.append(
@@ -24,7 +28,7 @@ struct CaptureProbing: Sendable {
             } else {
                 checks.append(
                     DoctorCheck(
-                        "outbound probe, \(word)", "\(attachment.name)", .skipped,
+                        "outbound probe, \(word)", name, .skipped,
                         "its settings capture no address that is sure to be nobody's"))
             }
             guard let own = attachment.opened.facts.addresses.first(where: { $0.family == family }) else { continue }

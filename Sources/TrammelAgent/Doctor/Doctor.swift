@@ -18,7 +18,8 @@ struct Doctor: Sendable {
 
     private var capture: WorkloadCapture { mesh.capture }
 
-    func examine() async -> DoctorReport {
+    /// - Parameter warnings: what the agent's status warns of.
+    func examine(besides warnings: [String]) async -> DoctorReport {
         let attachments = await mesh.attachments.values.sorted { $0.name < $1.name }
         let waiting = await mesh.appearing.waiting
         let loads = Dictionary(await instruments.tables.map { ($0.workload, $0) }) { first, _ in first }
@@ -29,6 +30,8 @@ struct Doctor: Sendable {
             DoctorChecks.waiting(waiting.count),
         ]
         checks += DoctorChecks.disk(settings)
+        // Drift is told of at length, workload by workload.
+        checks += warnings.filter { !$0.contains("have drifted") }.map { DoctorCheck("status", .warning, $0) }
         checks += await onNode(hasWorkloads: !attachments.isEmpty)
         if let node = loads[nil] { checks.append(DoctorChecks.conntrack(nil, node.load, isPressed: node.isPressed)) }
         let leaks = await instruments.recentLeaks
@@ -87,9 +90,9 @@ struct Doctor: Sendable {
 extension AgentService {
     func doctor() async throws -> DoctorReport {
         await instruments.lookAtTables()
-        return await Doctor(
-            mesh: mesh, dataPlane: dataPlane, instruments: instruments, settings: settings, metrics: agentMetrics
-        ).examine()
+        let doctor = Doctor(
+            mesh: mesh, dataPlane: dataPlane, instruments: instruments, settings: settings, metrics: agentMetrics)
+        return await doctor.examine(besides: try await status().warnings)
     }
 }
 

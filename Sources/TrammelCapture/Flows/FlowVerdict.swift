@@ -90,12 +90,16 @@ struct FlowJudge: Hashable, Sendable {
         _ flow: ConntrackFlow, _ direction: TrafficDirection, local: IPEndpoint, remote: IPEndpoint
     ) -> FlowVerdict {
         let kind = FlowProtocol(number: flow.transport)
+        var leavesAlone: Bool { plan.request.leavesAlone(direction, local: local, remote: remote) }
         if Self.isOfOneLink(remote.address) || Self.isOfOneLink(local.address) {
             return .passed(direction, .linkLocal)
         }
         switch kind {
         case .udp where direction == .outbound && remote.port == 53 && plan.capturesDNS:
             return .suspect(direction)
+        case .udp where direction == .outbound && plan.relaysDatagrams && !leavesAlone:
+            // Turned packet by packet, of which the tuple says nothing.
+            return .captured
         case .udp, .icmp, .other:
             return .passed(direction, .protocol)
         case .tcp:

@@ -48,6 +48,8 @@ extension WatchedFlows.State {
         switch verdict {
         case .agents, .local, .inbound:
             return nil
+        case .captured where flow.transport != UInt8(IPPROTO_TCP):
+            return nil
         case .captured:
             if ledger.captured(flow) {
                 translated.add(flow.original.source, seenAs: flow.reply.destination, in: ledger.workload)

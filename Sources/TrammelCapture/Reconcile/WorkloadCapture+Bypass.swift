@@ -6,15 +6,12 @@ extension WorkloadCapture {
     /// traffic was not turned yet has whatever a dead agent left in its namespace taken away. Again changes nothing.
     package func letPast(_ id: WorkloadID) throws {
         if plan(of: id) == nil { try uninstall(id) } else { try drain(id) }
-        // What goes past on purpose is no leak.
-        flows.end(id)
     }
 
     /// The opposite.
     package func captureAgain(_ workload: OpenedWorkload) throws {
         guard plan(of: workload.id) != nil else { return try install(workload) }
         try resume(workload.id)
-        if let plan = plan(of: workload.id) { flows.begin(workload, plan) }
         let isOnHost = attachments.withLock { $0[workload.id] }?.isOnHost ?? false
         watch.withLock { $0 }?.ask(for: isOnHost ? CaptureWatch.host : workload.id)
     }

@@ -12,7 +12,11 @@ extension WorkloadCapture {
     package func drain(_ id: WorkloadID, isLeaving: Bool = false) throws {
         let attachment = try attachment(id)
         // What goes past on purpose is no leak.
-        if isLeaving { flows.end(id) }
+        if isLeaving {
+            flows.end(id)
+        } else {
+            flows.setBypassed(true, id)
+        }
         try attachment.installed.withLock { installed in
             guard var plan = installed else { return }
             guard plan.phase == .capturing else {
@@ -43,6 +47,8 @@ extension WorkloadCapture {
             guard let plan = installed, plan.phase == .draining else { return }
             installed = try begin(plan, attachment)
         }
+        if let plan = plan(of: id) { flows.begin(attachment.workload, plan) }
+        flows.setBypassed(false, id)
     }
 
     /// How many sockets of the agent's are in the workload's network namespace, its listeners left out: what would be

@@ -123,15 +123,15 @@ import TrammelTestSupport
     func stolen() async throws {
         let world = try PodWorld()
         let captured = try world.captured(.redirect)
-        let server = try world.outside.serve("192.0.2.10", 8088)
+        let server = try world.pod.serve("127.0.0.1", 8088)
         try world.pod.run(
             "nft",
             "add table ip thief; add chain ip thief out { type nat hook output priority -150; }; "
-                + "add rule ip thief out tcp dport 80 dnat to 192.0.2.10:8088")
+                + "add rule ip thief out tcp dport 80 redirect to :8088")
         #expect(try world.pod.dial(PodWorld.outside4, 80).finish().contains("hello"))
         var leaks = captured.capture.flows.leaks.makeAsyncIterator()
         let leak = try #require(await leaks.next())
-        #expect(leak.reason.hasPrefix("another rule took it first and sent it to 192.0.2.10:8088"), "\(leak.reason)")
+        #expect(leak.reason.hasPrefix("another rule took it first and sent it to 127.0.0.1:8088"), "\(leak.reason)")
         server.stop()
     }
 
