@@ -87,8 +87,11 @@ extension HostTests {
                 switch place {
                 case .cgroup(let cgroup):
                     try world.host.start(
-                        ["sh", "-c", "echo $$ > \(TestAgent.cgroup.get().mount)\(cgroup.path)/cgroup.procs && exec \"$@\"",
-                         "sh", "python3", "-u", "-c", talk, HostWorld.remote4], keepsInput: true)
+                        [
+                            "sh", "-c",
+                            "echo $$ > \(TestAgent.cgroup.get().mount)\(cgroup.path)/cgroup.procs && exec \"$@\"",
+                            "sh", "python3", "-u", "-c", talk, HostWorld.remote4,
+                        ], keepsInput: true)
                 default: try world.host.start(["python3", "-u", "-c", talk, HostWorld.remote4], keepsInput: true)
                 }
             }
