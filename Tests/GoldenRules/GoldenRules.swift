@@ -12,12 +12,15 @@ package enum GoldenRules {
         package var description: String { name }
     }
 
-    package static let all: [Case] = [
-        Case(name: "redirect", mode: .redirect, request: plain, text: redirect),
-        Case(name: "tproxy", mode: .tproxy, request: plain, text: tproxy),
-        Case(name: "redirect with choices", mode: .redirect, request: choosy, text: redirectWithChoices),
-        Case(name: "tproxy with choices", mode: .tproxy, request: choosy, established: older, text: tproxyWithChoices),
-    ] + datagrams
+    package static let all: [Case] =
+        [
+            Case(name: "redirect", mode: .redirect, request: plain, text: redirect),
+            Case(name: "tproxy", mode: .tproxy, request: plain, text: tproxy),
+            Case(name: "redirect with choices", mode: .redirect, request: choosy, text: redirectWithChoices),
+            Case(
+                name: "tproxy with choices", mode: .tproxy, request: choosy, established: older, text: tproxyWithChoices
+            ),
+        ] + datagrams
 
     /// Everything, DNS too.
     static let plain: CaptureRequest = {

@@ -171,7 +171,9 @@ struct NftEncoder {
                 nftnl_set_elem_add(object, element)
             }
             rest = rest.dropFirst(NftEncoder.membersPerMessage)
-            emit(type, type == NFT_MSG_NEWSETELEM ? NLM_F_CREATE : 0) { nftnl_set_elems_nlmsg_build_payload($0, object) }
+            emit(type, type == NFT_MSG_NEWSETELEM ? NLM_F_CREATE : 0) {
+                nftnl_set_elems_nlmsg_build_payload($0, object)
+            }
         }
     }
 

@@ -120,6 +120,7 @@ extension NftSetElement {
             }
         }
         self.init(
-            key: key, lastKey: lastKey, isIntervalEnd: flags & NFT_SET_ELEM_INTERVAL_END.rawValue != 0, verdict: verdict)
+            key: key, lastKey: lastKey, isIntervalEnd: flags & NFT_SET_ELEM_INTERVAL_END.rawValue != 0, verdict: verdict
+        )
     }
 }

@@ -262,7 +262,8 @@ struct NftRuleEncoder: ~Copyable {
     ]
 
     /// - Parameter fields: the address of a side, or else its port.
-    private func loadConcatenation(_ fields: [(side: NftMatch.Side, isAddress: Bool)], _ family: IPAddress.Family) throws
+    private func loadConcatenation(_ fields: [(side: NftMatch.Side, isAddress: Bool)], _ family: IPAddress.Family)
+        throws
     {
         let words: UInt32 = family == .v4 ? 1 : 4
         var next: UInt32 = 0

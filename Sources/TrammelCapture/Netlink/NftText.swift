@@ -181,8 +181,7 @@ extension NftStatement {
             // Written by nft as the bits that are kept or set, and those that are set.
             mark.value == 0
                 ? "meta mark set meta mark & \((~mark.mask).word)"
-                :
-            "meta mark set meta mark & \((~mark.mask | mark.value).word) | \(mark.value.word)"
+                : "meta mark set meta mark & \((~mark.mask | mark.value).word) | \(mark.value.word)"
         case .markFlow(let mark):
             "ct mark set ct mark & \((~mark.mask | mark.value).word) | \(mark.value.word)"
         case .jump(let chain): "jump \(chain)"

@@ -55,7 +55,8 @@ extension CapturePlan {
                 if has(allowedPorts.map(\.block), family) {
                     sets.append(
                         NftSet(
-                            name: named(family, DatagramSet.allowedPorts), members: .destinations(family, allowedPorts)))
+                            name: named(family, DatagramSet.allowedPorts), members: .destinations(family, allowedPorts))
+                    )
                 }
             }
             if remembersSenders {

@@ -10,8 +10,9 @@ enum UnreachablePacket {
         // Type and code, checksum, four bytes unused, then the packet that could not be delivered.
         var message: [UInt8] = v4 ? [3, refusal.codeV4, 0, 0, 0, 0, 0, 0] : [1, refusal.codeV6, 0, 0, 0, 0, 0, 0]
         let quoted = bigEndianBytes(client.port) + bigEndianBytes(destination.port) + [0, 8, 0, 0]
-        message += DatagramPacket.networkHeader(
-            from: client.address, to: destination.address, transport: DatagramPacket.udp, length: 8) + quoted
+        message +=
+            DatagramPacket.networkHeader(
+                from: client.address, to: destination.address, transport: DatagramPacket.udp, length: 8) + quoted
         // A quoted header of IPv4 has a checksum of its own, which the kernel would have filled in.
         if v4 {
             let sum = DatagramPacket.checksum(Array(message[8..<28]))

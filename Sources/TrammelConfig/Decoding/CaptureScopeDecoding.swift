@@ -64,7 +64,8 @@ enum CaptureScopeDecoding {
             guard let text = item.string() else { return nil }
             if DatagramDestination(text) == nil {
                 item.error(
-                    .badValue, "found \(item.found); expected a block such as 10.0.0.0/8, 10.0.0.0/8:123 or [fd00::/8]:123"
+                    .badValue,
+                    "found \(item.found); expected a block such as 10.0.0.0/8, 10.0.0.0/8:123 or [fd00::/8]:123"
                 )
             }
             return text

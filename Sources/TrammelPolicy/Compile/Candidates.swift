@@ -136,7 +136,8 @@ struct EndpointSources {
                 Candidate(
                     endpoint: workload.endpoint(port: target, slots: &slots),
                     // Whether anybody listens is known of TCP.
-                    isReady: port.transport == .udp || !workload.notListening.contains(target), weight: 1), &gathering, into: &found)
+                    isReady: port.transport == .udp || !workload.notListening.contains(target), weight: 1), &gathering,
+                into: &found)
         }
         for entry in entries.matching(selector, in: gathering.namespace).sorted(by: { $0.name < $1.name }) {
             take(entry.spec, named: entry.name, port, first: false, &gathering, into: &found)

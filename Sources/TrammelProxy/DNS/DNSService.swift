@@ -125,6 +125,7 @@ final class DNSService: Sendable {
             return state.attached.values.map { $0 }
         }
         for attached in all { await end(attached) }
+        readiness.letGo()
     }
 
     private func end(_ attached: Attached) async {

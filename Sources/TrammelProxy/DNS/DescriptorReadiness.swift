@@ -153,7 +153,8 @@ final class DescriptorReadiness: Sendable {
     }
 }
 
-/// One `DescriptorReadiness` for all who need one; there once somebody has asked for it.
+/// One `DescriptorReadiness` for all who need one; there once somebody has asked for it, and for as long as somebody
+/// holds it.
 final class SharedReadiness: Sendable {
     private let made = Mutex<DescriptorReadiness?>(nil)
 
@@ -165,4 +166,7 @@ final class SharedReadiness: Sendable {
             return new
         }
     }
+
+    /// Whoever asks next gets another.
+    func letGo() { made.withLock { $0 = nil } }
 }

@@ -16,7 +16,8 @@ struct DatagramDecisionTests {
                 selector: ["app": "dns"],
                 ports: ports.map {
                     ServiceSpec.Port(
-                        name: "\($0.transport)-\($0.port)", port: $0.port, targetPort: $0.target, transport: $0.transport,
+                        name: "\($0.transport)-\($0.port)", port: $0.port, targetPort: $0.target,
+                        transport: $0.transport,
                         appProtocol: $0.transport == .udp ? .udp : .tcp, location: somewhere)
                 },
                 clusterIP: clusterIP))
@@ -25,7 +26,8 @@ struct DatagramDecisionTests {
     private static let vip = IPAddress(v4: 0xF0F0_0909)
 
     private func mesh(
-        _ clusterIP: ServiceSpec.ClusterIP = .addresses([DatagramDecisionTests.vip]), _ change: (Fixture) -> Fixture = { $0 }
+        _ clusterIP: ServiceSpec.ClusterIP = .addresses([DatagramDecisionTests.vip]),
+        _ change: (Fixture) -> Fixture = { $0 }
     ) -> Mesh {
         change(
             Fixture().workload("dns-v1", notListening: [5353]).workload("client-v1")

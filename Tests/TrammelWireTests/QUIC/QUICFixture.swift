@@ -18,7 +18,8 @@ struct QUICFixture {
     var leastPayload = 32
 
     static func integer(_ value: Int) -> [UInt8] {
-        value < 64 ? [UInt8(value)]
+        value < 64
+            ? [UInt8(value)]
             : value < 16384
                 ? [0x40 | UInt8(value >> 8), UInt8(value & 0xFF)]
                 : [0x80 | UInt8(value >> 24), UInt8(value >> 16 & 0xFF), UInt8(value >> 8 & 0xFF), UInt8(value & 0xFF)]

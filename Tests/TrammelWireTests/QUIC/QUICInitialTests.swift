@@ -114,7 +114,8 @@ import Testing
     @Test func packetsOfOtherKindsInTheDatagramAreSteppedOver() {
         // 0-RTT of version 1, with a length of its own, before the Initial; a short header after it.
         let id = QUICFixture().keyID
-        let early = [0xD0, 0, 0, 0, 1, UInt8(id.count)] + id + [0] + QUICFixture.integer(30) + [UInt8](repeating: 7, count: 30)
+        let early =
+            [0xD0, 0, 0, 0, 1, UInt8(id.count)] + id + [0] + QUICFixture.integer(30) + [UInt8](repeating: 7, count: 30)
         let datagram = early + QUICFixture().packet(QUICFixture.crypto(0, hello)) + [0x41, 1, 2, 3]
         #expect(host(readQUIC([datagram]).last) == "shop.example.com")
     }
@@ -157,18 +158,19 @@ import Testing
         #expect(readQUIC([packet]) == [.malformed(.contradiction)])
     }
 
-    @Test(arguments: [
-        ([6, 0xC0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 1, 0x41], QUICViolation.tooLarge),
-        ([6, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1, 0x41], .tooLarge),
-        (QUICFixture.crypto(16 * 1024 - 1, [1, 2]), .tooLarge),
-        (QUICFixture.crypto(0, [1, 0xFF, 0xFF, 0xFF]), .tooLarge),
-        ([6, 0, 0x7F, 0xFF], .badFrame),
-        ([0x1D, 0], .badFrame),
-        ([8, 1, 2, 3], .badFrame),
-        ([2, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0], .badFrame),
-        (QUICFixture.crypto(0, [2, 0, 0, 1, 0]), .badHello),
-        (QUICFixture.crypto(0, [1, 0, 0, 1, 0]), .badHello),
-    ] as [([UInt8], QUICViolation)])
+    @Test(
+        arguments: [
+            ([6, 0xC0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 1, 0x41], QUICViolation.tooLarge),
+            ([6, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1, 0x41], .tooLarge),
+            (QUICFixture.crypto(16 * 1024 - 1, [1, 2]), .tooLarge),
+            (QUICFixture.crypto(0, [1, 0xFF, 0xFF, 0xFF]), .tooLarge),
+            ([6, 0, 0x7F, 0xFF], .badFrame),
+            ([0x1D, 0], .badFrame),
+            ([8, 1, 2, 3], .badFrame),
+            ([2, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0], .badFrame),
+            (QUICFixture.crypto(0, [2, 0, 0, 1, 0]), .badHello),
+            (QUICFixture.crypto(0, [1, 0, 0, 1, 0]), .badHello),
+        ] as [([UInt8], QUICViolation)])
     func whatNoClientSendsIsTold(_ frames: [UInt8], _ violation: QUICViolation) {
         #expect(readQUIC([QUICFixture().packet(frames)]) == [.malformed(violation)])
     }
@@ -191,7 +193,7 @@ import Testing
 
     @Test func whatIsNotQUICIsToldAtOnce() {
         let noise: [[UInt8]] = [
-            [], [0x40], [0xC0, 0, 0, 0, 1], Array(repeating: 0xC3, count: 1200), Array("GET / HTTP/1.1\r\n".utf8),
+            [], [0x40], [0xC0, 0, 0, 0, 1], Array(repeating: 0xC3, count: 1199), Array("GET / HTTP/1.1\r\n".utf8),
             [0x80, 0, 0, 0, 0] + [UInt8](repeating: 0, count: 1300),
             // A token, and a packet, longer than the datagram.
             [0xC0, 0, 0, 0, 1, 0, 0, 0xBF, 0xFF, 0xFF, 0xFF], [0xC0, 0, 0, 0, 1, 0, 0, 0, 0x7F, 0xFF],
@@ -205,10 +207,11 @@ import Testing
         #expect(readQUIC([Array(datagrams[0].prefix(1100))]) == [.notQUIC])
     }
 
-    @Test(arguments: [
-        (0xA82F_9B32, 4, 0xA82F_30EA, 0xA82F_9B32), (0x9B32, 2, 0xA82F_30EA, 0xA82F_9B32), (0, 1, nil, 0),
-        (0xFF, 1, nil, 0xFF), (0, 1, 0xFE, 0x100), (0xFE, 1, 0x101, 0xFE),
-    ] as [(UInt64, Int, UInt64?, UInt64)])
+    @Test(
+        arguments: [
+            (0xA82F_9B32, 4, 0xA82F_30EA, 0xA82F_9B32), (0x9B32, 2, 0xA82F_30EA, 0xA82F_9B32), (0, 1, nil, 0),
+            (0xFF, 1, nil, 0xFF), (0, 1, 0xFE, 0x100), (0xFE, 1, 0x101, 0xFE),
+        ] as [(UInt64, Int, UInt64?, UInt64)])
     func packetNumbersAreTheNearest(_ truncated: UInt64, _ bytes: Int, _ largest: UInt64?, _ number: UInt64) {
         #expect(QUICInitialReader.packetNumber(truncated, bytes: bytes, after: largest) == number)
     }
