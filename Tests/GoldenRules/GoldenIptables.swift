@@ -31,19 +31,19 @@ package enum GoldenIptables {
         -A TRAMMEL_PREROUTING -i lo -j RETURN
         -A TRAMMEL_PREROUTING -m addrtype ! --dst-type LOCAL -m comment --comment "passes through" -j RETURN
         -A TRAMMEL_PREROUTING -m conntrack --ctstate INVALID -j DROP
-        -A TRAMMEL_PREROUTING -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m multiport --dports 15001,15006,15053 -m comment --comment "the agent's ports are not for direct use" -g TRAMMEL_MARK_53B
+        -A TRAMMEL_PREROUTING -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m multiport --dports 15001,15006,15053 -m comment --comment "the agent\\'s ports are not for direct use" -g TRAMMEL_MARK_53B
         -A TRAMMEL_PREROUTING -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -m socket -j RETURN
         -A TRAMMEL_PREROUTING -p tcp -j TPROXY --on-port 15006 --on-ip 127.0.0.1 --tproxy-mark 0x0/0x0
         -A TRAMMEL_PREROUTING -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m comment --comment "no agent: closed" -g TRAMMEL_MARK_53B
         -A TRAMMEL_MARK_53B -j MARK --set-xmark 0x53b/0xfff
-        -A TRAMMEL_OUTPUT -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m multiport --dports 15001,15006,15053 -m addrtype --dst-type LOCAL,BROADCAST,ANYCAST,MULTICAST -m comment --comment "the agent's ports are not for direct use" -g TRAMMEL_MARK_53B
+        -A TRAMMEL_OUTPUT -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m multiport --dports 15001,15006,15053 -m addrtype --dst-type LOCAL,BROADCAST,ANYCAST,MULTICAST -m comment --comment "the agent\\'s ports are not for direct use" -g TRAMMEL_MARK_53B
         -I OUTPUT -j TRAMMEL_OUTPUT
         -I PREROUTING -j TRAMMEL_PREROUTING
         COMMIT
         *nat
         :TRAMMEL_OUTPUT - [0:0]
         :TRAMMEL_CTMARK_53C - [0:0]
-        -A TRAMMEL_OUTPUT -m cgroup --path "trammel/agent" -m comment --comment "the agent's own sockets" -g TRAMMEL_CTMARK_53C
+        -A TRAMMEL_OUTPUT -m cgroup --path "trammel/agent" -m comment --comment "the agent\\'s own sockets" -g TRAMMEL_CTMARK_53C
         -A TRAMMEL_OUTPUT -p udp -m udp --dport 53 -j REDIRECT --to-ports 15053
         -A TRAMMEL_OUTPUT -p tcp -m tcp --dport 53 -j REDIRECT --to-ports 15053
         -A TRAMMEL_OUTPUT -m addrtype --dst-type LOCAL,BROADCAST,ANYCAST,MULTICAST -j RETURN
@@ -75,7 +75,7 @@ package enum GoldenIptables {
         -A TRAMMEL_PREROUTING -i lo -m mark --mark 0x222/0xfff -j TRAMMEL_FROM_APP
         -A TRAMMEL_PREROUTING -i lo -j RETURN
         -A TRAMMEL_PREROUTING -m addrtype ! --dst-type LOCAL -m comment --comment "passes through" -j RETURN
-        -A TRAMMEL_PREROUTING -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m multiport --dports 15001,15006,15053 -m comment --comment "the agent's ports are not for direct use" -g TRAMMEL_MARK_53B
+        -A TRAMMEL_PREROUTING -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m multiport --dports 15001,15006,15053 -m comment --comment "the agent\\'s ports are not for direct use" -g TRAMMEL_MARK_53B
         -A TRAMMEL_PREROUTING -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -m socket -j RETURN
         -A TRAMMEL_PREROUTING -p tcp -j TPROXY --on-port 15006 --on-ip ::1 --tproxy-mark 0x0/0x0
         -A TRAMMEL_PREROUTING -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m comment --comment "no agent: closed" -g TRAMMEL_MARK_53B
@@ -88,13 +88,13 @@ package enum GoldenIptables {
         -A TRAMMEL_MARK_53B_END -j MARK --set-xmark 0x53b/0xfff
         -A TRAMMEL_MARK_53B_END -j ACCEPT
         -A TRAMMEL_MARK_53B -j MARK --set-xmark 0x53b/0xfff
-        -A TRAMMEL_OUTPUT -m cgroup --path "trammel/agent" -m comment --comment "the agent's own sockets" -g TRAMMEL_AGENT
+        -A TRAMMEL_OUTPUT -m cgroup --path "trammel/agent" -m comment --comment "the agent\\'s own sockets" -g TRAMMEL_AGENT
         -A TRAMMEL_OUTPUT -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -m mark --mark 0x539/0xfff -m comment --comment "replies to the agent" -j RETURN
         -A TRAMMEL_OUTPUT -d fe80::/10 -m comment --comment link-local -j RETURN
         -A TRAMMEL_OUTPUT -p udp -m udp --dport 53 -g TRAMMEL_MARK_222
         -A TRAMMEL_OUTPUT -p tcp -m tcp --dport 53 -j TRAMMEL_CLAIM
-        -A TRAMMEL_OUTPUT -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m multiport --dports 15001,15006,15053 -m addrtype --dst-type LOCAL,ANYCAST -m comment --comment "the agent's ports are not for direct use" -g TRAMMEL_MARK_53B
-        -A TRAMMEL_OUTPUT -d ff00::/8 -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m multiport --dports 15001,15006,15053 -m comment --comment "the agent's ports are not for direct use" -g TRAMMEL_MARK_53B
+        -A TRAMMEL_OUTPUT -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m multiport --dports 15001,15006,15053 -m addrtype --dst-type LOCAL,ANYCAST -m comment --comment "the agent\\'s ports are not for direct use" -g TRAMMEL_MARK_53B
+        -A TRAMMEL_OUTPUT -d ff00::/8 -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m multiport --dports 15001,15006,15053 -m comment --comment "the agent\\'s ports are not for direct use" -g TRAMMEL_MARK_53B
         -A TRAMMEL_OUTPUT -m addrtype --dst-type LOCAL,ANYCAST -j RETURN
         -A TRAMMEL_OUTPUT -d ff00::/8 -j RETURN
         -A TRAMMEL_OUTPUT -p tcp -j TRAMMEL_CLAIM
@@ -137,7 +137,7 @@ package enum GoldenIptables {
         -A TRAMMEL_PREROUTING -i lo -m mark --mark 0x222/0xfff -j TRAMMEL_FROM_APP
         -A TRAMMEL_PREROUTING -i lo -j RETURN
         -A TRAMMEL_PREROUTING -m addrtype ! --dst-type LOCAL -m comment --comment "passes through" -j RETURN
-        -A TRAMMEL_PREROUTING -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m multiport --dports 15001,15006,15053 -m comment --comment "the agent's ports are not for direct use" -g TRAMMEL_MARK_53B
+        -A TRAMMEL_PREROUTING -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m multiport --dports 15001,15006,15053 -m comment --comment "the agent\\'s ports are not for direct use" -g TRAMMEL_MARK_53B
         -A TRAMMEL_PREROUTING -s 10.9.0.1/32 -g TRAMMEL_MARK_53A
         -A TRAMMEL_PREROUTING -p tcp -m multiport --dports 22 -g TRAMMEL_MARK_53A
         -A TRAMMEL_PREROUTING -p tcp -j TRAMMEL_PREROUTING_1
@@ -155,10 +155,10 @@ package enum GoldenIptables {
         -A TRAMMEL_PREROUTING_1 -p tcp -g TRAMMEL_MARK_53A_END
         -A TRAMMEL_MARK_53A_END -j MARK --set-xmark 0x53a/0xfff
         -A TRAMMEL_MARK_53A_END -j ACCEPT
-        -A TRAMMEL_OUTPUT -m cgroup --path "trammel/agent" -m comment --comment "the agent's own sockets" -g TRAMMEL_AGENT
+        -A TRAMMEL_OUTPUT -m cgroup --path "trammel/agent" -m comment --comment "the agent\\'s own sockets" -g TRAMMEL_AGENT
         -A TRAMMEL_OUTPUT -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -m mark --mark 0x539/0xfff -m comment --comment "replies to the agent" -j RETURN
         -A TRAMMEL_OUTPUT -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -m mark --mark 0x53a/0xfff -m comment --comment "replies to whom is not captured" -j RETURN
-        -A TRAMMEL_OUTPUT -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m multiport --dports 15001,15006,15053 -m addrtype --dst-type LOCAL,BROADCAST,ANYCAST,MULTICAST -m comment --comment "the agent's ports are not for direct use" -g TRAMMEL_MARK_53B
+        -A TRAMMEL_OUTPUT -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m multiport --dports 15001,15006,15053 -m addrtype --dst-type LOCAL,BROADCAST,ANYCAST,MULTICAST -m comment --comment "the agent\\'s ports are not for direct use" -g TRAMMEL_MARK_53B
         -A TRAMMEL_OUTPUT -m addrtype --dst-type LOCAL,BROADCAST,ANYCAST,MULTICAST -j RETURN
         -A TRAMMEL_OUTPUT -p tcp -m multiport --dports 443,9092 -j RETURN
         -A TRAMMEL_OUTPUT -d 10.0.0.0/9 -j RETURN
