@@ -40,7 +40,9 @@ struct DrainWatch: Sendable {
         while (try? await Task.sleep(for: .milliseconds(200))) != nil {
             await mesh.lookAtDraining()
             turn += 1
-            if turn % 10 == 0 { await DrainWatch.forgetEnded(of: await mesh.attachments.values.map(\.id), mesh.capture) }
+            if turn % 10 == 0 {
+                await DrainWatch.forgetEnded(of: await mesh.attachments.values.map(\.id), mesh.capture)
+            }
         }
     }
 

@@ -82,13 +82,17 @@ extension Mesh {
         let attachment = workload.attachment
         if attachment.host == nil, case .gone = whereabouts(of: attachment) { return await end(workload) }
         let now = MonotonicTime.now()
-        if now.nanoseconds - workload.since.nanoseconds > DrainingWorkload.patience { await dataPlane.closeIdle(of: id) }
+        if now.nanoseconds - workload.since.nanoseconds > DrainingWorkload.patience {
+            await dataPlane.closeIdle(of: id)
+        }
         workload.connections = await dataPlane.connectionsLeft(of: id)
         // The kernel may hold one that is accepted yet, and the last words of one that has ended.
         let sockets = (try? capture.socketsInUse(of: id)).flatMap { $0 } ?? 0
         if workload.connections > 0 {
             workload.quietSince = nil
-        } else if sockets == 0 || now.nanoseconds - (workload.quietSince ?? now).nanoseconds > DrainingWorkload.lastWords {
+        } else if sockets == 0
+            || now.nanoseconds - (workload.quietSince ?? now).nanoseconds > DrainingWorkload.lastWords
+        {
             return await end(workload)
         } else {
             workload.quietSince = workload.quietSince ?? now
@@ -144,7 +148,9 @@ extension Mesh {
                     again: memory.request.namespaceTarget, inode: memory.inode, cookie: memory.cookie)
             {
                 for outcome in try CaptureCleanup.run(in: [target]) {
-                    if let failure = outcome.failure { logger.warning("\(kept.workload) is not wholly let go: \(failure)") }
+                    if let failure = outcome.failure {
+                        logger.warning("\(kept.workload) is not wholly let go: \(failure)")
+                    }
                 }
             }
             try store.forget(kept.workload)

@@ -41,7 +41,9 @@ package final class NodeProbes: ProbeRecognition {
 
     private func isOfTheNode(_ address: IPAddress) -> Bool {
         let now = MonotonicTime.now()
-        if let addresses = known.withLock({ $0.until > now ? $0.addresses : nil }) { return addresses.contains(address) }
+        if let addresses = known.withLock({ $0.until > now ? $0.addresses : nil }) {
+            return addresses.contains(address)
+        }
         return refreshed().addresses.contains(address)
     }
 

@@ -32,7 +32,9 @@ extension CaptureScope {
 
     /// What its author may not have meant: inclusions without effect, and directions of which nothing is captured.
     package var warnings: [String] {
-        warnings("outbound", includeOutboundCIDRs, excludeOutboundCIDRs, others: !includeOutboundPorts.isEmpty || !includeOutboundInterfaces.isEmpty)
+        warnings(
+            "outbound", includeOutboundCIDRs, excludeOutboundCIDRs,
+            others: !includeOutboundPorts.isEmpty || !includeOutboundInterfaces.isEmpty)
             + warnings("inbound", includeInboundCIDRs, excludeInboundCIDRs, others: false)
     }
 
@@ -52,7 +54,9 @@ extension CaptureScope {
             excluded.contains { $0.prefixLength == 0 && $0.base.family == family }
         }
         if everything.count == 2 { return ["no \(direction) connection is captured: every address is excluded"] }
-        return everything.map { "no \(direction) connection over \($0 == .v4 ? "IPv4" : "IPv6") is captured: every address is excluded" }
+        return everything.map {
+            "no \(direction) connection over \($0 == .v4 ? "IPv4" : "IPv6") is captured: every address is excluded"
+        }
             + idle.compactMap { block in
                 covering(block).map { "including \(block) has no effect: \($0) is excluded" }
             }

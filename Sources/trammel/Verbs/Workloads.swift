@@ -32,7 +32,8 @@ struct WorkloadsCommand: AsyncParsableCommand {
 
     static func table(_ workloads: [AttachedWorkload], now: Timestamp, wide: Bool) -> Table {
         let more: [Table.Column] = [
-            .init("UNCAPTURED", .number), "FAILURE", "REPAIRED", "SERVICE-ACCOUNT", .init("LABELS", .text), .init("REASON", .text),
+            .init("UNCAPTURED", .number), "FAILURE", "REPAIRED", "SERVICE-ACCOUNT", .init("LABELS", .text),
+            .init("REASON", .text),
         ]
         var table = Table(
             [

@@ -169,7 +169,8 @@ import TrammelTestSupport
         near.stop()
     }
 
-    @Test("row 29: what a machine inside a pod sends is the workload's outbound traffic where that is asked for",
+    @Test(
+        "row 29: what a machine inside a pod sends is the workload's outbound traffic where that is asked for",
         arguments: Case.all)
     func inside(_ test: Case) throws {
         let world = try PodWorld()

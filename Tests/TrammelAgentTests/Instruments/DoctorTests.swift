@@ -82,7 +82,8 @@ import TrammelCore
         func note(_ seconds: UInt64) -> String? {
             log.note(.init(workload: name, leak: leak), at: MonotonicTime(nanoseconds: seconds * 1_000_000_000))
         }
-        #expect(note(1) == "a flow of default/a went past the agent: outbound tcp 192.0.2.1:80 > 192.0.2.1:80: no rules")
+        #expect(
+            note(1) == "a flow of default/a went past the agent: outbound tcp 192.0.2.1:80 > 192.0.2.1:80: no rules")
         for _ in 0..<40 { #expect(note(2) == nil) }
         #expect(note(12)?.hasSuffix("(and 40 more since the last such line)") == true)
         #expect(log.recent.count == LeakLog.most)

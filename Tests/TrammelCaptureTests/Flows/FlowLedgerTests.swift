@@ -12,7 +12,8 @@ import TrammelCore
         let to = try #require(IPEndpoint("192.0.2.1:80"))
         return ConntrackFlow(
             id: id, transport: 6, original: .init(source: from, destination: to),
-            reply: .init(source: to, destination: from), tcpState: 1, sent: FlowTraffic(packets: sent, bytes: sent * 100),
+            reply: .init(source: to, destination: from), tcpState: 1,
+            sent: FlowTraffic(packets: sent, bytes: sent * 100),
             received: FlowTraffic(packets: received, bytes: received * 10))
     }
 

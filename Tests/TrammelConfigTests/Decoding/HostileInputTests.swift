@@ -75,10 +75,10 @@ import TrammelTestSupport
             [0xFF], [0xC0, 0x80], [0xED, 0xA0, 0x80], [0xF4, 0x90, 0x80, 0x80], [0xFE, 0xFF],
         ]
 
-    /// Flips, cuts, doubles and splices, a few at a time.
+    /// Flips, cuts, doubles and splices, a few at a time or none.
     private static func mutate(_ bytes: [UInt8], _ random: inout SplitMix) -> [UInt8] {
         var bytes = bytes
-        for _ in 0..<Int.random(in: 1...6, using: &random) {
+        for _ in 0..<Int.random(in: 0...6, using: &random) {
             guard !bytes.isEmpty else { break }
             let at = Int.random(in: 0..<bytes.count, using: &random)
             let end = min(bytes.count, at + Int.random(in: 1...40, using: &random))
