@@ -66,7 +66,8 @@ enum WorkloadDecoding {
             text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F })
         else {
             field.error(
-                .badValue, "found \(field.found); expected a path such as /system.slice/web.service, as systemd-cgls shows it")
+                .badValue,
+                "found \(field.found); expected a path such as /system.slice/web.service, as systemd-cgls shows it")
             return nil
         }
         return .cgroup(text)
