@@ -70,9 +70,8 @@ struct FlowJudge: Hashable, Sendable {
     func verdict(_ flow: ConntrackFlow) -> FlowVerdict {
         let source = flow.original.source
         let destination = flow.original.destination
-        if flow.reply.source.address.isLoopback, ports.contains(flow.reply.source.port),
-            flow.reply.source != destination
-        {
+        // What came in from a container's interface is turned to the address of that one, and all else to loopback.
+        if ports.contains(flow.reply.source.port), isOwn(flow.reply.source.address), flow.reply.source != destination {
             return .captured
         }
         let marks = plan.settings.marks
