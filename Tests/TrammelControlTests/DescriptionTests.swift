@@ -165,12 +165,14 @@ struct DescriptionTests {
             let check = SchemaCheck(document: description)
             for path in [
                 "/v1/status", "/v1/version", "/healthz", "/readyz", "/v1/resources", "/v1/workloads", "/v1/services",
-                "/v1/endpoints", "/v1/connections", "/v1/rules", "/v1/graph", "/v1/log-level",
+                "/v1/endpoints", "/v1/connections", "/v1/flows", "/v1/doctor", "/v1/rules", "/v1/graph",
+                "/v1/log-level",
                 "/v1/bypass", "/v1/bypass/default/web",
             ] {
                 let answer = try await Curl.ask("GET", path, on: server)
                 let value = try ControlJSON.decode(JSONValue.self, from: Array(answer.body.utf8))
-                let described = description["paths"]?[path]?["get"]?["responses"]?["200"]
+                let route = path.replacing("/default/web", with: "/{namespace}/{name}")
+                let described = description["paths"]?[route]?["get"]?["responses"]?["200"]
                 let schema = try #require(described?["content"]?["application/json"]?["schema"], "\(path)")
                 #expect(check.faults(of: value, against: schema) == [], "\(path)")
             }
