@@ -16,6 +16,11 @@ import TrammelGoldenRules
         return try IptablesCapture.rules(of: plan, family)
     }
 
+    @Test(arguments: GoldenIptables.all) func theTextIsTheGoldenOne(_ golden: GoldenIptables.Case) throws {
+        let text = IptablesRestore.install(try Self.ruleset(golden.name, golden.family), over: IptablesDump())
+        #expect(text == golden.text + "\n", "\(text)")
+    }
+
     @Test func chainNamesFitTheOlderTables() throws {
         for golden in GoldenRules.all {
             for table in try Self.ruleset(golden.name, .v6).tables {
