@@ -182,27 +182,6 @@ import TrammelTestSupport
         #expect(workload.warning?.contains("iptables-legacy (1 rule)") == true)
     }
 
-    /// A depth of cgroups that nftables has no room for stands for a kernel that lacks one of its modules.
-    @Test func iptablesServesWhereNftablesCannot() throws {
-        let world = try PodWorld()
-        let own = try TestAgent.cgroup.get()
-        let deep = CgroupReference(path: own.reference.path, id: own.reference.id, level: 300)
-        let agent = AgentCgroup(reference: deep, mount: own.mount)
-        let workload = try WorkloadCapture(cgroup: agent).open(
-            CaptureRequest(target: .path(world.pod.path)), as: CapturedPod.id)
-        ListenerSockets.Listeners(streams: workload.listeners, dns: workload.dnsListeners).close()
-        #expect(workload.plan.backend != .nftables)
-        #expect(workload.modeReason.contains("because the kernel does not take the nftables rules: "))
-        // Asked for by name, nothing else will do.
-        var settings = CaptureSettings()
-        settings.backend = .nftables
-        let refusal = #expect(throws: TrammelError.self) {
-            try WorkloadCapture(cgroup: agent, settings: settings).open(
-                CaptureRequest(target: .path(world.pod.path)), as: CapturedPod.id)
-        }
-        #expect(refusal.map(NftSocket.isWanting) == true, "\(refusal?.code ?? "")")
-    }
-
     @Test func whatIptablesCannotDoIsRefusedByName() throws {
         let world = try PodWorld()
         let before = try PodWorld.state(of: world.pod)
