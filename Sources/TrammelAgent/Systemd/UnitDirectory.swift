@@ -65,6 +65,6 @@ final class UnitDirectory: Sendable {
     }
 
     private static let unanswered = TrammelError(
-        .unavailable, code: "systemd-absent", "systemd does not run here, and units are its own",
+        .notFound, code: "systemd-absent", "systemd does not run here, and units are its own",
         hint: "attach the processes by --cgroup, --uid or --pid")
 }
