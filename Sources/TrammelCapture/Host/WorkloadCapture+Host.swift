@@ -98,19 +98,24 @@ extension WorkloadCapture {
 
     /// Asks the kernel, as for a namespace.
     private func chooseModeOnHost(_ request: CaptureRequest) throws -> (CaptureMode, String) {
-        var nft = try NftSocket()
+        func refusal(_ mode: CaptureMode) throws -> TrammelError? {
+            try nftables.refusal(of: .host, mode) {
+                var nft = try NftSocket()
+                return try nft.refusal(of: host.trial(request, mode))
+            }
+        }
         if let asked = request.mode {
-            if let refusal = try nft.refusal(of: host.trial(request, asked)) { throw refusal }
+            if let refusal = try refusal(asked) { throw refusal }
             return (asked, "\(asked.rawValue) was asked for")
         }
-        guard let refusal = try nft.refusal(of: host.trial(request, .tproxy)) else {
+        guard let tproxyRefusal = try refusal(.tproxy) else {
             return (
                 .tproxy,
                 "the kernel takes tproxy rules for the host's own traffic, and tproxy changes neither address nor port"
             )
         }
-        if let other = try nft.refusal(of: host.trial(request, .redirect)) { throw other }
-        return (.redirect, "the kernel does not take tproxy rules: \(refusal.message)")
+        if let other = try refusal(.redirect) { throw other }
+        return (.redirect, "the kernel does not take tproxy rules: \(tproxyRefusal.message)")
     }
 }
 

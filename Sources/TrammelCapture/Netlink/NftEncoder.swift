@@ -19,13 +19,22 @@ struct NftEncoder {
     var setIDs: [String: UInt32] = [:]
 
     /// The messages that put `table` in place of whatever bears its name.
-    static func replace(_ table: NftTable) throws -> [NetlinkMessage] {
+    static func replace(_ table: NftTable) throws -> [NetlinkMessage] { try make(table, overOthers: true) }
+
+    /// The messages that make `table` where none bears its name, and are refused (EEXIST) where one does. The kernel
+    /// has nothing to take away then, for which it would wait for every CPU.
+    static func create(_ table: NftTable) throws -> [NetlinkMessage] { try make(table, overOthers: false) }
+
+    private static func make(_ table: NftTable, overOthers: Bool) throws -> [NetlinkMessage] {
         var encoder = NftEncoder(table: table)
-        // Without flags this one is taken for whatever stands there, owned or not.
-        try encoder.encodeTable(NFT_MSG_NEWTABLE, flags: NLM_F_CREATE, comment: table.comment)
-        try encoder.encodeTable(NFT_MSG_DELTABLE, flags: 0, comment: nil)
+        if overOthers {
+            // Without flags this one is taken for whatever stands there, owned or not.
+            try encoder.encodeTable(NFT_MSG_NEWTABLE, flags: NLM_F_CREATE, comment: table.comment)
+            try encoder.encodeTable(NFT_MSG_DELTABLE, flags: 0, comment: nil)
+        }
         try encoder.encodeTable(
-            NFT_MSG_NEWTABLE, flags: NLM_F_CREATE, comment: table.comment, isOwned: table.isOwned)
+            NFT_MSG_NEWTABLE, flags: overOthers ? NLM_F_CREATE : NLM_F_CREATE | NLM_F_EXCL, comment: table.comment,
+            isOwned: table.isOwned)
         for set in table.sets { try encoder.encode(set) }
         for map in table.maps { try encoder.encode(map) }
         for chain in table.chains { try encoder.encode(chain) }

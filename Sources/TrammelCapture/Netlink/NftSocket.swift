@@ -11,6 +11,13 @@ struct NftSocket: ~Copyable {
 
     /// Puts the table in place of whatever bears its name, in one transaction.
     mutating func replace(_ table: NftTable) throws {
+        if try comment(ofTable: table.name) == nil {
+            do {
+                return try socket.transact(NftEncoder.create(table))
+            } catch is NetlinkFailure {
+                // Somebody has made one meanwhile; or the kernel says below why it refuses the rules.
+            }
+        }
         let messages = try NftEncoder.replace(table)
         do {
             try socket.transact(messages)

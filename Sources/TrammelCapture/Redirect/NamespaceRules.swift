@@ -25,13 +25,25 @@ enum NamespaceRules {
             let table = plan.table
             // The note in the comment of a table that goes with the agent would go with it.
             if table.isOwned { try nft.replace(NftTable(name: CapturePlan.noteName, comment: plan.comment)) }
-            if let owner { try owner.replace(table) } else { try nft.replace(table) }
+            if let owner {
+                try owner.replace(table)
+            } else if try !isThere(table, &nft) {
+                try nft.replace(table)
+            }
             if !table.isOwned { try nft.removeIfThere(tableNamed: CapturePlan.noteName) }
         case .iptables(let variant):
             try IptablesCapture.install(plan, IptablesPrograms.find(variant))
         }
         // Afterwards, so that at no moment nothing stands.
         try remove(owner) { $0 != plan.backend }
+    }
+
+    /// Whether the very table stands there already, as another agent's before this one. Putting it there again would
+    /// wait for every CPU and lose what its counters have counted.
+    private static func isThere(_ table: NftTable, _ nft: inout NftSocket) throws -> Bool {
+        guard try nft.comment(ofTable: table.name) == table.comment, let found = try nft.contents(ofTable: table.name)
+        else { return false }
+        return try InstalledRules.differences(of: table, NftContents(encoding: table), found).isEmpty
     }
 
     /// Removes the rules of every backend. Nothing there is no error.

@@ -30,6 +30,29 @@ final class IptablesAbility: Sendable {
     }
 }
 
+/// The outbound modes whose rules the kernel has taken by nftables. It is asked once for each: a rule that is judged and
+/// not installed costs a wait for every CPU, some 10 ms, and what a kernel takes it takes in every namespace.
+final class NftablesAbility: Sendable {
+    enum Table: Hashable, Sendable { case namespace, host }
+    private struct Question: Hashable {
+        let table: Table
+        let mode: CaptureMode
+    }
+
+    private let taken = Mutex<Set<Question>>([])
+
+    /// Why it does not take them; nil when it does.
+    func refusal(
+        of table: Table, _ mode: CaptureMode, asking: () throws -> TrammelError?
+    ) rethrows -> TrammelError? {
+        let question = Question(table: table, mode: mode)
+        if taken.withLock({ $0.contains(question) }) { return nil }
+        if let refusal = try asking() { return refusal }
+        taken.withLock { _ = $0.insert(question) }
+        return nil
+    }
+}
+
 extension WorkloadCapture {
     /// Chooses for the network namespace of the calling thread, by asking the kernel.
     func select(_ request: CaptureRequest) throws -> CaptureSelection {
@@ -51,10 +74,12 @@ extension WorkloadCapture {
     }
 
     private func selectNftables(_ request: CaptureRequest) throws -> CaptureSelection {
-        // It judges the very rules without installing them.
-        var nft = try NftSocket()
-        let (mode, reason) = try mode(for: request, merit: "tproxy needs no conntrack") {
-            try nft.refusal(of: plan(for: request, mode: $0, by: .nftables).table)
+        let (mode, reason) = try mode(for: request, merit: "tproxy needs no conntrack") { mode in
+            try nftables.refusal(of: .namespace, mode) {
+                // It judges the very rules without installing them.
+                var nft = try NftSocket()
+                return try nft.refusal(of: plan(for: request, mode: mode, by: .nftables).table)
+            }
         }
         return CaptureSelection(backend: .nftables, mode: mode, reason: reason)
     }

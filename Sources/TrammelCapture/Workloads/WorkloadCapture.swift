@@ -38,6 +38,7 @@ package final class WorkloadCapture: Sendable {
     let agentIDs: Set<UInt64>
     let host: HostCapture
     let iptables = IptablesAbility()
+    let nftables = NftablesAbility()
     /// The agent's own network namespace, which is the host's.
     package var home: NetworkNamespaceIdentity { sockets.home.identity }
     /// What of the workloads' traffic goes past the agent.
