@@ -18,6 +18,13 @@ struct Database: ~Copyable {
     static func open(path: String) throws(TrammelError) -> Database {
         createPrivately(path)
         let database = try open(path, path: path, SQLITE_OPEN_READWRITE)
+        // With what a killed agent left beside it, a file on a disk that cannot be written opens for reading, and stays
+        // so when the disk can be written again.
+        guard sqlite3_db_readonly(database.handle, "main") != 1 else {
+            throw TrammelError(
+                .storage, code: StoreTrouble.unwritable, "the store \(path) can only be read",
+                hint: "check that its file system can be written, and the owner and mode of the file and its directory")
+        }
         try database.execute("PRAGMA journal_mode = WAL")
         try database.execute("PRAGMA synchronous = FULL")
         try database.execute("PRAGMA foreign_keys = ON")
