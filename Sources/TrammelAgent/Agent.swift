@@ -145,6 +145,7 @@ package struct Agent: Sendable {
             await mesh.leaveWhatFailsOpen()
         }
         _ = accessLog?.close(seconds: 5)
+        store.close()
         try? await dataGroup.shutdownGracefully()
         try? await controlGroup.shutdownGracefully()
     }

@@ -24,6 +24,9 @@ package final class StateStore: Sendable {
         state = Mutex(State(opened: try OpenedStore.open(path: path)))
     }
 
+    /// Closes the file, with all that was written ahead brought into it; whoever writes again opens it again.
+    package func close() { state.withLock { $0.opened.database = nil } }
+
     /// What whoever runs the agent has to know: what was lost, and what cannot be written now.
     package var warnings: [String] {
         state.withLock { state in
