@@ -18,11 +18,6 @@ extension Mesh {
             ledger.noteFailure()
             let text = "\(sentence(drift)); it cannot be put back: \(error)"
             if ledger.note(trouble: text, of: report.workload, at: .now()) { logger.error("\(name): \(text)") }
-        case .heldBack(let drift, let milliseconds):
-            let text =
-                "another tool changes its rules again and again: \(sentence(drift)); they are put back in "
-                + "\(Double(milliseconds) / 1000) s"
-            if ledger.note(trouble: text, of: report.workload, at: .now()) { logger.warning("\(name): \(text)") }
         case .recovered:
             if ledger.settle(report.workload) { logger.notice("\(name): its capture is as it should be again") }
         case .changed(let facts):

@@ -11,8 +11,6 @@ package struct CaptureReport: Sendable {
         case repaired(Repair)
         /// It is not as it should be, and could not be put back.
         case failed(drift: [String], TrammelError)
-        /// It is put back later, because others change it again and again.
-        case heldBack(drift: [String], milliseconds: Int64)
         /// All is well again, without a repair.
         case recovered
         /// Its addresses, interfaces or families have changed.
@@ -249,11 +247,8 @@ extension CaptureWatch {
                             drift: look.drift, parts: look.parts, author: author?.description,
                             isContested: pace.isContested(at: now), count: pace.count)))
             case .heldBack:
-                let later = work.pace(of: id).notBefore
-                work.again(id, author, at: later)
-                if work.troubles.insert(id).inserted {
-                    report(id, .heldBack(drift: look.drift, milliseconds: later - now))
-                }
+                // The repair that made it contested has told of that.
+                work.again(id, author, at: work.pace(of: id).notBefore)
             case .failed(let error):
                 // An event will tell when that may have changed; should none, it is tried again all the same.
                 work.again(id, author, at: now + 1000)

@@ -38,7 +38,6 @@ package struct UnitName: Hashable, Sendable, CustomStringConvertible {
         description = name
     }
 
-    package var isSlice: Bool { description.hasSuffix(".slice") }
     package var isService: Bool { description.hasSuffix(".service") }
 
     private static func isAllowed(_ byte: UInt8) -> Bool {
