@@ -5,19 +5,35 @@ import TrammelCore
 extension NftSocket {
     /// What the kernel holds of a table; nil where there is none.
     mutating func contents(ofTable name: String) throws -> NftContents? {
-        guard try comment(ofTable: name) != nil else { return nil }
         do {
-            var chains = try chains(of: name)
-            var sets: [String: [String]] = [:]
-            for set in try setNames(of: name) { sets[set] = try members(of: set, in: name) }
-            try readRules(of: name) { chain, rule in
-                guard let index = chains.firstIndex(where: { $0.name == chain }) else { return }
-                chains[index].rules.append(NftContents.read(rule) { sets[$0] ?? [] })
-            }
-            return NftContents(chains: chains, sets: sets.filter { !$0.key.hasPrefix("__set") })
+            return try steadily { try $0.read(name) }
         } catch let failure as NetlinkFailure {
             throw TrammelError.kernel("read the installed rules", errno: failure.code, token: "nftables")
         }
+    }
+
+    private mutating func read(_ name: String) throws -> NftContents? {
+        guard try comment(ofTable: name) != nil else { return nil }
+        var chains = try chains(of: name)
+        var sets: [String: [String]] = [:]
+        for set in try setNames(of: name) { sets[set] = try members(of: set, in: name) }
+        try readRules(of: name) { chain, rule in
+            guard let index = chains.firstIndex(where: { $0.name == chain }) else { return }
+            chains[index].rules.append(NftContents.read(rule) { sets[$0] ?? [] })
+        }
+        return NftContents(chains: chains, sets: sets.filter { !$0.key.hasPrefix("__set") })
+    }
+
+    /// Reads again what somebody changed while it was read: the kernel ends such a dump with EINTR, ten times at most.
+    private mutating func steadily<Found>(_ read: (inout NftSocket) throws -> Found) throws -> Found {
+        for _ in 1..<10 {
+            do {
+                return try read(&self)
+            } catch let failure as NetlinkFailure where failure.code == EINTR {
+                continue
+            }
+        }
+        return try read(&self)
     }
 
     private mutating func chains(of table: String) throws -> [NftContents.Chain] {
