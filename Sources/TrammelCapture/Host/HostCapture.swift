@@ -12,6 +12,8 @@ final class HostCapture: Sendable {
         var member: HostMember
         /// Whether the table holds it: its traffic is turned, or refused until it is.
         var stands: Bool
+        /// Whether it has been installed since it was opened.
+        var isInstalled = false
     }
 
     private struct State {
@@ -63,13 +65,19 @@ final class HostCapture: Sendable {
         }
     }
 
-    /// The table holds the member when this returns, whatever was there before.
+    /// The table holds the member when this returns. A second time, whatever others have made of the table is mended.
     func install(_ id: WorkloadID) throws {
-        try change(id, forced: true) { $0.stands = true }
+        try change(id, isRepair: \.isInstalled) {
+            $0.stands = true
+            $0.isInstalled = true
+        }
     }
 
     func uninstall(_ id: WorkloadID) throws {
-        try change(id) { $0.stands = false }
+        try change(id) {
+            $0.stands = false
+            $0.isInstalled = false
+        }
     }
 
     /// The table is as it should be when this returns, whatever others have made of it.
@@ -137,7 +145,10 @@ final class HostCapture: Sendable {
         return HostTable(name: name, settings: settings, agent: cgroup.reference, members: [member]).table
     }
 
-    private func change(_ id: WorkloadID, forced: Bool = false, _ body: (inout Entry) -> Void) throws {
+    /// - Parameter isRepair: asked of the member as it was before.
+    private func change(
+        _ id: WorkloadID, isRepair: (Entry) -> Bool = { _ in false }, _ body: (inout Entry) -> Void
+    ) throws {
         try state.withLock { state in
             guard let before = state.open[id] else { throw HostCapture.gone }
             var entry = before
@@ -148,7 +159,7 @@ final class HostCapture: Sendable {
             }
             state.open[id] = entry
             do {
-                try apply(&state, isRepair: forced && before.stands)
+                try apply(&state, isRepair: isRepair(before))
             } catch {
                 state.open[id] = before
                 throw error
