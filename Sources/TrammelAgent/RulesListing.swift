@@ -9,11 +9,12 @@ struct RulesListing: Sendable {
 
     /// In the order of the workloads' names. Asks the kernel on the calling thread.
     func list() -> [TrammelControlAPI.InstalledRules] {
-        attachments.values.sorted { $0.name < $1.name }.compactMap { attachment in
+        let sorted = attachments.values.sorted { $0.name < $1.name }
+        return zip(sorted, capture.rules(of: sorted.map(\.id))).compactMap { attachment, found in
             let name = "\(attachment.name)"
             let backend = "\(attachment.opened.plan.backend)"
             do {
-                let rules = try capture.rules(of: attachment.id)
+                let rules = try found.rules.get()
                 return .init(workload: name, backend: backend, text: rules.text, drift: rules.drift)
             } catch let error as TrammelError where error.kind == .notFound {
                 return nil  // It was detached meanwhile.

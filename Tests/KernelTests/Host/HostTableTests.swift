@@ -100,7 +100,9 @@ extension HostTests {
                 }
             }
             let (one, many) = (try TableTests.table(members(1)), try TableTests.table(members(500)))
-            func shared(_ table: NftTable) -> [NftChain] { table.chains.filter { !CapturePlace.isOfAMember($0.name) } }
+            func shared(_ table: NftTable) -> [NftChain] {
+                table.chains.filter { CapturePlace.prefix(of: $0.name).isEmpty }
+            }
             #expect(shared(one) == shared(many))
             #expect(one.maps.map(\.name) == many.maps.map(\.name))
             #expect(many.maps.allSatisfy { $0.members.count == 500 })
