@@ -4,7 +4,7 @@ extension WorkloadCapture {
     /// The part of the host's table that is about one member: its own chains and sets, and what all members share. What
     /// is wrong with another's own is not told here.
     func rulesOnHost(of id: WorkloadID, _ plan: CapturePlan, hasIPv6: Bool) throws -> InstalledRules {
-        guard let table = host.table else {
+        guard let table = host.table(of: id) else {
             throw TrammelError(.notFound, code: "rules-not-installed", "the workload's traffic is not captured")
         }
         func isOthers(_ name: String) -> Bool {
