@@ -14,6 +14,8 @@ final class HostCapture: Sendable {
         var member: HostMember
         /// Whether the table holds it: its traffic is turned, or refused until it is.
         var stands: Bool
+        /// Whether it has been installed since it was opened.
+        var isInstalled = false
     }
 
     private struct State {
@@ -72,13 +74,19 @@ final class HostCapture: Sendable {
         }
     }
 
-    /// The table holds the member when this returns, whatever was there before.
+    /// The table holds the member when this returns. A second time, whatever others have made of the table is mended.
     func install(_ id: WorkloadID) throws {
-        try change(id, forced: true) { $0.stands = true }
+        try change(id, isRepair: \.isInstalled) {
+            $0.stands = true
+            $0.isInstalled = true
+        }
     }
 
     func uninstall(_ id: WorkloadID) throws {
-        try change(id) { $0.stands = false }
+        try change(id) {
+            $0.stands = false
+            $0.isInstalled = false
+        }
     }
 
     /// The tables of these names, and the routing, are as they should be when this returns, whatever others have made of
@@ -171,7 +179,10 @@ final class HostCapture: Sendable {
         ).table
     }
 
-    private func change(_ id: WorkloadID, forced: Bool = false, _ body: (inout Entry) -> Void) throws {
+    /// - Parameter isRepair: asked of the member as it was before.
+    private func change(
+        _ id: WorkloadID, isRepair: (Entry) -> Bool = { _ in false }, _ body: (inout Entry) -> Void
+    ) throws {
         try state.withLock { state in
             guard let before = state.open[id] else { throw HostCapture.gone }
             var entry = before
@@ -182,8 +193,7 @@ final class HostCapture: Sendable {
             }
             state.open[id] = entry
             do {
-                let all: Set = [CapturePlan.tableName, HostTable.openName]
-                try apply(&state, repairing: forced && before.stands ? all : [])
+                try apply(&state, repairing: isRepair(before) ? [CapturePlan.tableName, HostTable.openName] : [])
             } catch {
                 state.open[id] = before
                 throw error

@@ -126,8 +126,10 @@ extension WorkloadCapture {
         guard let attachment = attachments.withLock({ $0[id] }), !attachment.isOnHost,
             let plan = attachment.installed.withLock({ $0 }), plan.phase == .capturing
         else { return false }
-        let missing = try? inside(attachment.workload.namespace) { NamespaceSettings.missing(plan.outboundMode) }
-        return !(missing ?? []).isEmpty
+        return attachment.settings.withLock { files in
+            files = files ?? (try? inside(attachment.workload.namespace) { SettingsFiles(plan.outboundMode) })
+            return files.map { !$0.areOn } ?? false
+        }
     }
 
     /// What was true of a workload's namespace when last looked at.
