@@ -40,6 +40,19 @@ struct HostMember: Hashable, Sendable {
             ? NftChain(name: plan.named("datagrams_out"), rules: plan.datagramRules) : nil
     }
 
+    /// Whether its rules stand in the table that goes with the agent: while it is let past, nothing depends on the agent.
+    var isOwned: Bool { !plan.closed && plan.phase == .capturing }
+
+    /// The marks of its connections and flows that were turned to lo, and the chains that know what to do with them.
+    var owned: [(mark: UInt32, chain: String)] {
+        var owned: [(mark: UInt32, chain: String)] = []
+        if plan.outboundMode == .tproxy { owned.append((ownerMark, plan.named("from_app"))) }
+        if plan.turnsDatagrams, let mark = plan.datagramOwnerMark {
+            owned.append((mark, plan.named("datagrams_in")))
+        }
+        return owned
+    }
+
     var identity: CaptureIdentity {
         switch selector {
         case .cgroup(let cgroup): .cgroup(cgroup.path)

@@ -15,16 +15,17 @@ package struct InstalledRules: Sendable {
 extension WorkloadCapture {
     /// The same for many, each as it would be alone: members of the host share one reading of their table.
     package func rules(of ids: [WorkloadID]) -> [(id: WorkloadID, rules: Result<InstalledRules, any Error>)] {
-        var onHost: Result<HostRules, any Error>?
+        var onHost: [String: HostRules] = [:]
         return ids.map { id in
             let rules = Result {
                 let attachment = try attachment(id)
                 guard attachment.isOnHost, let plan = attachment.installed.withLock({ $0 }) else {
                     return try self.rules(of: id)
                 }
-                let reading = onHost ?? Result { try HostRules(host.table) }
-                onHost = reading
-                return try reading.get().of(plan, hasIPv6: attachment.capturesIPv6)
+                let table = host.table(of: id)
+                let reading = try onHost[table?.name ?? ""] ?? HostRules(table)
+                if let table { onHost[table.name] = reading }
+                return try reading.of(plan, hasIPv6: attachment.capturesIPv6)
             }
             return (id, rules)
         }
@@ -37,7 +38,7 @@ extension WorkloadCapture {
         guard let plan = attachment.installed.withLock({ $0 }) else {
             throw TrammelError(.notFound, code: "rules-not-installed", "the workload's traffic is not captured")
         }
-        if attachment.isOnHost { return try HostRules(host.table).of(plan, hasIPv6: attachment.capturesIPv6) }
+        if attachment.isOnHost { return try HostRules(host.table(of: id)).of(plan, hasIPv6: attachment.capturesIPv6) }
         return try inside(attachment.workload.namespace) {
             try InstalledRules(comparing: plan, hasIPv6: attachment.capturesIPv6)
         }
