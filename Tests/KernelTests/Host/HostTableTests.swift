@@ -56,8 +56,8 @@ extension HostTests {
             let world = try HostWorld()
             let all = try TableTests.members(world)
             var moved = all
-            moved[0].selector = .cgroup(try world.cgroup("other.service"))
-            moved[2].selector = .user(HostWorld.user, ports: [7070, 8080])
+            moved[0] = try #require(HostMember(all[0].plan, .cgroup(try world.cgroup("other.service"))))
+            moved[2] = try #require(HostMember(all[2].plan, .user(HostWorld.user, ports: [7070, 8080])))
             var wider = all[1].plan.request
             wider.excludedOutbound = ["10.0.0.0/8", "192.168.0.0/16"].compactMap { CIDR($0) }
             wider.excludedOutboundPorts = [443]
