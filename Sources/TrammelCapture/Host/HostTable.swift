@@ -238,7 +238,7 @@ struct HostTable {
         NftChain(
             name: Name.guarded,
             rules: CapturePlan.families.map { family in
-                NftRule(.family(family), .tcpSYN, do: .tproxyInPlace(family), .jump(Name.handedOver))
+                NftRule(.tcpSYN, do: .tproxyInPlace(family), .jump(Name.handedOver))
             } + [NftRule(.transport(.tcp), do: .counter, .rejectWithReset, comment: "only the agent listens here")])
     }
 
