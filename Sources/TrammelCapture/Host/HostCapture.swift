@@ -261,6 +261,9 @@ final class HostCapture: Sendable {
             if state.installed == nil { try routing() }
             try owner.put(table, over: installed)
         } else {
+            // In two steps: a packet that is being judged at this moment would find the maps of a table that is removed
+            // empty, and be refused as nobody's.
+            if let installed = state.installedOpen { try? state.owner?.put(installed.disarmed, over: installed) }
             try state.owner?.remove(tableNamed: HostTable.openName)
             state.owner = nil
         }

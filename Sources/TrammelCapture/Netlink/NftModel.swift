@@ -36,6 +36,13 @@ struct NftSet: Hashable, Sendable {
 }
 
 extension NftTable {
+    /// The same without a rule that any packet comes to.
+    var disarmed: NftTable {
+        var table = self
+        for index in table.chains.indices where table.chains[index].hook != nil { table.chains[index].rules = [] }
+        return table
+    }
+
     /// Whether the rules themselves fill the set of that name.
     func remembers(in name: String) -> Bool {
         guard case .remembered = sets.first(where: { $0.name == name })?.members else { return false }
