@@ -171,6 +171,9 @@ enum NftStatement: Hashable, Sendable {
     case rememberFlow(IPAddress.Family, String)
     case redirect(port: UInt16)
     case tproxy(IPAddress, port: UInt16)
+    /// Hands the packet to the transparent listener at its own destination, whatever lingers there of a connection that
+    /// has ended. Passed over where there is none.
+    case tproxyToDestination(IPAddress.Family)
     case setMark(NftMatch.Mark)
     /// A field of the connection's mark, the rest of it kept. Switches tracking on in the namespace.
     case markFlow(NftMatch.Mark)
