@@ -241,7 +241,7 @@ struct HostTable {
         NftChain(
             name: Name.guarded,
             rules: CapturePlan.families.map {
-                NftRule(matching: [.family($0), .transport(.tcp)], do: [.tproxyToDestination($0)])
+                NftRule(.transport(.tcp), do: .tproxyToDestination($0))
             } + [
                 agentExemption,
                 NftRule(.transport(.tcp), do: .counter, .rejectWithReset, comment: "only the agent listens here"),

@@ -198,6 +198,7 @@ struct NftRuleEncoder: ~Copyable {
                 nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_TPROXY_REG_PORT), NftRuleEncoder.register2)
             }
         case .tproxyToDestination(let family):
+            try require(family)
             try load(address: .destination, of: family, into: NftRuleEncoder.register1)
             try add("tproxy") {
                 nftnl_expr_set_u32(
