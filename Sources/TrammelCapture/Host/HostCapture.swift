@@ -25,6 +25,8 @@ final class HostCapture: Sendable {
         var expected: [CaptureIdentity: HostMember] = [:]
         /// What the kernel holds, as far as this agent knows; nil before the first change and after the last.
         var installed: NftTable?
+        /// The members in it, by index.
+        var held: [UInt32: HostMember] = [:]
         /// The same of the table that goes with the agent; nil while no member needs one.
         var installedOpen: NftTable?
         /// Whom that table claims.
@@ -52,7 +54,9 @@ final class HostCapture: Sendable {
         try state.withLock { state in
             let identity = try HostCapture.identity(request.target)
             let before = state.expected[identity]
-            let member = try member(request, mode, at: before?.index ?? freeIndex(&state))
+            var member = try member(request, mode, at: before?.index ?? freeIndex(&state))
+            // The very same where nothing has changed, so that its install need not look for what has.
+            if let before, before.plan == member.plan, before.selector == member.selector { member = before }
             state.expected[identity] = nil
             state.open[id] = Entry(member: member, stands: before.map { !$0.isOwned } ?? false)
             return member
@@ -120,8 +124,12 @@ final class HostCapture: Sendable {
     /// - Returns: whether it was another.
     @discardableResult
     func select(_ selector: HostMember.Selector, for id: WorkloadID) throws -> Bool {
-        guard try member(id).selector != selector else { return false }
-        try change(id) { $0.member.selector = selector }
+        let member = try member(id)
+        guard member.selector != selector else { return false }
+        guard let changed = HostMember(member.plan, selector, isLeaving: member.isLeaving) else {
+            throw HostCapture.gone
+        }
+        try change(id) { $0.member = changed }
         return true
     }
 
@@ -132,8 +140,7 @@ final class HostCapture: Sendable {
         guard member.plan.phase != phase || member.isLeaving != isLeaving else { return }
         var plan = member.plan
         plan.phase = phase
-        guard var changed = HostMember(plan, member.selector) else { throw HostCapture.gone }
-        changed.isLeaving = isLeaving
+        guard let changed = HostMember(plan, member.selector, isLeaving: isLeaving) else { throw HostCapture.gone }
         try change(id) { $0.member = changed }
     }
 
@@ -187,13 +194,13 @@ final class HostCapture: Sendable {
             guard let before = state.open[id] else { throw HostCapture.gone }
             var entry = before
             body(&entry)
-            guard entry.stands || before.stands else {
-                state.open[id] = entry
-                return
-            }
             state.open[id] = entry
+            guard entry.stands || before.stands else { return }
+            let isRepair = isRepair(before)
+            // As it is for one that was expected and is installed now.
+            if entry.stands, !isRepair, state.held[entry.member.index] === entry.member { return }
             do {
-                try apply(&state, repairing: isRepair(before) ? [CapturePlan.tableName, HostTable.openName] : [])
+                try apply(&state, repairing: isRepair ? [CapturePlan.tableName, HostTable.openName] : [])
             } catch {
                 state.open[id] = before
                 throw error
@@ -211,7 +218,7 @@ final class HostCapture: Sendable {
             guard state.installed != nil else { return }
             try put(open: nil, claiming: [], &state)
             try NamespaceCapture.remove()
-            state.installed = nil
+            (state.installed, state.held) = (nil, [:])
             return
         }
         // Whoever moves from one to the other is claimed by both for a moment, and never by neither.
@@ -227,6 +234,7 @@ final class HostCapture: Sendable {
         try put(
             lasting: table(CapturePlan.tableName, of: lasting, besides: open + past),
             isRepair: repairing.contains(CapturePlan.tableName), &state)
+        state.held = Dictionary(lasting.map { ($0.index, $0) }) { first, _ in first }
         if !isFirst { try putOpen() }
     }
 

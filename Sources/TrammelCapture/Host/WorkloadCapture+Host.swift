@@ -87,7 +87,7 @@ extension WorkloadCapture {
         try host.install(id)
         if installed == nil {
             let first = try connections(plan, attachment)
-            plan.established = try connections(plan, attachment).direct(since: first)
+            if !first.own.isEmpty { plan.established = try connections(plan, attachment).direct(since: first) }
         }
         try DatagramFlows.turn(plan, of: attachment.workload.facts)
         return plan
