@@ -1,5 +1,3 @@
-import Dispatch
-import Foundation
 import Glibc
 import Logging
 import Synchronization
@@ -143,16 +141,11 @@ final class Bypass: Sendable {
         state.failures = [:]
         let jobs = state.workloads.map { name, opened in (name, opened, !state.reasons(name).isEmpty) }
             .filter { name, _, isWanted in isWanted != state.past.contains(name) }
-        let outcomes = ManyThreads.map(jobs) { [capture] _, opened, isWanted -> String? in
-            do {
-                if isWanted { try capture.letPast(opened.id) } else { try capture.captureAgain(opened) }
-                return nil
-            } catch {
-                return "\(error)"
-            }
-        }
-        for ((name, _, isWanted), failure) in zip(jobs, outcomes) {
-            if let failure {
+        let failed = capture.letPast(jobs.filter { $2 }.map(\.1.id)).merging(
+            capture.captureAgain(jobs.filter { !$2 }.map(\.1))
+        ) { first, _ in first }
+        for (name, opened, isWanted) in jobs {
+            if let failure = failed[opened.id] {
                 let text = "\(name) cannot be \(isWanted ? "let past" : "captured again"): \(failure)"
                 state.failures[name] = text
                 if told[name] != text { logger.error("\(text)") }
@@ -251,47 +244,4 @@ struct BypassWatch: Sendable {
     /// A look is one access(2): it also sees a file whose directory is not there yet, or is mounted over.
     private static let interval = Duration.milliseconds(250)
     private static let looksBetweenAlarms = 240
-}
-
-/// Blocking work of the same kind, on several threads of its own for as long as it takes.
-///
-/// A change of rules is mostly a wait for the kernel, in one namespace at a time, so many go on at once even with few
-/// cores.
-enum ManyThreads {
-    private struct Progress<Output: Sendable>: Sendable {
-        var next = 0
-        var outputs: [Output?]
-    }
-
-    private final class Board<Output: Sendable>: Sendable {
-        let progress: Mutex<Progress<Output>>
-
-        init(_ count: Int) { progress = Mutex(Progress(outputs: Array(repeating: nil, count: count))) }
-    }
-
-    /// - Returns: what became of each, in order.
-    static func map<Input: Sendable, Output: Sendable>(
-        _ inputs: [Input], atOnce most: Int = 16, _ body: @escaping @Sendable (Input) -> Output
-    ) -> [Output] {
-        guard inputs.count > 1 else { return inputs.map(body) }
-        let board = Board<Output>(inputs.count)
-        let group = DispatchGroup()
-        for _ in 0..<min(most, inputs.count) {
-            group.enter()
-            Thread.detachNewThread {
-                while true {
-                    let index = board.progress.withLock { progress in
-                        progress.next += 1
-                        return progress.next - 1
-                    }
-                    guard index < inputs.count else { break }
-                    let output = body(inputs[index])
-                    board.progress.withLock { $0.outputs[index] = output }
-                }
-                group.leave()
-            }
-        }
-        group.wait()
-        return board.progress.withLock { $0.outputs.compactMap(\.self) }
-    }
 }

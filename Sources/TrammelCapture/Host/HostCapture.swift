@@ -144,6 +144,26 @@ final class HostCapture: Sendable {
         try change(id) { $0.member = changed }
     }
 
+    /// The same for many, in one step for all of them; those that are leaving are let be.
+    func set(_ phase: CapturePhase, for ids: [WorkloadID]) throws {
+        try state.withLock { state in
+            let before = state.open
+            for id in ids {
+                guard let entry = before[id], entry.stands, entry.member.plan.phase != phase, !entry.member.isLeaving
+                else { continue }
+                var plan = entry.member.plan
+                plan.phase = phase
+                if let changed = HostMember(plan, entry.member.selector) { state.open[id]?.member = changed }
+            }
+            do {
+                try apply(&state)
+            } catch {
+                state.open = before
+                throw error
+            }
+        }
+    }
+
     /// Who owns which of the host's sockets, asked for one member.
     func ownership(_ id: WorkloadID) throws -> HostOwnership {
         let (selector, others) = try state.withLock { state in
@@ -269,6 +289,9 @@ final class HostCapture: Sendable {
             if state.installed == nil { try routing() }
             try owner.put(table, over: installed)
         } else {
+            // In two steps: a packet that is being judged at this moment would find the maps of a table that is removed
+            // empty, and be refused as nobody's.
+            if let installed = state.installedOpen { try? state.owner?.put(installed.disarmed, over: installed) }
             try state.owner?.remove(tableNamed: HostTable.openName)
             state.owner = nil
         }

@@ -88,9 +88,12 @@ struct HostTable {
         table.isOwned = isOwned
         table.sets = members.flatMap(\.sets)
         table.maps = maps
-        table.chains = [handedOver, forged, sanitise, toApplication, fromApplication, inbound, loopback, prerouting]
+        table.chains =
+            (hasRedirect ? [guarded] : []) + [
+                handedOver, forged, sanitise, toApplication, fromApplication, inbound, loopback, prerouting,
+            ]
         table.chains.append(routeOutput)
-        if hasRedirect { table.chains += [guarded, natOutput, guardInput] }
+        if hasRedirect { table.chains.append(natOutput) }
         for member in members {
             table.chains += member.turned + [member.datagrams, member.outbound, member.inbound].compactMap { $0 }
         }
@@ -232,21 +235,14 @@ struct HostTable {
             rules: [agentExemption] + rules(.nat))
     }
 
-    /// While the agent is dead, anybody may listen where NAT leads.
-    private var guardInput: NftChain {
-        NftChain(
-            name: "guard", hook: NftChain.Hook(kind: .filter, point: .input, priority: -150),
-            rules: CapturePlace.hostBlocks.map {
-                NftRule(
-                    .loopbackInterface(true), .destinationBlock($0), .ports(.destination, .tcp, settings.ports.all),
-                    .tcpSYN, do: .goTo(Name.guarded))
-            })
-    }
-
+    /// Where NAT leads. While the agent is dead, anybody may listen there; and while it lives, what lingers of a
+    /// connection that has ended (TIME_WAIT) is in the way of its listener for whoever has the same port again.
     private var guarded: NftChain {
         NftChain(
             name: Name.guarded,
-            rules: [
+            rules: CapturePlan.families.map {
+                NftRule(.transport(.tcp), do: .tproxyToDestination($0))
+            } + [
                 agentExemption,
                 NftRule(.transport(.tcp), do: .counter, .rejectWithReset, comment: "only the agent listens here"),
             ])
@@ -264,7 +260,11 @@ struct HostTable {
     private var loopback: NftChain {
         NftChain(
             name: Name.loopback,
-            rules: [
+            rules: (hasRedirect ? CapturePlace.hostBlocks : []).map {
+                NftRule(
+                    .destinationBlock($0), .ports(.destination, .tcp, settings.ports.all), .tcpSYN,
+                    do: .goTo(Name.guarded))
+            } + [
                 NftRule(.mark(mark(marks.upstream)), do: .goTo(Name.toApplication)),
                 NftRule(.mark(mark(marks.outbound)), do: .goTo(Name.fromApplication)),
                 NftRule(.mark(mark(marks.datagrams)), do: .goTo(Name.fromApplication)),

@@ -23,16 +23,22 @@ struct NetlinkReply {
 /// Unchecked: the handle is reached through this one value only, and every use of it is mutating.
 struct NetlinkSocket: ~Copyable, @unchecked Sendable {
     private let handle: OpaquePointer
+    private let closesLate: Bool
     private var sequence: UInt32 = 0
     private var buffer: [UInt8]
 
-    /// - Parameter family: `NETLINK_NETFILTER`, `NETLINK_ROUTE`, `NETLINK_SOCK_DIAG`.
-    init(family: CInt) throws {
-        self.init(handle: try NetlinkSocket.open(family))
+    /// - Parameters:
+    ///   - family: `NETLINK_NETFILTER`, `NETLINK_ROUTE`, `NETLINK_SOCK_DIAG`.
+    ///   - closesAtOnce: for one that something goes with. Another of netfilter's is closed in a moment by another thread,
+    ///     for that may take long (see `LateClosing`).
+    init(family: CInt, closesAtOnce: Bool = false) throws {
+        self.init(
+            handle: try NetlinkSocket.open(family), closesLate: family == NETLINK_NETFILTER && !closesAtOnce)
     }
 
-    private init(handle: OpaquePointer) {
+    private init(handle: OpaquePointer, closesLate: Bool) {
         self.handle = handle
+        self.closesLate = closesLate
         buffer = NetlinkSocket.newBuffer
     }
 
@@ -57,7 +63,12 @@ struct NetlinkSocket: ~Copyable, @unchecked Sendable {
         return handle
     }
 
-    deinit { mnl_socket_close(handle) }
+    deinit {
+        guard closesLate, LateClosing.take(handle) else {
+            mnl_socket_close(handle)
+            return
+        }
+    }
 
     var descriptor: CInt { mnl_socket_get_fd(handle) }
 

@@ -36,6 +36,13 @@ struct NftSet: Hashable, Sendable {
 }
 
 extension NftTable {
+    /// The same without a rule that any packet comes to.
+    var disarmed: NftTable {
+        var table = self
+        for index in table.chains.indices where table.chains[index].hook != nil { table.chains[index].rules = [] }
+        return table
+    }
+
     /// Whether the rules themselves fill the set of that name.
     func remembers(in name: String) -> Bool {
         guard case .remembered = sets.first(where: { $0.name == name })?.members else { return false }
@@ -164,6 +171,9 @@ enum NftStatement: Hashable, Sendable {
     case rememberFlow(IPAddress.Family, String)
     case redirect(port: UInt16)
     case tproxy(IPAddress, port: UInt16)
+    /// Hands the packet to the transparent listener at its own destination, whatever lingers there of a connection that
+    /// has ended. Passed over where there is none.
+    case tproxyToDestination(IPAddress.Family)
     case setMark(NftMatch.Mark)
     /// A field of the connection's mark, the rest of it kept. Switches tracking on in the namespace.
     case markFlow(NftMatch.Mark)

@@ -7,7 +7,10 @@ struct NftSocket: ~Copyable {
     var socket: NetlinkSocket
 
     /// Opened in the network namespace that the calling thread is in.
-    init() throws { socket = try NetlinkSocket(family: NETLINK_NETFILTER) }
+    /// - Parameter closesAtOnce: for one that owns tables, which go with it.
+    init(closesAtOnce: Bool = false) throws {
+        socket = try NetlinkSocket(family: NETLINK_NETFILTER, closesAtOnce: closesAtOnce)
+    }
 
     /// Puts the table in place of whatever bears its name, in one transaction.
     mutating func replace(_ table: NftTable) throws {

@@ -14,7 +14,7 @@ final class TableOwner: Sendable {
 
     /// In the network namespace that the calling thread is in.
     init() throws {
-        var socket = try NftSocket()
+        var socket = try NftSocket(closesAtOnce: true)
         socket.socket.rest()
         nft = Mutex(socket)
     }

@@ -28,7 +28,7 @@ enum NamespaceCapture {
                     hasIPv6: hasIPv6)
             }
             guard parts.contains(.table) || parts.contains(.rules) else { return }
-            try NamespaceRules.replace(with: plan, owner)
+            try NamespaceRules.replace(with: plan, owner, alone: !parts.contains(.table))
         } catch {
             // An update that fails leaves the rules that stood before it, since the transaction changed nothing.
             if standing == nil { try? remove(restoring: before, owner) }

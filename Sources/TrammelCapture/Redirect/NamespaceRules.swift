@@ -17,8 +17,10 @@ enum NamespaceRules {
         return nil
     }
 
-    /// - Parameter owner: of a table that is to go with the agent, or was.
-    static func replace(with plan: CapturePlan, _ owner: TableOwner? = nil) throws {
+    /// - Parameters:
+    ///   - owner: of a table that is to go with the agent, or was.
+    ///   - alone: whether no other backend holds rules, so that none is looked for.
+    static func replace(with plan: CapturePlan, _ owner: TableOwner? = nil, alone: Bool = false) throws {
         switch plan.backend {
         case .nftables:
             var nft = try NftSocket()
@@ -35,7 +37,7 @@ enum NamespaceRules {
             try IptablesCapture.install(plan, IptablesPrograms.find(variant))
         }
         // Afterwards, so that at no moment nothing stands.
-        try remove(owner) { $0 != plan.backend }
+        if !alone { try remove(owner) { $0 != plan.backend } }
     }
 
     /// Whether the very table stands there already, as another agent's before this one. Putting it there again would

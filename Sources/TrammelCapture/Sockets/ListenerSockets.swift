@@ -105,7 +105,7 @@ enum ListenerSockets {
         // So that a restarted agent can listen while connections of the old one linger in TIME_WAIT.
         try socket.set(SOL_SOCKET, SO_REUSEADDR)
         if family == .v6 { try socket.set(CInt(IPPROTO_IPV6), IPV6_V6ONLY) }
-        if mode == .tproxy || !address.endpoint.address.isLoopback { try makeTransparent(socket, family) }
+        if mode == .tproxy || address.isOfHostMember { try makeTransparent(socket, family) }
         if mode == .redirect { try keepAlive(socket) }
         try bind(socket, to: address.endpoint)
         guard listen(socket.number, backlog) == 0 else {
@@ -118,7 +118,7 @@ enum ListenerSockets {
         let family = address.endpoint.address.family
         let socket = try Descriptor.socket(family, SOCK_DGRAM)
         if family == .v6 { try socket.set(CInt(IPPROTO_IPV6), IPV6_V6ONLY) }
-        if mode == .tproxy || !address.endpoint.address.isLoopback { try makeTransparent(socket, family) }
+        if mode == .tproxy || address.isOfHostMember { try makeTransparent(socket, family) }
         if mode == .tproxy {
             switch family {
             case .v4: try socket.set(CInt(IPPROTO_IP), IP_RECVORIGDSTADDR)
@@ -169,4 +169,10 @@ extension Descriptor {
             try set(SOL_SOCKET, SO_RCVBUF, Descriptor.room)
         }
     }
+}
+
+extension ListenerAddress {
+    /// Whether it is a member's of the host: of IPv6 nobody bears those addresses, and the rules hand over to transparent
+    /// sockets only.
+    fileprivate var isOfHostMember: Bool { ![.loopbackV4, .loopbackV6].contains(endpoint.address) }
 }

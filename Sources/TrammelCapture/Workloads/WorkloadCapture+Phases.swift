@@ -29,12 +29,12 @@ extension WorkloadCapture {
                 var step = plan
                 step.isSettling = true
                 step.carried = try connections(plan, attachment).turnedInOrder
-                try put(step, of: attachment)
+                try put(step, of: attachment, parts: [.rules])
                 // From here on none is added to what is carried.
                 plan.carried = try connections(plan, attachment).turnedInOrder
             }
             plan.established = []
-            try put(plan, of: attachment)
+            try put(plan, of: attachment, parts: [.rules])
             try inside(attachment.workload.namespace) { try DatagramFlows.release(plan) }
             installed = plan
         }
@@ -78,8 +78,10 @@ extension WorkloadCapture {
                 // From here on none is added to those that are direct.
                 let first = try look()
                 plan.established = try look().direct(since: first)
+                try put(plan, of: attachment, parts: [.rules])
+            } else {
+                try put(plan, of: attachment)
             }
-            try put(plan, of: attachment)
         } else {
             try put(plan, of: attachment)
             // No rule needs them, and people want to know of them all the same.
@@ -107,7 +109,9 @@ extension WorkloadCapture {
         var left = plan
         left.established = plan.established.filter { now.own.contains($0) && !now.isCarried($0) }
         left.carried = plan.carried.filter { now.turned.contains($0) }
-        if left != plan, left.outboundMode == .tproxy, !attachment.isOnHost { try put(left, of: attachment) }
+        if left != plan, left.outboundMode == .tproxy, !attachment.isOnHost {
+            try put(left, of: attachment, parts: [.rules])
+        }
         return left
     }
 
@@ -122,14 +126,17 @@ extension WorkloadCapture {
     }
 
     /// Has the kernel hold the plan, whatever it held before.
-    func put(_ plan: CapturePlan, of attachment: Attachment) throws {
+    /// - Parameter parts: where the others are as they should be, or of no account.
+    func put(
+        _ plan: CapturePlan, of attachment: Attachment, parts: Set<CapturePart> = CapturePart.all
+    ) throws {
         if attachment.isOnHost {
             return try host.set(
                 plan.phase, isLeaving: attachment.isLeaving.load(ordering: .relaxed), for: attachment.workload.id)
         }
         try inside(attachment.workload.namespace) {
             try NamespaceCapture.install(
-                plan, hasIPv6: attachment.capturesIPv6, owner: try attachment.owner(of: plan))
+                plan, hasIPv6: attachment.capturesIPv6, owner: try attachment.owner(of: plan), parts: parts)
         }
     }
 }

@@ -112,6 +112,22 @@ extension HostTests {
             for child in [server, older, stranger] { child.stop() }
         }
 
+        /// What lingers of a connection that the agent has closed first is not in the way of the next from the same port.
+        @Test("row 3: a port is used again at once", arguments: CapturedPod.modes)
+        func aPortIsUsedAgain(mode: CaptureMode) throws {
+            let world = try HostWorld()
+            let shop = try world.cgroup("shop.service")
+            let member = try HostMemberAtWork(TestAgent.capture(), 1, .cgroup(shop), mode)
+            for (address, own) in [(HostWorld.remote4, HostWorld.host4), (HostWorld.remote6, HostWorld.host6)] {
+                for turn in 1...2 {
+                    let client = try world.dial(.cgroup(shop), address, 80, "source=\(own)", "sport=40001")
+                    #expect(member.acceptor.next(seconds: 2)?.direction == .outbound, "\(address), turn \(turn)")
+                    #expect(client.finish() == "captured\n", "\(address), turn \(turn)")
+                }
+            }
+            try member.uninstall()
+        }
+
         @Test(arguments: CapturedPod.modes) func aClosedPortRefusesAtOnce(mode: CaptureMode) throws {
             let world = try HostWorld()
             let shop = try world.cgroup("shop.service")
