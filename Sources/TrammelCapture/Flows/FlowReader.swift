@@ -4,10 +4,35 @@ import Glibc
 import Synchronization
 import TrammelCore
 
+/// The event stream of one namespace, as the reading thread knows it.
+final class FlowStream: Sendable {
+    let owner: Owner
+    let events: ConntrackEventSocket
+
+    enum Owner: Hashable, Sendable {
+        case workload(WorkloadID)
+        /// All its members.
+        case host
+    }
+
+    init(_ owner: Owner, _ events: ConntrackEventSocket) {
+        self.owner = owner
+        self.events = events
+    }
+
+    /// Never 0.
+    fileprivate var token: UInt64 {
+        switch owner {
+        case .workload(let id): UInt64(id.rawValue) + 1
+        case .host: .max
+        }
+    }
+}
+
 /// The one thread that reads the event streams of all watched namespaces.
 final class FlowReader: Sendable {
     /// Called on the reader's thread with what one reading brought, in order.
-    typealias Handler = @Sendable (WatchedFlows, [ConntrackEvent], _ hasLost: Bool) -> Void
+    typealias Handler = @Sendable (FlowStream.Owner, [ConntrackEvent], _ hasLost: Bool) -> Void
 
     private let core: Core
 
@@ -21,10 +46,10 @@ final class FlowReader: Sendable {
 
     func stop() { core.stop() }
 
-    func add(_ watched: WatchedFlows) throws { try core.add(watched) }
+    func add(_ stream: FlowStream) throws { try core.add(stream) }
 
     /// Its descriptor is closed when its last reading is over, at once as a rule.
-    func remove(_ watched: WatchedFlows) { core.remove(watched) }
+    func remove(_ stream: FlowStream) { core.remove(stream) }
 
     /// What the thread holds, so that letting go of the rest ends it.
     private final class Core: Sendable {
@@ -32,7 +57,7 @@ final class FlowReader: Sendable {
         /// Written when the thread is to end; its token is 0, which no workload has.
         private let bell: CInt
         private let handle: Handler
-        private let table = Mutex<[UInt64: WatchedFlows]>([:])
+        private let table = Mutex<[UInt64: FlowStream]>([:])
 
         init(_ handle: @escaping Handler) throws {
             self.handle = handle
@@ -75,23 +100,18 @@ final class FlowReader: Sendable {
             _ = write(bell, &one, MemoryLayout<UInt64>.size)
         }
 
-        private static func token(_ watched: WatchedFlows) -> UInt64 { UInt64(watched.id.rawValue) + 1 }
-
-        func add(_ watched: WatchedFlows) throws {
-            guard let descriptor = watched.events?.descriptor.number else { return }
-            table.withLock { $0[Core.token(watched)] = watched }
-            let failure = trammel_epoll_add(epoll, descriptor, Core.token(watched))
+        func add(_ stream: FlowStream) throws {
+            table.withLock { $0[stream.token] = stream }
+            let failure = trammel_epoll_add(epoll, stream.events.descriptor.number, stream.token)
             guard failure == 0 else {
-                remove(watched)
+                remove(stream)
                 throw TrammelError.kernel("watch a netlink socket", errno: failure, token: "epoll")
             }
         }
 
-        func remove(_ watched: WatchedFlows) {
-            guard let descriptor = watched.events?.descriptor.number,
-                table.withLock({ $0.removeValue(forKey: Core.token(watched)) }) != nil
-            else { return }
-            _ = trammel_epoll_remove(epoll, descriptor)
+        func remove(_ stream: FlowStream) {
+            guard table.withLock({ $0.removeValue(forKey: stream.token) }) != nil else { return }
+            _ = trammel_epoll_remove(epoll, stream.events.descriptor.number)
         }
 
         private func run() {
@@ -107,22 +127,21 @@ final class FlowReader: Sendable {
                 guard count >= 0 else { return }
                 for token in tokens[..<Int(count)] {
                     if token == 0 { return }
-                    guard let watched = table.withLock({ $0[token] }), watched.events != nil else { continue }
-                    read(watched, buffer)
-                    if table.withLock({ $0[token] }) != nil, let number = watched.events?.descriptor.number {
-                        _ = trammel_epoll_again(epoll, number, token)
+                    guard let stream = table.withLock({ $0[token] }) else { continue }
+                    read(stream, buffer)
+                    if table.withLock({ $0[token] }) != nil {
+                        _ = trammel_epoll_again(epoll, stream.events.descriptor.number, token)
                     }
                 }
             }
         }
 
         /// So much at a time that no namespace keeps the others waiting.
-        private func read(_ watched: WatchedFlows, _ buffer: UnsafeMutableRawBufferPointer) {
+        private func read(_ stream: FlowStream, _ buffer: UnsafeMutableRawBufferPointer) {
             var events: [ConntrackEvent] = []
             var hasLost = false
             reading: for _ in 0..<Core.readings {
-                guard let reading = watched.events?.read(into: buffer) else { break }
-                switch reading {
+                switch stream.events.read(into: buffer) {
                 case .empty: break reading
                 case .lost: hasLost = true
                 case .bytes(let count):
@@ -133,7 +152,7 @@ final class FlowReader: Sendable {
                     }
                 }
             }
-            handle(watched, events, hasLost)
+            handle(stream.owner, events, hasLost)
         }
 
         private static let readings = 256

@@ -1,10 +1,10 @@
 import TrammelCore
 
-extension WorkloadCapture {
+extension HostCapture {
     /// The part of the host's table that is about one member: its own chains and sets, and what all members share. What
     /// is wrong with another's own is not told here.
-    func rulesOnHost(of id: WorkloadID, _ plan: CapturePlan, hasIPv6: Bool) throws -> InstalledRules {
-        guard let table = host.table else {
+    func rules(of plan: CapturePlan, hasIPv6: Bool) throws -> InstalledRules {
+        guard let table else {
             throw TrammelError(.notFound, code: "rules-not-installed", "the workload's traffic is not captured")
         }
         func isOthers(_ name: String) -> Bool {

@@ -18,7 +18,7 @@ extension WorkloadCapture {
         guard let plan = attachment.installed.withLock({ $0 }) else {
             throw TrammelError(.notFound, code: "rules-not-installed", "the workload's traffic is not captured")
         }
-        if attachment.isOnHost { return try rulesOnHost(of: id, plan, hasIPv6: attachment.capturesIPv6) }
+        if attachment.isOnHost { return try host.rules(of: plan, hasIPv6: attachment.capturesIPv6) }
         return try inside(attachment.workload.namespace) {
             try InstalledRules(comparing: plan, hasIPv6: attachment.capturesIPv6)
         }
