@@ -9,17 +9,31 @@ struct RulesListing: Sendable {
 
     /// In the order of the workloads' names. Asks the kernel on the calling thread.
     func list() -> [TrammelControlAPI.InstalledRules] {
-        attachments.values.sorted { $0.name < $1.name }.compactMap { attachment in
-            let name = "\(attachment.name)"
-            let backend = "\(attachment.opened.plan.backend)"
-            do {
-                let rules = try capture.rules(of: attachment.id)
-                return .init(workload: name, backend: backend, text: rules.text, drift: rules.drift)
-            } catch let error as TrammelError where error.kind == .notFound {
-                return nil  // It was detached meanwhile.
-            } catch {
-                return .init(workload: name, backend: backend, text: "", drift: ["cannot be read: \(error)"])
-            }
+        read().map { attachment, rules in
+            .init(
+                workload: "\(attachment.name)", backend: "\(attachment.opened.plan.backend)",
+                text: (try? rules.get())?.text ?? "", drift: Self.drift(rules))
+        }
+    }
+
+    /// What of each is not as it should be; those of which all is are left out.
+    func drift() -> [WorkloadName: [String]] {
+        let drift = read().map { ($0.name, Self.drift($1)) }.filter { !$1.isEmpty }
+        return Dictionary(drift) { first, _ in first }
+    }
+
+    /// Those that are still attached.
+    private func read() -> [(Attachment, Result<TrammelCapture.InstalledRules, any Error>)] {
+        let sorted = attachments.values.sorted { $0.name < $1.name }
+        return zip(sorted, capture.rules(of: sorted.map(\.id))).filter { _, found in
+            if case .failure(let error as TrammelError) = found.rules, error.kind == .notFound { false } else { true }
+        }.map { ($0, $1.rules) }
+    }
+
+    private static func drift(_ rules: Result<TrammelCapture.InstalledRules, any Error>) -> [String] {
+        switch rules {
+        case .success(let rules): rules.drift
+        case .failure(let error): ["cannot be read: \(error)"]
         }
     }
 }

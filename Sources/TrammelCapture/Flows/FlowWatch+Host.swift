@@ -64,7 +64,8 @@ extension FlowWatch {
         let drift = driftOnHost.withLock { known in
             let now = MonotonicTime.now()
             if known.workload != watched.id || now.nanoseconds(since: known.at) > 1_000_000_000 {
-                let installed = try? rules.rules(of: plan, hasIPv6: watched.workload.facts.hasIPv6)
+                let installed = try? HostRules(rules.table(of: watched.id))
+                    .of(plan, hasIPv6: watched.workload.facts.hasIPv6)
                 known = (watched.id, now, installed?.drift ?? [])
             }
             return known.drift

@@ -7,7 +7,7 @@ enum NamespaceRules {
     /// empty where they have nothing to tell.
     static func note() throws -> String? {
         var nft = try NftSocket()
-        let comments = try [CapturePlan.tableName, CapturePlan.noteName].compactMap {
+        let comments = try [CapturePlan.tableName, CapturePlan.noteName, HostTable.openName].compactMap {
             try nft.comment(ofTable: $0)
         }
         if let comment = comments.first(where: { !$0.isEmpty }) ?? comments.first { return comment }
@@ -56,6 +56,8 @@ enum NamespaceRules {
                 try owner.remove(tableNamed: CapturePlan.tableName)
             } else {
                 try nft.removeIfThere(tableNamed: CapturePlan.tableName)
+                // Goes with its owner; one that lives is named by the refusal.
+                try nft.removeIfThere(tableNamed: HostTable.openName)
             }
             try nft.removeIfThere(tableNamed: CapturePlan.noteName)
         }
