@@ -323,7 +323,7 @@ final class HostFlows: Sendable {
 
 /// How many sockets may be looked for: what strangers begin on a busy host must not cost more than a hundredth of a core.
 struct LookupAllowance {
-    private static let perSecond: UInt64 = 1000
+    private static let perSecond: UInt64 = 500
     private var left = perSecond
     private var second: UInt64 = 0
 

@@ -61,7 +61,7 @@ extension HostTests {
 
         @Test(
             "row 27: each flow is its workload's, known by the kernel's word, and a stranger's is nobody's",
-            arguments: MatrixTests.Kind.allCases, CapturedPod.modes)
+            arguments: zip(MatrixTests.Kind.allCases, CapturedPod.modes))
         func whose(kind: MatrixTests.Kind, mode: CaptureMode) throws {
             let world = try HostWorld()
             try world.host.run("sysctl", "-qw", "net.netfilter.nf_conntrack_acct=1")
@@ -149,7 +149,7 @@ extension HostTests {
 
         @Test(
             "row 18: what went past the agent while the host's rules were away is told of, with the reason",
-            arguments: MatrixTests.Kind.allCases, CapturedPod.modes)
+            arguments: zip(MatrixTests.Kind.allCases, CapturedPod.modes))
         func leaks(kind: MatrixTests.Kind, mode: CaptureMode) async throws {
             let world = try HostWorld()
             let (place, target) = try MatrixTests.member(world, kind)
