@@ -9,8 +9,9 @@ package import TrammelCore
 ///
 /// Where a workload's rules redirect, the kernel tracks, and tells of each flow as it begins and ends; one thread reads
 /// these events for all workloads. Where they use tproxy alone nothing is tracked, so that the sockets are looked at
-/// instead, from time to time (`FlowWatch+Sockets`). A netlink socket keeps a namespace alive, so each is closed when
-/// its workload is let go.
+/// instead, from time to time (`FlowWatch+Sockets`). The host's workloads share their namespace with everybody, and the
+/// rules say in the connections' marks whose they are (`HostFlows`). A netlink socket keeps a namespace alive, so each
+/// is closed when its workload is let go.
 package final class FlowWatch: Sendable {
     /// Leaks as they are found; the newest where nobody reads them.
     package let leaks: AsyncStream<FlowLeak>

@@ -206,23 +206,13 @@ final class HostFlows: Sendable {
         return isMeant ? nil : Candidate(flow: flow, member: member, direction: .inbound, socket: socket)
     }
 
-    /// A call within the host is told of before it comes in and is marked; so all are looked at once more.
+    /// A call within the host is told of before it comes in and is marked, so what looks like a leak is looked at anew
+    /// a little later.
     private func confirm(_ candidates: [Candidate]) {
-        guard !candidates.isEmpty else { return }
+        guard !candidates.isEmpty, !unseen(candidates).isEmpty else { return }
         usleep(HostFlows.settling)
-        guard var diagnostics = try? SocketDiagnostics(), var table = try? ConntrackSocket() else { return }
-        for candidate in candidates {
+        for candidate in unseen(candidates) {
             let flow = candidate.flow
-            guard let transport = ConntrackEntry.TransportProtocol(rawValue: flow.transport) else { continue }
-            let entry = (try? table.entry(flow.original, .original, transport)).flatMap { $0 }
-            if candidate.direction == .inbound {
-                guard let entry, !isSeenTo(entry) else { continue }
-                let taken = try? diagnostics.socket(
-                    flow.transport, flow.original.destination, flow.original.source)
-                if let taken, case .agent = state.withLock({ $0.owners.owner(of: taken) }) { continue }
-            } else if let entry, entry.mark != flow.mark, isSeenTo(entry) {
-                continue
-            }
             let kind = FlowKind(FlowProtocol(number: flow.transport), candidate.direction, .leak)
             let isNew = state.withLock { state in
                 let isNew = candidate.member.state.withLock { state in
@@ -234,6 +224,23 @@ final class HostFlows: Sendable {
                 return isNew
             }
             if isNew { watch.leak(candidate.member, flow, kind, candidate.socket) }
+        }
+    }
+
+    /// Those that nothing has been done about by now.
+    private func unseen(_ candidates: [Candidate]) -> [Candidate] {
+        guard var diagnostics = try? SocketDiagnostics(), var table = try? ConntrackSocket() else { return [] }
+        return candidates.filter { candidate in
+            let flow = candidate.flow
+            guard let transport = ConntrackEntry.TransportProtocol(rawValue: flow.transport) else { return false }
+            let entry = (try? table.entry(flow.original, .original, transport)).flatMap { $0 }
+            guard candidate.direction == .inbound else {
+                return entry.map { $0.mark == flow.mark || !isSeenTo($0) } ?? true
+            }
+            guard let entry, !isSeenTo(entry) else { return false }
+            let taken = try? diagnostics.socket(flow.transport, flow.original.destination, flow.original.source)
+            if let taken, case .agent = state.withLock({ $0.owners.owner(of: taken) }) { return false }
+            return true
         }
     }
 
