@@ -37,7 +37,10 @@ import TrammelTestSupport
             ("ip -6 rule del fwmark 0x539/0xfff", "IPv6 routing rule for mark 0x539", .routing),
             ("ip route flush table 133", "IPv4 route of table 133", .routing),
             ("ip -6 route flush table 133", "IPv6 route of table 133", .routing),
-            ("ip route del 240.240.0.0/16; ip route del default", "no route to the virtual addresses 240.240.0.0/16", .routing),
+            (
+                "ip route del 240.240.0.0/16; ip route del default", "no route to the virtual addresses 240.240.0.0/16",
+                .routing
+            ),
             ("sysctl -qw net.ipv4.tcp_fwmark_accept=0", "net/ipv4/tcp_fwmark_accept is 0", .sysctl),
             ("ip link set lo down; ip link set lo up", "IPv6 route of table 133", .routing),
         ]
