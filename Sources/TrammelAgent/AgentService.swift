@@ -140,18 +140,20 @@ struct AgentService: ControlService {
 
     func services() async throws -> [KnownService] {
         let snapshot = await mesh.snapshot
-        let ports = Dictionary(grouping: snapshot.servicePorts, by: \.host)
+        let all = AgentService.ports(of: snapshot)
+        let ports = Dictionary(grouping: all, by: \.port.host)
         return ports.keys.sorted().compactMap { host in
-            guard let ports = ports[host], let first = ports.first else { return nil }
+            guard let ports = ports[host], let first = ports.first?.port else { return nil }
             let name = snapshot.resolve(name: host, from: first.namespace)
             let cluster = first.defaultCluster
             return KnownService(
                 namespace: first.namespace, name: first.name, hosts: [host],
                 addresses: name?.addresses.map(\.description) ?? [],
-                ports: ports.map { port in
+                ports: ports.map { port, transport in
                     KnownService.Port(
                         name: port.portName, port: port.port,
-                        targetPort: port.defaultCluster.endpoints.first?.address.port ?? port.port, transport: "TCP",
+                        targetPort: port.defaultCluster.endpoints.first?.address.port ?? port.port,
+                        transport: transport,
                         appProtocol: port.appProtocol.rawValue)
                 },
                 endpoints: KnownService.Endpoints(
@@ -160,15 +162,21 @@ struct AgentService: ControlService {
         }
     }
 
+    /// Of every service, each with what it is carried over.
+    private static func ports(of snapshot: RuntimeSnapshot) -> [(port: ServicePort, transport: String)] {
+        snapshot.servicePorts.map { ($0, "TCP") } + snapshot.datagramPorts.map { ($0, "UDP") }
+    }
+
     func endpoints() async throws -> [KnownEndpoint] {
         let snapshot = await mesh.snapshot
-        return snapshot.servicePorts.flatMap { port in
+        return AgentService.ports(of: snapshot).flatMap { port, transport in
             let cluster = port.defaultCluster
             let ready = cluster.isNoneReady ? [] : cluster.endpoints.map { ($0, KnownEndpoint.Health.ready) }
             let waiting = cluster.notReady.map { ($0, KnownEndpoint.Health.notReady) }
             return (ready + waiting).sorted { $0.0.address < $1.0.address }.map { endpoint, health in
                 KnownEndpoint(
-                    service: "\(port.namespace)/\(port.name)", port: port.port, address: "\(endpoint.address)",
+                    service: "\(port.namespace)/\(port.name)", port: port.port, transport: transport,
+                    address: "\(endpoint.address)",
                     workload: endpoint.identity.map { "\($0.name)" },
                     subsets: snapshot.clusters.filter { other in
                         other.service === cluster.service && other.port == cluster.port
@@ -203,7 +211,10 @@ struct AgentService: ControlService {
                 .notFound, code: "workload-unknown", "no workload \(name) is attached",
                 hint: "`trammel workloads` lists them")
         }
-        return try Explaining(snapshot: await mesh.snapshot, source: attachment.workload.source).explain(request)
+        return try Explaining(
+            snapshot: await mesh.snapshot, source: attachment.workload.source,
+            capture: mesh.capture.plan(of: attachment.id)?.request
+        ).explain(request)
     }
 
     func rules() async throws -> [TrammelControlAPI.InstalledRules] {

@@ -38,7 +38,7 @@ final class HostCapture: Sendable {
         var nextIndex = CapturePlace.hostIndices.lowerBound
     }
 
-    private let settings: CaptureSettings
+    let settings: CaptureSettings
     private let cgroup: AgentCgroup
     private let state = Mutex(State())
 

@@ -95,7 +95,8 @@ struct HostTable {
         table.chains.append(routeOutput)
         if hasRedirect { table.chains.append(natOutput) }
         for member in members {
-            table.chains += member.turned + [member.datagrams, member.outbound, member.inbound].compactMap { $0 }
+            table.chains += member.turned
+            table.chains += [member.routed, member.outbound, member.passed, member.inbound].compactMap { $0 }
         }
         return table
     }
@@ -126,7 +127,7 @@ struct HostTable {
         switch (dispatch, member.plan.outboundMode) {
         case (.inbound, _): .goTo(member.inbound.name)
         case (.route, .tproxy), (.nat, .redirect): .goTo(member.outbound.name)
-        case (.route, .redirect): member.datagrams.map { .goTo($0.name) } ?? .accept
+        case (.route, .redirect): member.routed.map { .goTo($0.name) } ?? .accept
         case (.nat, .tproxy): .accept
         }
     }
@@ -209,6 +210,10 @@ struct HostTable {
 
     private var routeOutput: NftChain {
         var chain = NftChain(name: "out", hook: NftChain.Hook(kind: .route, point: .output, priority: -150))
+        chain.rules.append(
+            NftRule(
+                .tcpSYN, .socketCgroup(agent), .conntrackUnmarked, do: .setConntrackMark(marks.own), .accept,
+                comment: "the agent's own, as the accounting is to know"))
         chain.rules.append(agentExemption)
         chain.rules.append(
             NftRule(
@@ -301,6 +306,7 @@ struct HostTable {
             name: Name.handedOver,
             rules: [
                 NftRule(.tcpNotSYN, do: .accept),
+                NftRule(.socketCgroup(agent), .conntrackUnmarked, do: .setConntrackMark(marks.own), .accept),
                 NftRule(.socketCgroup(agent), do: .accept),
                 NftRule(.transport(.udp), do: .counter, .rejectUnreachable),
             ])

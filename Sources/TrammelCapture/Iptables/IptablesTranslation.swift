@@ -214,6 +214,7 @@ struct IptablesTranslation {
         case .jump(let chain)? where rest.isEmpty: return one("-j " + (try jump(chain, from: place)))
         case .setMark(let mark)? where rest.isEmpty: return one(IptablesMatching.set(mark))
         case .setMark(let mark)? where rest == [.accept]: return one(self.mark(mark, at: place))
+        case .markFlow(let mark)? where rest.isEmpty: return one(IptablesMatching.setConntrack(mark))
         case .markFlow(let mark)? where rest == [.accept]:
             return one(self.mark(mark, IptablesMatching.setConntrack(mark), "CTMARK", at: place))
         case .tproxy(let address, let port)? where rest.isEmpty || rest == [.accept]:

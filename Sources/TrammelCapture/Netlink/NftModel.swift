@@ -154,6 +154,8 @@ enum NftMatch: Hashable, Sendable {
     case socketTransparent
     /// A field of the connection's mark. Switches tracking on in the namespace.
     case conntrackMark(Mark)
+    /// Nobody has put a mark on the connection. Switches tracking on in the namespace.
+    case conntrackUnmarked
     /// The packet answers the one that opened its connection, or with `false` goes the same way.
     case conntrackReply(Bool)
 }

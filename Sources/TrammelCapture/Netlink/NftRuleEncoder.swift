@@ -109,6 +109,9 @@ struct NftRuleEncoder: ~Copyable {
             try conntrack(NFT_CT_MARK)
             try bitwise(mask: hostBytes(mark.mask), xor: hostBytes(UInt32(0)))
             try compare(hostBytes(mark.value))
+        case .conntrackUnmarked:
+            try conntrack(NFT_CT_MARK)
+            try compare(hostBytes(UInt32(0)))
         case .conntrackReply(let isReply):
             try conntrack(NFT_CT_DIRECTION)
             try compare([isReply ? 1 : 0])  // enum ip_conntrack_dir

@@ -158,6 +158,7 @@ extension NftMatch {
         case .socketCgroup(let cgroup): "socket cgroupv2 level \(cgroup.level) \"\(cgroup.path.dropFirst())\""
         case .socketBound: "socket wildcard 0"
         case .conntrackMark(let mark): "ct mark & \(mark.mask.word) == \(mark.value.word)"
+        case .conntrackUnmarked: "ct mark \(UInt32(0).word)"
         case .conntrackReply(let isReply): "ct direction \(isReply ? "reply" : "original")"
         }
     }

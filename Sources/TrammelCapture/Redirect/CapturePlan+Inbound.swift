@@ -6,7 +6,7 @@ extension CapturePlan {
     /// where nobody took them, the refusal.
     var inboundRules: [NftRule] {
         // Connections under way need none: the kernel finds their sockets.
-        guard phase == .capturing else { return [] }
+        guard phase == .capturing else { return passedOnHost }
         var rules = inboundExemptions
         for family in CapturePlan.families {
             rules.append(
@@ -47,7 +47,8 @@ extension CapturePlan {
             conditions.append(.interfaceInSet(.incoming, named(SetName.inboundIncludedInterfaces), false))
         }
         return conditions.map {
-            outboundMode == .tproxy && place.hostIndex == nil
+            if place.hostIndex != nil { return NftRule($0, do: .goTo(passedChain.name)) }
+            return outboundMode == .tproxy
                 ? NftRule($0, do: .setMark(mark(marks.passed)), .accept) : NftRule($0, do: .accept)
         }
     }

@@ -19,6 +19,7 @@ extension CapturePlan {
             table.chains += [fromApplication, claim, routeOutput]
         }
         if capturesInside { table.chains.insert(fromInside, at: 0) }
+        if capturesInside, judgesDatagrams { table.chains.insert(datagramsFromInside, at: 0) }
         return table
     }
 

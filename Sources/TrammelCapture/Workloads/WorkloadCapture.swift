@@ -93,7 +93,7 @@ package final class WorkloadCapture: Sendable {
         host = HostCapture(settings: settings, cgroup: cgroup)
         sockets = NamespaceSockets(home: try NetworkNamespace.ofTheAgent(), marks: settings.marks)
         conntrack = WorkloadConntrack(sockets: sockets)
-        flows = FlowWatch(sockets: sockets, agent: cgroup)
+        flows = FlowWatch(sockets: sockets, agent: cgroup, host: host)
     }
 
     /// - Parameter virtualRanges: the blocks that VIPs are taken from, which a connect must have a route to.

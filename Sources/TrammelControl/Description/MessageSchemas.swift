@@ -152,8 +152,9 @@ enum MessageSchemas {
             .may("name"), .has("port", .port), .has("targetPort", .port), .has("transport"), .has("appProtocol")),
         "KnownService.Endpoints": .object(.has("ready", .count), .has("total", .count)),
         "KnownEndpoint": .object(
-            .has("service", .string, name), .has("port", .port), .has("address"), .may("workload", .string, name),
-            .has("subsets", .list(.string)), .has("health", .one(of: ["ready", "notReady", "ejected"])), .may("reason"),
+            .has("service", .string, name), .has("port", .port), .has("transport", .one(of: ["TCP", "UDP"])),
+            .has("address"), .may("workload", .string, name), .has("subsets", .list(.string)),
+            .has("health", .one(of: ["ready", "notReady", "ejected"])), .may("reason"),
             .has("weight", .count), .may("zone"), .has("openConnections", .count)),
         "LiveConnection": .object(
             .has("id", .count), .has("workload", .string, name), .has("direction", .one(of: ["outbound", "inbound"])),

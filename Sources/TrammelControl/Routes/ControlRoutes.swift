@@ -220,7 +220,7 @@ package enum ControlRoutes {
         .text("source", "The caller.", .name),
         .text("destination", "The callee.", .name),
         .text("service", "The service's host, or its name.", .name),
-        .text("protocol", "What is spoken.", .one(of: ["http", "tcp"])),
+        .text("protocol", "What is spoken.", .one(of: ["http", "tcp", "udp"])),
         .text("method", "The request's method.", .name),
         .text("path", "What the request's path begins with.", .text(like: "^/")),
         .text(
