@@ -138,7 +138,9 @@ let package = Package(
             "TrammelAgentTests",
             [
                 "TrammelAgent", "TrammelCapture", "TrammelConfig", "TrammelControl", "TrammelControlAPI", "TrammelCore",
-                "TrammelPolicy", "TrammelTelemetry", "TrammelTestSupport", "TrammelWire", nioCore, nioPosix, logging,
+                "TrammelPolicy", "TrammelProxy", "TrammelTelemetry", "TrammelTestSupport", "TrammelWire", nioCore,
+                nioPosix,
+                logging,
             ]),
         tests(
             "IntegrationTests",

@@ -63,6 +63,12 @@ extension Mesh {
 
     private func isOf(_ found: FoundTarget, _ waiting: AbsentWorkload) -> Bool {
         if let path = found.identity.cgroupPath, let cgroup = waiting.memory.cgroup { return cgroup.path == path }
+        // A process that leads to it may have ended, and another leads there.
+        if case .namespace(let identity) = found.identity, !waiting.memory.isOfHost,
+            waiting.memory.bootID == AttachmentMemory.currentBootID
+        {
+            return identity.inode == waiting.memory.inode
+        }
         return found.text == waiting.request.targetText
     }
 
@@ -90,14 +96,6 @@ extension Mesh {
             }
             return SettledTarget(target: .cgroup(cgroup), warnings: warnings)
         }
-    }
-
-    /// - Returns: whether it was one that waits.
-    func forgetAbsent(_ name: WorkloadName) throws -> Bool {
-        guard absent[name] != nil, attachments[name] == nil else { return false }
-        try store.forget(name)
-        absent[name] = nil
-        return true
     }
 
     func memory(of attachment: Attachment) throws -> AttachmentMemory {

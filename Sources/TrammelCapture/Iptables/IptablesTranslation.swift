@@ -288,9 +288,10 @@ struct IptablesTranslation {
         guard address.family == family else { return [] }
         let field = mark.map(IptablesMatching.word) ?? "0x0/0x0"
         let target = "-j TPROXY --on-port \(port) --on-ip \(address) --tproxy-mark \(field)"
-        guard base.transport == .tcp, base.flags == nil else { return [(IptablesRule(), target)] }
+        let isLater = base.flags == .init(.first, false)
+        guard base.transport == .tcp, base.flags == nil || isLater else { return [(IptablesRule(), target)] }
         var living = IptablesRule()
-        living.flags = .init(.first, false)
+        if !isLater { living.flags = .init(.first, false) }
         living.modules = ["-m socket"]
         return [(living, place.leave), (IptablesRule(), target)]
     }

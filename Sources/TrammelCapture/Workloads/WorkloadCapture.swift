@@ -91,7 +91,7 @@ package final class WorkloadCapture: Sendable {
         agentIDs = cgroup.ids
         self.settings = settings
         host = HostCapture(settings: settings, cgroup: cgroup)
-        sockets = NamespaceSockets(home: try NetworkNamespace.ofTheAgent(), marks: settings.marks)
+        sockets = NamespaceSockets(home: try NetworkNamespace.ofTheAgent(), settings: settings)
         conntrack = WorkloadConntrack(sockets: sockets)
         flows = FlowWatch(sockets: sockets, agent: cgroup, host: host)
     }
