@@ -208,7 +208,11 @@ struct AgentService: ControlService {
     }
 
     func rules() async throws -> [TrammelControlAPI.InstalledRules] {
-        RulesListing(attachments: await mesh.attachments, capture: mesh.capture).list()
+        RulesListing(attachments: await mesh.attachments, capture: mesh.capture).listWhole()
+    }
+
+    func rules(foreseeing request: AttachRequest) async throws -> RulesPreview {
+        try await mesh.foresee(request)
     }
 
     func metrics(accept: String?) async throws -> MetricsExposition {

@@ -9,18 +9,60 @@ struct RulesListing: Sendable {
 
     /// In the order of the workloads' names. Asks the kernel on the calling thread.
     func list() -> [TrammelControlAPI.InstalledRules] {
+        list { attachment in
+            let rules = try capture.rules(of: attachment.id)
+            return .init(
+                workload: "\(attachment.name)", backend: "\(attachment.opened.plan.backend)", text: rules.text,
+                drift: rules.drift)
+        }
+    }
+
+    /// The same, with all that is there besides rules.
+    func listWhole() -> [TrammelControlAPI.InstalledRules] {
+        list { attachment in
+            let drift = try capture.rules(of: attachment.id).drift
+            return .init(
+                workload: "\(attachment.name)", backend: "\(attachment.opened.plan.backend)",
+                try capture.footprint(of: attachment.id), drift: drift)
+        }
+    }
+
+    private func list(
+        _ one: (Attachment) throws -> TrammelControlAPI.InstalledRules
+    ) -> [TrammelControlAPI.InstalledRules] {
         attachments.values.sorted { $0.name < $1.name }.compactMap { attachment in
-            let name = "\(attachment.name)"
-            let backend = "\(attachment.opened.plan.backend)"
             do {
-                let rules = try capture.rules(of: attachment.id)
-                return .init(workload: name, backend: backend, text: rules.text, drift: rules.drift)
+                return try one(attachment)
             } catch let error as TrammelError where error.kind == .notFound {
                 return nil  // It was detached meanwhile.
             } catch {
-                return .init(workload: name, backend: backend, text: "", drift: ["cannot be read: \(error)"])
+                return .init(
+                    workload: "\(attachment.name)", backend: "\(attachment.opened.plan.backend)", text: "",
+                    drift: ["cannot be read: \(error)"])
             }
         }
+    }
+}
+
+extension TrammelControlAPI.InstalledRules {
+    init(workload: String, backend: String, _ footprint: CaptureFootprint, drift: [String] = []) {
+        self.init(
+            workload: workload, backend: backend, text: footprint.rules,
+            routing: footprint.routing.map { Routing(command: $0.command, line: $0.line) },
+            sysctls: footprint.settings.map { Sysctl(name: $0.name, value: "1", before: $0.before) },
+            listeners: footprint.listeners.map(Listener.init), drift: drift)
+    }
+}
+
+extension TrammelControlAPI.InstalledRules.Listener {
+    init(_ listener: PlannedListener) {
+        let (transport, purpose) =
+            switch listener.purpose {
+            case .connections(let direction): ("tcp", "\(direction.rawValue) connections")
+            case .dns(let transport): (transport == .tcp ? "tcp" : "udp", "DNS")
+            case .datagrams: ("udp", "outbound UDP")
+            }
+        self.init(transport: transport, address: "\(listener.address.endpoint)", purpose: purpose)
     }
 }
 

@@ -137,6 +137,34 @@ final class HostCapture: Sendable {
         return HostTable(name: name, settings: settings, agent: cgroup.reference, members: [member]).table
     }
 
+    /// The table as it would be with one member more, and that member. Remembers nothing of it.
+    /// - Parameter ports: those that a user would be captured on, given who owns which sockets.
+    func foresee(
+        _ request: CaptureRequest, _ mode: CaptureMode, ports: (HostOwnership) throws -> [UInt16]
+    ) throws -> (member: HostMember, table: NftTable) {
+        // A copy: of a free index, too, nothing is to be remembered.
+        var state = state.withLock { $0 }
+        let identity = try HostCapture.identity(request.target)
+        var added = try member(request, mode, at: state.expected[identity]?.index ?? freeIndex(&state))
+        state.expected[identity] = nil
+        let standing = state.open.values.filter(\.stands).map(\.member) + state.expected.values
+        if case .user(let user, _) = added.selector {
+            added.selector = .user(user, ports: try ports(ownership(foreseen: added)))
+        }
+        let table = HostTable(
+            settings: settings, agent: cgroup.reference, members: (standing + [added]).sorted { $0.index < $1.index }
+        ).table
+        return (added, table)
+    }
+
+    /// Who would own which of the host's sockets, asked for a member that may be.
+    func ownership(foreseen member: HostMember) -> HostOwnership {
+        let known = state.withLock { $0.open.values.map(\.member) + $0.expected.values }
+        let others = known.filter { $0.identity != member.identity }
+            .compactMap { if case .cgroup(let cgroup) = $0.selector { cgroup } else { nil } }
+        return HostOwnership(member.selector, others: others + [cgroup.reference], mount: cgroup.mount)
+    }
+
     private func change(_ id: WorkloadID, forced: Bool = false, _ body: (inout Entry) -> Void) throws {
         try state.withLock { state in
             guard let before = state.open[id] else { throw HostCapture.gone }
@@ -177,7 +205,7 @@ final class HostCapture: Sendable {
             }
         }
         try NamespaceCapture.routing(
-            settings, marks: [settings.marks.upstream, settings.marks.outbound, settings.marks.datagrams],
+            settings, marks: HostTable.routedMarks(settings.marks),
             hasIPv6: ListenerSockets.hasIPv6())
         try nft.replace(table)
         state.installed = table

@@ -7,12 +7,8 @@ extension WorkloadCapture {
         guard let table = host.table else {
             throw TrammelError(.notFound, code: "rules-not-installed", "the workload's traffic is not captured")
         }
-        func isOthers(_ name: String) -> Bool {
-            !name.hasPrefix(plan.place.prefix) && CapturePlace.isOfAMember(name)
-        }
-        var own = table
-        own.sets.removeAll { isOthers($0.name) }
-        own.chains.removeAll { isOthers($0.name) }
+        let own = table.part(of: plan.place)
+        func isOthers(_ name: String) -> Bool { plan.place.isOthers(name) }
         var nft = try NftSocket()
         var found = try nft.contents(ofTable: table.name)
         found?.chains.removeAll { isOthers($0.name) }
@@ -32,7 +28,20 @@ extension WorkloadCapture {
     }
 }
 
+extension NftTable {
+    /// Of the host's table, what is one member's and what all share.
+    func part(of place: CapturePlace) -> NftTable {
+        var own = self
+        own.sets.removeAll { place.isOthers($0.name) }
+        own.chains.removeAll { place.isOthers($0.name) }
+        return own
+    }
+}
+
 extension CapturePlace {
+    /// Whether a chain or set of the host's table is another member's.
+    func isOthers(_ name: String) -> Bool { !name.hasPrefix(prefix) && CapturePlace.isOfAMember(name) }
+
     /// Whether a chain or set of the host's table is one member's: those names begin with `w`, a number and `_`.
     static func isOfAMember(_ name: String) -> Bool {
         guard name.hasPrefix("w"), let end = name.firstIndex(of: "_") else { return false }

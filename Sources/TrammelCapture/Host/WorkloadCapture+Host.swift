@@ -39,7 +39,11 @@ extension WorkloadCapture {
 
     // MARK: Parts of an attach
 
-    func openOnHost(_ request: CaptureRequest, as id: WorkloadID) throws -> OpenedWorkload {
+    /// What is true of the host's namespace, and how a request is captured there.
+    /// - Throws: what cannot be captured there, by its name.
+    func chooseOnHost(
+        _ request: CaptureRequest
+    ) throws -> (facts: NamespaceFacts, mode: CaptureMode, reason: String) {
         guard request.failureMode == .closed else {
             throw TrammelError(
                 .unimplemented, code: "not-built-yet", "capturing on the host with failure mode 'open': not built yet",
@@ -61,6 +65,11 @@ extension WorkloadCapture {
         }
         let facts = try NamespaceFacts.read()
         let (mode, reason) = try chooseModeOnHost(request)
+        return (facts, mode, reason)
+    }
+
+    func openOnHost(_ request: CaptureRequest, as id: WorkloadID) throws -> OpenedWorkload {
+        let (facts, mode, reason) = try chooseOnHost(request)
         let identity = try HostCapture.identity(request.target)
         try refuseConflict(identity, id)
         let member = try host.open(id, request, mode)

@@ -40,6 +40,8 @@ extension InstalledRules {
             parts = Set(found.filter { !$0.1.isEmpty }.map(\.0))
             return
         }
+        var plan = plan
+        plan.comment = try NamespaceRules.nftablesNote()
         let table = plan.table
         let wanted = try NftContents(encoding: table)
         var nft = try NftSocket()
@@ -62,7 +64,8 @@ extension InstalledRules {
         }
         add(.routing, try InstalledRules.missingRouting(plan, hasIPv6: hasIPv6))
         add(.sysctl, InstalledRules.missingSettings(plan.outboundMode))
-        text = InstalledRules.text(of: table, counting: found)
+        text = ([InstalledRules.text(of: table, counting: found)] + [plan.noteTable?.text].compactMap { $0 })
+            .joined(separator: "\n\n")
         self.drift = drift
         self.parts = parts
     }

@@ -32,9 +32,12 @@ struct NamespaceSettings: Hashable, Sendable {
         return NamespaceSettings(values: values)
     }
 
+    /// Those that capture in this mode needs on.
+    static func wanted(_ mode: CaptureMode) -> [String] { mode == .redirect ? names : always }
+
     /// Those that capture in this mode needs and that are off, with what they are instead; sorted.
     static func missing(_ mode: CaptureMode) -> [(name: String, value: String)] {
-        let names = mode == .redirect ? names : always
+        let names = wanted(mode)
         return current().values.filter { names.contains($0.key) && $0.value != "1" }.sorted { $0.key < $1.key }
             .map { (name: $0.key, value: $0.value) }
     }
