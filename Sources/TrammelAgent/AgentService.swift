@@ -45,7 +45,7 @@ struct AgentService: ControlService {
         let connections = await dataPlane.connections()
         let refusals = await dataPlane.refusals()
         let captured = attachments.filter { bypassing.reason($0.key) == nil }
-        let drifted = RulesListing(attachments: captured, capture: mesh.capture).list().filter { !$0.drift.isEmpty }
+        let drifted = RulesListing(attachments: captured, capture: mesh.capture).drift().keys.sorted()
         let alarm = bypassing.alarm
         let troubles = attachments.values.compactMap { attachment in
             mesh.ledger.trouble(of: attachment.id, shared: attachment.shared).map { "\(attachment.name): \($0)" }
@@ -68,7 +68,7 @@ struct AgentService: ControlService {
                 open: connections.count, total: connections.last?.id ?? 0,
                 unknownDestination: refusals[.destinationUnknown] ?? 0),
             warnings: [alarm].compactMap(\.self) + bypassing.warnings + troubles.sorted()
-                + drifted.map { "the rules of \($0.workload) have drifted; see `trammel rules \($0.workload)`" }
+                + drifted.map { "the rules of \($0) have drifted; see `trammel rules \($0)`" }
                 + attachments.values.captureWarnings + (await mesh.ownWarnings)
                 + ResolutionTrouble.warnings(await mesh.resolved, at: .now()))
     }
@@ -107,8 +107,7 @@ struct AgentService: ControlService {
         let counts = Dictionary(grouping: await dataPlane.connections(), by: \.workloadID).mapValues(\.count)
         let attachments = await mesh.attachments
         let captured = attachments.filter { bypassing.reason($0.key) == nil }
-        let rules = RulesListing(attachments: captured, capture: mesh.capture).list()
-        let drift = Dictionary(rules.map { ($0.workload, $0.drift) }, uniquingKeysWith: { first, _ in first })
+        let drift = RulesListing(attachments: captured, capture: mesh.capture).drift()
         let attached = attachments.values.map { attachment in
             var described = attachment.described(connections: counts[attachment.id] ?? 0)
             described.uncaptured = mesh.capture.plan(of: attachment.id)?.established.count ?? 0
@@ -117,7 +116,7 @@ struct AgentService: ControlService {
                 described.state = .bypassed
                 described.reason = reason
             } else if let first = mesh.ledger.trouble(of: attachment.id, shared: attachment.shared)
-                ?? drift["\(attachment.name)"]?.first
+                ?? drift[attachment.name]?.first
             {
                 described.state = .degraded
                 described.reason = first
@@ -208,7 +207,7 @@ struct AgentService: ControlService {
     }
 
     func rules() async throws -> [TrammelControlAPI.InstalledRules] {
-        RulesListing(attachments: await mesh.attachments, capture: mesh.capture).listWhole()
+        RulesListing(attachments: await mesh.attachments, capture: mesh.capture).list()
     }
 
     func rules(foreseeing request: AttachRequest) async throws -> RulesPreview {

@@ -9,37 +9,38 @@ struct RulesListing: Sendable {
 
     /// In the order of the workloads' names. Asks the kernel on the calling thread.
     func list() -> [TrammelControlAPI.InstalledRules] {
-        list { attachment in
-            let rules = try capture.rules(of: attachment.id)
-            return .init(
-                workload: "\(attachment.name)", backend: "\(attachment.opened.plan.backend)", text: rules.text,
-                drift: rules.drift)
-        }
-    }
-
-    /// The same, with all that is there besides rules.
-    func listWhole() -> [TrammelControlAPI.InstalledRules] {
-        list { attachment in
-            let drift = try capture.rules(of: attachment.id).drift
-            return .init(
-                workload: "\(attachment.name)", backend: "\(attachment.opened.plan.backend)",
-                try capture.footprint(of: attachment.id), drift: drift)
-        }
-    }
-
-    private func list(
-        _ one: (Attachment) throws -> TrammelControlAPI.InstalledRules
-    ) -> [TrammelControlAPI.InstalledRules] {
-        attachments.values.sorted { $0.name < $1.name }.compactMap { attachment in
+        read().compactMap { attachment, rules in
+            let (name, backend) = ("\(attachment.name)", "\(attachment.opened.plan.backend)")
             do {
-                return try one(attachment)
+                return .init(
+                    workload: name, backend: backend, try capture.footprint(of: attachment.id),
+                    drift: Self.drift(rules))
             } catch let error as TrammelError where error.kind == .notFound {
                 return nil  // It was detached meanwhile.
             } catch {
-                return .init(
-                    workload: "\(attachment.name)", backend: "\(attachment.opened.plan.backend)", text: "",
-                    drift: ["cannot be read: \(error)"])
+                return .init(workload: name, backend: backend, text: "", drift: ["cannot be read: \(error)"])
             }
+        }
+    }
+
+    /// What of each is not as it should be; those of which all is are left out.
+    func drift() -> [WorkloadName: [String]] {
+        let drift = read().map { ($0.name, Self.drift($1)) }.filter { !$1.isEmpty }
+        return Dictionary(drift) { first, _ in first }
+    }
+
+    /// Those that are still attached.
+    private func read() -> [(Attachment, Result<TrammelCapture.InstalledRules, any Error>)] {
+        let sorted = attachments.values.sorted { $0.name < $1.name }
+        return zip(sorted, capture.rules(of: sorted.map(\.id))).filter { _, found in
+            if case .failure(let error as TrammelError) = found.rules, error.kind == .notFound { false } else { true }
+        }.map { ($0, $1.rules) }
+    }
+
+    private static func drift(_ rules: Result<TrammelCapture.InstalledRules, any Error>) -> [String] {
+        switch rules {
+        case .success(let rules): rules.drift
+        case .failure(let error): ["cannot be read: \(error)"]
         }
     }
 }

@@ -2,7 +2,8 @@
 
 How long each attach takes, what an idle workload costs in memory, how long the agent takes to start when it knows all
 of them, and whether a request, a connection and a packet that is nobody's cost more beside 500 workloads than beside
-one. The agent is one of its own, so that what it holds is what is counted.
+one. The agent is one of its own, so that what it holds is what is counted; it attaches and starts on all cores, as on
+any node.
 """
 
 import contextlib
@@ -61,10 +62,15 @@ class CrowdedCase(trammel.Trammel):
         self.agent.process.kill()
         self.agent.process.wait()
         begun = time.monotonic()
-        self.agent.launch()
+        self.agent.launch(",".join(map(str, os.sched_getaffinity(0))))
         ready = time.monotonic() - begun
         self.pids = [self.agent.process.pid]
+        self.confine()
         return ready
+
+    def confine(self):
+        """To the proxies' core, as for every figure that compares."""
+        self.agent.spread({self.world.cores.proxy})
 
 
 @dataclasses.dataclass
@@ -117,11 +123,13 @@ def crowd(case, settings, targets):
     control = Control(HOME / "trammel.sock")
     before, resident = costs(case, settings), memory(case.pids, "RssAnon")
     attached = []
+    case.agent.spread(os.sched_getaffinity(0))
     for name, target in targets:
         begun = time.perf_counter()
         control.ask("POST", "/v1/workloads", {"name": name, **target})
         attached.append(time.perf_counter() - begun)
     each = (memory(case.pids, "RssAnon") - resident) / len(attached)
+    case.confine()
     after = costs(case, settings)
     threads = len(list(pathlib.Path(f"/proc/{case.pids[0]}/task").iterdir()))
     start = case.restart()

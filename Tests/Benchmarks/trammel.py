@@ -1,5 +1,7 @@
 """The cases with Trammel in between: one agent for the node, one data loop, everything attached that it should see."""
 
+import os
+import pathlib
 import subprocess
 import time
 
@@ -45,7 +47,8 @@ spec:
 
 
 class Agent:
-    """`trammeld` as a user runs it, and its command line. It stays in the host's namespace, on the proxies' core."""
+    """`trammeld` as a user runs it, and its command line. It stays in the host's namespace, on the proxies' core unless
+    told otherwise."""
 
     def __init__(self, world, home=RUN):
         """`home` is where it keeps what it keeps: one folder for each agent."""
@@ -63,11 +66,16 @@ accessLog: {{path: {self.log}, format: json}}
         (home / "conf.d").mkdir()
         self.launch()
 
-    def launch(self):
+    def spread(self, cores):
+        """Has all its threads run on these cores from now on."""
+        for thread in pathlib.Path(f"/proc/{self.process.pid}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), cores)
+
+    def launch(self, cores=None):
         """Starts it and waits until it is ready."""
         output = self.home / "trammeld.out"
         self.process = subprocess.Popen(
-            ["taskset", "-c", str(self.world.cores.proxy), self.world.trammel / "trammeld", "--config",
+            ["taskset", "-c", cores or str(self.world.cores.proxy), self.world.trammel / "trammeld", "--config",
              self.home / "trammeld.yaml"],
             stdout=open(output, "ab"), stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
         deadline = time.monotonic() + 20

@@ -3,23 +3,36 @@ import Glibc
 import Synchronization
 import TrammelCore
 
-/// The members of the host and the table that holds them all, in the agent's own network namespace.
+/// The members of the host and the tables that hold them all, in the agent's own network namespace: one that outlives
+/// the agent, and for members that fail open one that goes with it.
 ///
-/// One lock, for there is one table: every change computes the whole of it and sends the kernel what differs from what
-/// was sent before, in one transaction, so that no packet of another member ever meets a table without it.
+/// One lock, for the members share the tables: every change computes the whole of each and sends the kernel what differs
+/// from what was sent before, in one transaction for a table, so that no packet of another member ever meets a table
+/// without it.
 final class HostCapture: Sendable {
     private struct Entry {
         var member: HostMember
         /// Whether the table holds it: its traffic is turned, or refused until it is.
         var stands: Bool
+        /// Whether it has been installed since it was opened.
+        var isInstalled = false
     }
 
     private struct State {
         var open: [WorkloadID: Entry] = [:]
-        /// Members that nobody has open: of an agent before, or closed without being let go.
+        /// Members that nobody has open: of an agent before, or closed without being let go. Those that fail open are
+        /// let past until somebody has.
         var expected: [CaptureIdentity: HostMember] = [:]
         /// What the kernel holds, as far as this agent knows; nil before the first change and after the last.
         var installed: NftTable?
+        /// The members in it, by index.
+        var held: [UInt32: HostMember] = [:]
+        /// The same of the table that goes with the agent; nil while no member needs one.
+        var installedOpen: NftTable?
+        /// Whom that table claims.
+        var claims: Set<HostMember.Selector> = []
+        /// Holds that table.
+        var owner: TableOwner?
         /// Where to begin looking for a free index. An index that was given up is the last to be used again, since its
         /// listeners live as long as connections under way.
         var nextIndex = CapturePlace.hostIndices.lowerBound
@@ -41,9 +54,11 @@ final class HostCapture: Sendable {
         try state.withLock { state in
             let identity = try HostCapture.identity(request.target)
             let before = state.expected[identity]
-            let member = try member(request, mode, at: before?.index ?? freeIndex(&state))
+            var member = try member(request, mode, at: before?.index ?? freeIndex(&state))
+            // The very same where nothing has changed, so that its install need not look for what has.
+            if let before, before.plan == member.plan, before.selector == member.selector { member = before }
             state.expected[identity] = nil
-            state.open[id] = Entry(member: member, stands: before != nil)
+            state.open[id] = Entry(member: member, stands: before.map { !$0.isOwned } ?? false)
             return member
         }
     }
@@ -52,7 +67,7 @@ final class HostCapture: Sendable {
         try state.withLock { state in
             state.expected = [:]
             let open = Set(state.open.values.map(\.member.identity))
-            for request in requests where request.failureMode == .closed && request.target.isOfTheHost {
+            for request in requests where request.target.isOfTheHost {
                 let identity = try HostCapture.identity(request.target)
                 guard !open.contains(identity) else { continue }
                 // The mode makes no difference where nobody listens.
@@ -63,28 +78,41 @@ final class HostCapture: Sendable {
         }
     }
 
-    /// The table holds the member when this returns, whatever was there before.
+    /// The table holds the member when this returns. A second time, whatever others have made of the table is mended.
     func install(_ id: WorkloadID) throws {
-        try change(id, forced: true) { $0.stands = true }
-    }
-
-    func uninstall(_ id: WorkloadID) throws {
-        try change(id) { $0.stands = false }
-    }
-
-    /// The table is as it should be when this returns, whatever others have made of it.
-    func repair() throws {
-        try state.withLock { state in
-            guard state.installed != nil else { return }
-            try apply(&state, isRepair: true)
+        try change(id, isRepair: \.isInstalled) {
+            $0.stands = true
+            $0.isInstalled = true
         }
     }
 
-    /// Forgets who has it open. If the table holds it, it goes on doing so.
+    func uninstall(_ id: WorkloadID) throws {
+        try change(id) {
+            $0.stands = false
+            $0.isInstalled = false
+        }
+    }
+
+    /// The tables of these names, and the routing, are as they should be when this returns, whatever others have made of
+    /// them.
+    func repair(_ tables: Set<String>) throws {
+        try state.withLock { state in
+            guard state.installed != nil else { return }
+            try routing()
+            try apply(&state, repairing: tables)
+        }
+    }
+
+    /// Forgets who has it open. If a table holds it that outlives the agent, it goes on doing so.
     func close(_ id: WorkloadID) {
         state.withLock { state in
             guard let entry = state.open.removeValue(forKey: id), entry.stands else { return }
-            state.expected[entry.member.identity] = entry.member
+            guard entry.member.isOwned else {
+                state.expected[entry.member.identity] = entry.member
+                return
+            }
+            // Should the kernel refuse, a look finds what it holds and nobody wants.
+            try? apply(&state)
         }
     }
 
@@ -96,8 +124,12 @@ final class HostCapture: Sendable {
     /// - Returns: whether it was another.
     @discardableResult
     func select(_ selector: HostMember.Selector, for id: WorkloadID) throws -> Bool {
-        guard try member(id).selector != selector else { return false }
-        try change(id) { $0.member.selector = selector }
+        let member = try member(id)
+        guard member.selector != selector else { return false }
+        guard let changed = HostMember(member.plan, selector, isLeaving: member.isLeaving) else {
+            throw HostCapture.gone
+        }
+        try change(id) { $0.member = changed }
         return true
     }
 
@@ -108,8 +140,7 @@ final class HostCapture: Sendable {
         guard member.plan.phase != phase || member.isLeaving != isLeaving else { return }
         var plan = member.plan
         plan.phase = phase
-        guard var changed = HostMember(plan, member.selector) else { throw HostCapture.gone }
-        changed.isLeaving = isLeaving
+        guard let changed = HostMember(plan, member.selector, isLeaving: isLeaving) else { throw HostCapture.gone }
         try change(id) { $0.member = changed }
     }
 
@@ -124,37 +155,55 @@ final class HostCapture: Sendable {
         return HostOwnership(selector, others: others + [cgroup.reference], mount: cgroup.mount)
     }
 
-    // MARK: The table
+    // MARK: The tables
 
-    /// What the kernel should hold; nil while it should hold nothing.
-    var table: NftTable? { state.withLock { $0.installed } }
+    /// What the kernel should hold: nothing, or the one that outlives the agent first.
+    var tables: [NftTable] { state.withLock { [$0.installed, $0.installedOpen].compactMap(\.self) } }
+
+    /// The one that a member's rules stand in.
+    func table(of id: WorkloadID) -> NftTable? {
+        state.withLock { state in
+            guard let entry = state.open[id] else { return nil }
+            return entry.member.isOwned ? state.installedOpen : state.installed
+        }
+    }
+
+    /// Whether new connections of anybody are to come to the agent, or to be refused until they do.
+    var isCapturing: Bool {
+        state.withLock { state in
+            state.open.values.contains { $0.stands && $0.member.plan.phase == .capturing }
+                || state.expected.values.contains { !$0.isOwned }
+        }
+    }
 
     /// A table of this one member, for the kernel to judge. Not by the name of the real one, whose removal would be
     /// tried along with it and costs the more the more members it has.
     func trial(_ request: CaptureRequest, _ mode: CaptureMode) throws -> NftTable {
         let member = try member(request, mode, at: CapturePlace.hostIndices.lowerBound)
         let name = CapturePlan.tableName + "_trial"
-        return HostTable(name: name, settings: settings, agent: cgroup.reference, members: [member]).table
+        return HostTable(
+            name: name, isOwned: member.isOwned, settings: settings, agent: cgroup.reference, members: [member]
+        ).table
     }
 
-    /// The table as it would be with one member more, and that member. Remembers nothing of it.
+    /// A member that may come, and the table that its rules would stand in; the other one too, where that holds nothing
+    /// but the note. Remembers nothing of it.
     /// - Parameter ports: those that a user would be captured on, given who owns which sockets.
     func foresee(
         _ request: CaptureRequest, _ mode: CaptureMode, ports: (HostOwnership) throws -> [UInt16]
-    ) throws -> (member: HostMember, table: NftTable) {
+    ) throws -> (member: HostMember, tables: [NftTable]) {
         // A copy: of a free index, too, nothing is to be remembered.
         var state = state.withLock { $0 }
         let identity = try HostCapture.identity(request.target)
         var added = try member(request, mode, at: state.expected[identity]?.index ?? freeIndex(&state))
         state.expected[identity] = nil
-        let standing = state.open.values.filter(\.stands).map(\.member) + state.expected.values
         if case .user(let user, _) = added.selector {
-            added.selector = .user(user, ports: try ports(ownership(foreseen: added)))
+            let selector = HostMember.Selector.user(user, ports: try ports(ownership(foreseen: added)))
+            added = HostMember(added.plan, selector) ?? added
         }
-        let table = HostTable(
-            settings: settings, agent: cgroup.reference, members: (standing + [added]).sorted { $0.index < $1.index }
-        ).table
-        return (added, table)
+        state.open[WorkloadID(rawValue: .max)] = Entry(member: added, stands: true)
+        let wanted = wanted(state)
+        return (added, [added.isOwned ? wanted.openTable : wanted.lastingTable, wanted.note].compactMap(\.self))
     }
 
     /// Who would own which of the host's sockets, asked for a member that may be.
@@ -165,18 +214,24 @@ final class HostCapture: Sendable {
         return HostOwnership(member.selector, others: others + [cgroup.reference], mount: cgroup.mount)
     }
 
-    private func change(_ id: WorkloadID, forced: Bool = false, _ body: (inout Entry) -> Void) throws {
+    /// The table that outlives the agent where it holds nothing but the note, for members of the other one.
+    var note: NftTable? { state.withLock { $0.installed.flatMap { $0.chains.isEmpty ? $0 : nil } } }
+
+    /// - Parameter isRepair: asked of the member as it was before.
+    private func change(
+        _ id: WorkloadID, isRepair: (Entry) -> Bool = { _ in false }, _ body: (inout Entry) -> Void
+    ) throws {
         try state.withLock { state in
             guard let before = state.open[id] else { throw HostCapture.gone }
             var entry = before
             body(&entry)
-            guard entry.stands || before.stands else {
-                state.open[id] = entry
-                return
-            }
             state.open[id] = entry
+            guard entry.stands || before.stands else { return }
+            let isRepair = isRepair(before)
+            // As it is for one that was expected and is installed now.
+            if entry.stands, !isRepair, state.held[entry.member.index] === entry.member { return }
             do {
-                try apply(&state, isRepair: forced && before.stands)
+                try apply(&state, repairing: isRepair ? [CapturePlan.tableName, HostTable.openName] : [])
             } catch {
                 state.open[id] = before
                 throw error
@@ -184,31 +239,97 @@ final class HostCapture: Sendable {
         }
     }
 
-    /// - Parameter isRepair: somebody else may have changed what was installed.
-    private func apply(_ state: inout State, isRepair: Bool = false) throws {
-        let members = state.open.values.filter(\.stands).map(\.member) + state.expected.values
-        guard !members.isEmpty else {
+    /// - Parameter repairing: tables that somebody else may have changed since they were installed.
+    private func apply(_ state: inout State, repairing: Set<String> = []) throws {
+        let wanted = wanted(state)
+        guard let lastingTable = wanted.lastingTable else {
             // What this agent has not put there is another's, or for `trammeld cleanup`.
             guard state.installed != nil else { return }
+            try put(open: nil, claiming: [], &state)
             try NamespaceCapture.remove()
-            state.installed = nil
+            (state.installed, state.held) = (nil, [:])
             return
         }
-        let table = HostTable(
-            settings: settings, agent: cgroup.reference, members: members.sorted { $0.index < $1.index }
-        ).table
-        var nft = try NftSocket()
-        if let installed = state.installed, !isRepair {
-            if try nft.update(from: installed, to: table) {
-                state.installed = table
-                return
-            }
+        // Whoever moves from one to the other is claimed by both for a moment, and never by neither.
+        let isFirst = !wanted.claims.isSubset(of: state.claims)
+        func putOpen() throws {
+            try put(
+                open: wanted.openTable, claiming: wanted.claims,
+                isRepair: repairing.contains(HostTable.openName), &state)
         }
+        if isFirst { try putOpen() }
+        try put(lasting: lastingTable, isRepair: repairing.contains(CapturePlan.tableName), &state)
+        state.held = Dictionary(wanted.lasting.map { ($0.index, $0) }) { first, _ in first }
+        if !isFirst { try putOpen() }
+    }
+
+    /// What the kernel should hold.
+    private struct Wanted {
+        let lasting: [HostMember]
+        /// Nil where it should hold nothing at all.
+        let lastingTable: NftTable?
+        let openTable: NftTable?
+        let claims: Set<HostMember.Selector>
+
+        var note: NftTable? { lastingTable.flatMap { $0.chains.isEmpty ? $0 : nil } }
+    }
+
+    private func wanted(_ state: State) -> Wanted {
+        let standing = state.open.values.filter(\.stands).map(\.member)
+        let expected = state.expected.values.filter { !$0.isOwned }
+        let (open, lasting) = (standing.filter(\.isOwned), standing.filter { !$0.isOwned } + expected)
+        let past = state.expected.values.filter(\.isOwned)
+        return Wanted(
+            lasting: lasting,
+            lastingTable: open.isEmpty && lasting.isEmpty
+                ? nil : table(CapturePlan.tableName, of: lasting, besides: open + past),
+            openTable: open.isEmpty ? nil : table(HostTable.openName, of: open, besides: lasting + past),
+            claims: Set(open.map(\.selector)))
+    }
+
+    private func table(_ name: String, of members: [HostMember], besides others: [HostMember]) -> NftTable {
+        // Without a chain it keeps the note for those in the other one.
+        guard !members.isEmpty else { return NftTable(name: name, comment: HostTable.comment) }
+        return HostTable(
+            name: name, isOwned: name == HostTable.openName, settings: settings, agent: cgroup.reference,
+            members: members.sorted { $0.index < $1.index }, others: others.sorted { $0.index < $1.index }
+        ).table
+    }
+
+    private func put(lasting table: NftTable, isRepair: Bool, _ state: inout State) throws {
+        var nft = try NftSocket()
+        if let installed = state.installed, !isRepair, try nft.update(from: installed, to: table) {
+            state.installed = table
+            return
+        }
+        try routing()
+        try nft.replace(table)
+        state.installed = table
+    }
+
+    private func put(
+        open table: NftTable?, claiming claims: Set<HostMember.Selector>, isRepair: Bool = false, _ state: inout State
+    ) throws {
+        if let table {
+            let owner = try state.owner ?? TableOwner()
+            state.owner = owner
+            let installed = isRepair ? nil : state.installedOpen
+            guard installed != table else { return }
+            if state.installed == nil { try routing() }
+            try owner.put(table, over: installed)
+        } else {
+            try state.owner?.remove(tableNamed: HostTable.openName)
+            state.owner = nil
+        }
+        state.installedOpen = table
+        state.claims = claims
+    }
+
+    /// What turns marked packets to lo.
+    private func routing() throws {
         try NamespaceCapture.routing(
             settings, marks: HostTable.routedMarks(settings.marks),
             hasIPv6: ListenerSockets.hasIPv6())
-        try nft.replace(table)
-        state.installed = table
     }
 
     private func member(_ request: CaptureRequest, _ mode: CaptureMode, at index: UInt32) throws -> HostMember {

@@ -1,7 +1,9 @@
 import TrammelCore
 
 /// One cgroup or user of the host as its table knows it: what selects its packets, and the chains that judge them.
-struct HostMember: Hashable, Sendable {
+///
+/// A class, since there may be hundreds and each change of one goes over all of them.
+final class HostMember: Sendable {
     enum Selector: Hashable, Sendable {
         case cgroup(CgroupReference)
         /// - ports: those that sockets of the user's alone listen on, for the kernel cannot tell a listener's user.
@@ -10,9 +12,9 @@ struct HostMember: Hashable, Sendable {
 
     /// Stands where the host's table has room for it.
     let plan: CapturePlan
-    var selector: Selector
+    let selector: Selector
     /// Only its connections under way are its own still: nothing new is looked up for it.
-    var isLeaving = false
+    let isLeaving: Bool
     let index: UInt32
     let ownerMark: UInt32
     /// Of its plan; kept, since they are asked for whenever any member changes.
@@ -24,11 +26,15 @@ struct HostMember: Hashable, Sendable {
     /// Under redirect, what judges its datagrams: NAT can refuse none, and sees the first of a flow only.
     let datagrams: NftChain?
 
+    /// The marks of its connections and flows that were turned to lo, and the chains that know what to do with them.
+    let owned: [(mark: UInt32, chain: String)]
+
     /// Nil for a plan that is not of the host.
-    init?(_ plan: CapturePlan, _ selector: Selector) {
+    init?(_ plan: CapturePlan, _ selector: Selector, isLeaving: Bool = false) {
         guard let index = plan.place.hostIndex, let ownerMark = plan.ownerMark else { return nil }
         self.plan = plan
         self.selector = selector
+        self.isLeaving = isLeaving
         self.index = index
         self.ownerMark = ownerMark
         sets = plan.sets
@@ -38,7 +44,16 @@ struct HostMember: Hashable, Sendable {
         datagrams =
             plan.judgesDatagrams && plan.outboundMode == .redirect
             ? NftChain(name: plan.named("datagrams_out"), rules: plan.datagramRules) : nil
+        var owned: [(mark: UInt32, chain: String)] = []
+        if plan.outboundMode == .tproxy { owned.append((ownerMark, plan.named("from_app"))) }
+        if plan.turnsDatagrams, let mark = plan.datagramOwnerMark {
+            owned.append((mark, plan.named("datagrams_in")))
+        }
+        self.owned = owned
     }
+
+    /// Whether its rules stand in the table that goes with the agent: while it is let past, nothing depends on the agent.
+    var isOwned: Bool { !plan.closed && plan.phase == .capturing }
 
     var identity: CaptureIdentity {
         switch selector {

@@ -1,6 +1,10 @@
 import TrammelCore
 
-/// The one table of the host's own network namespace, for all cgroups and users that are captured there.
+/// A table of the host's own network namespace, for the cgroups and users that are captured there.
+///
+/// There are two at most: one that stays when the agent dies, and one that goes with it, for members that fail open. A
+/// packet passes through both, in whichever order, so each knows of the other's members what it must leave alone: those
+/// that its own would take for theirs, and connections that were turned. It needs nothing else of the other.
 ///
 /// A packet is looked up by what the kernel says of its socket, once for each level of cgroups that members are at and
 /// once by user, and goes to the chains of the member that is found: the cost is the same for one member and for five
@@ -24,6 +28,9 @@ struct HostTable {
         static let ports = "in_ports"
     }
 
+    /// Of members that fail open, while they are captured.
+    static let openName = CapturePlan.tableName + "-open"
+
     /// The marks that lead packets to lo, whoever the members are.
     static func routedMarks(_ marks: CaptureSettings.Marks) -> [UInt32] {
         [marks.upstream, marks.outbound, marks.datagrams]
@@ -33,42 +40,57 @@ struct HostTable {
     static let comment = NamespaceSettings(values: [:]).comment
 
     private let name: String
+    private let isOwned: Bool
     private let settings: CaptureSettings
     private let agent: CgroupReference
     private let members: [HostMember]
+    /// Another table's, or nobody's yet, that are to be left alone.
+    private let others: [HostMember]
+    /// Of the others, the cgroups that would be taken for a member's.
+    private let spared: [CgroupReference]
     private let levels: [UInt32]
     private let hasUsers: Bool
     private let hasRedirect: Bool
-    private let hasTproxy: Bool
-    private let hasDatagrams: Bool
 
-    /// - Parameter members: in the order of their indices, so that equal members make equal tables.
+    /// - Parameters:
+    ///   - isOwned: whether it goes with the agent.
+    ///   - members: in the order of their indices, so that equal members make equal tables; the others likewise.
     init(
-        name: String = CapturePlan.tableName, settings: CaptureSettings, agent: CgroupReference, members: [HostMember]
+        name: String = CapturePlan.tableName, isOwned: Bool = false, settings: CaptureSettings, agent: CgroupReference,
+        members: [HostMember], others: [HostMember] = []
     ) {
         self.name = name
+        self.isOwned = isOwned
         self.settings = settings
         self.agent = agent
         self.members = members
+        self.others = others
         var levels: Set<UInt32> = []
+        var paths: Set<String> = []
         var users = false
-        var modes: Set<CaptureMode> = []
         for member in members {
             switch member.selector {
-            case .cgroup(let cgroup): levels.insert(cgroup.level)
+            case .cgroup(let cgroup):
+                levels.insert(cgroup.level)
+                paths.insert(cgroup.path)
             case .user: users = true
             }
-            modes.insert(member.plan.outboundMode)
         }
+        var spared: [CgroupReference] = []
+        for case .cgroup(let cgroup) in others.lazy.filter({ !$0.isLeaving }).map(\.selector)
+        where users || cgroup.isBelow(paths) {
+            levels.insert(cgroup.level)
+            spared.append(cgroup)
+        }
+        self.spared = spared
         self.levels = levels.sorted(by: >)
         hasUsers = users
-        hasRedirect = modes.contains(.redirect)
-        hasTproxy = modes.contains(.tproxy)
-        hasDatagrams = members.contains { $0.plan.turnsDatagrams }
+        hasRedirect = members.contains { $0.plan.outboundMode == .redirect }
     }
 
     var table: NftTable {
         var table = NftTable(name: name, comment: HostTable.comment)
+        table.isOwned = isOwned
         table.sets = members.flatMap(\.sets)
         table.maps = maps
         table.chains = [handedOver, forged, sanitise, toApplication, fromApplication, inbound, loopback, prerouting]
@@ -124,9 +146,12 @@ struct HostTable {
                 let found = (cgroups[level] ?? []).map { member, cgroup in
                     NftVerdictMap.Member(key: .cgroup(cgroup), verdict: verdict(member, dispatch))
                 }
+                let alone = spared.filter { $0.level == level }.map {
+                    NftVerdictMap.Member(key: .cgroup($0), verdict: .accept)
+                }
                 maps.append(
                     NftVerdictMap(
-                        name: dispatch.cgroups(level), field: .socketCgroup(level: level), members: found))
+                        name: dispatch.cgroups(level), field: .socketCgroup(level: level), members: found + alone))
             }
             if hasUsers { maps.append(users(dispatch)) }
         }
@@ -134,19 +159,13 @@ struct HostTable {
         return maps
     }
 
-    private var hasOwners: Bool { hasTproxy || hasDatagrams }
+    private var hasOwners: Bool { (members + others).contains { !$0.owned.isEmpty } }
 
     /// Of connections and flows that were turned to lo.
     private var owners: NftVerdictMap {
         var map = NftVerdictMap(name: Name.owners, field: .conntrackMark)
-        for member in members {
-            if member.plan.outboundMode == .tproxy {
-                map.members.append(.init(key: .mark(member.ownerMark), verdict: .goTo(member.plan.named("from_app"))))
-            }
-            if member.plan.turnsDatagrams, let mark = member.plan.datagramOwnerMark {
-                map.members.append(.init(key: .mark(mark), verdict: .goTo(member.plan.named("datagrams_in"))))
-            }
-        }
+        map.members = members.flatMap(\.owned).map { .init(key: .mark($0.mark), verdict: .goTo($0.chain)) }
+        map.members += others.flatMap(\.owned).map { .init(key: .mark($0.mark), verdict: .accept) }
         return map
     }
 
@@ -270,7 +289,7 @@ struct HostTable {
 
     private var fromApplication: NftChain {
         var chain = NftChain(name: Name.fromApplication)
-        if hasRedirect {
+        if (members + others).contains(where: { $0.plan.outboundMode == .redirect }) {
             chain.rules += CapturePlace.hostBlocks.filter { $0.base.family == .v6 }.map {
                 NftRule(.destinationBlock($0), do: .accept, comment: "led by NAT")
             }
@@ -292,5 +311,20 @@ struct HostTable {
             ])
     }
 
-    private var inbound: NftChain { NftChain(name: Name.inbound, rules: rules(.inbound)) }
+    /// What the other table has handed over is the agent's from then on.
+    private var inbound: NftChain {
+        NftChain(name: Name.inbound, rules: (others.isEmpty ? [] : [agentExemption]) + rules(.inbound))
+    }
+}
+
+extension CgroupReference {
+    /// Whether it is inside one of the cgroups at these paths.
+    fileprivate func isBelow(_ paths: Set<String>) -> Bool {
+        var above = path[...]
+        while let end = above.lastIndex(of: "/"), end != above.startIndex {
+            above = above[..<end]
+            if paths.contains(String(above)) { return true }
+        }
+        return false
+    }
 }

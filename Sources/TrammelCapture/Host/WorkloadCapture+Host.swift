@@ -7,8 +7,10 @@ extension WorkloadCapture {
     /// before still holds them (the first change would drop them from it and let their traffic go past), be it that
     /// the machine has started anew.
     ///
+    /// Those that fail open are let past until then, by the others' rules too.
+    ///
     /// Replaces what was announced before; an empty list lets go of those that will not be attached after all.
-    /// - Parameter hostMembers: requests for cgroups and users that fail closed; others are left out of account.
+    /// - Parameter hostMembers: requests for cgroups and users; others are left out of account.
     package func expect(_ hostMembers: [CaptureRequest]) throws {
         try cgroup.verify()
         try host.expect(hostMembers)
@@ -44,11 +46,6 @@ extension WorkloadCapture {
     func chooseOnHost(
         _ request: CaptureRequest
     ) throws -> (facts: NamespaceFacts, mode: CaptureMode, reason: String) {
-        guard request.failureMode == .closed else {
-            throw TrammelError(
-                .unimplemented, code: "not-built-yet", "capturing on the host with failure mode 'open': not built yet",
-                hint: "use failure mode 'closed', the default")
-        }
         if case .cgroup(let cgroup) = request.target {
             let agent = self.cgroup.reference.path
             guard agent != cgroup.path, !cgroup.path.hasPrefix(agent + "/") else {
@@ -99,7 +96,7 @@ extension WorkloadCapture {
         try host.install(id)
         if installed == nil {
             let first = try connections(plan, attachment)
-            plan.established = try connections(plan, attachment).direct(since: first)
+            if !first.own.isEmpty { plan.established = try connections(plan, attachment).direct(since: first) }
         }
         try DatagramFlows.turn(plan, of: attachment.workload.facts)
         return plan

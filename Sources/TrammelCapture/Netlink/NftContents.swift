@@ -25,24 +25,30 @@ struct NftContents: Equatable {
     /// The members of each named set, as bytes in hexadecimal, sorted; interval ends are marked.
     var sets: [String: [String]] = [:]
 
+    var chainsByName: [String: Chain] {
+        Dictionary(chains.map { ($0.name, $0) }) { first, _ in first }
+    }
+
     // MARK: As encoded
 
     init(encoding table: NftTable) throws {
         for set in table.sets { sets[set.name] = set.members.elements.map(NftContents.text).sorted() }
         for map in table.maps { sets[map.name] = map.elements.map(NftContents.text).sorted() }
+        let ids = Dictionary(uniqueKeysWithValues: Set(sets.keys).map { ($0, UInt32(1)) })
         for chain in table.chains {
             let hook = chain.hook.map {
                 NftContents.hook($0.kind.rawValue, $0.point.rawValue, $0.priority)
             }
             chains.append(
                 Chain(
-                    name: chain.name, hook: hook ?? "", rules: try chain.rules.map { try NftContents.rule($0, table) }))
+                    name: chain.name, hook: hook ?? "",
+                    rules: try chain.rules.map { try NftContents.rule($0, table.name, ids) }))
         }
     }
 
-    private static func rule(_ rule: NftRule, _ table: NftTable) throws -> Rule {
-        var encoder = try NftRuleEncoder(table: table.name, chain: "", comment: nil)
-        for name in table.sets.map(\.name) + table.maps.map(\.name) { encoder.setIDs[name] = 1 }
+    private static func rule(_ rule: NftRule, _ table: String, _ setIDs: [String: UInt32]) throws -> Rule {
+        var encoder = try NftRuleEncoder(table: table, chain: "", comment: nil)
+        encoder.setIDs = setIDs
         // Anonymous sets all bear one name before the kernel gives them theirs; their order tells them apart.
         var anonymous: [[String]] = []
         for match in rule.matches {

@@ -17,8 +17,9 @@ extension NftSocket {
         var chains = try chains(of: name)
         var sets: [String: [String]] = [:]
         for set in try setNames(of: name) { sets[set] = try members(of: set, in: name) }
+        let indices = Dictionary(chains.indices.map { (chains[$0].name, $0) }) { first, _ in first }
         try readRules(of: name) { chain, rule in
-            guard let index = chains.firstIndex(where: { $0.name == chain }) else { return }
+            guard let index = indices[chain] else { return }
             chains[index].rules.append(NftContents.read(rule) { sets[$0] ?? [] })
         }
         return NftContents(chains: chains, sets: sets.filter { !$0.key.hasPrefix("__set") })

@@ -28,6 +28,15 @@ final class TableOwner: Sendable {
         }
     }
 
+    /// The same, sending only what differs from `installed` where the kernel holds that and it can be changed so.
+    func put(_ table: NftTable, over installed: NftTable?) throws {
+        try nft.withLock { nft in
+            defer { nft.socket.rest() }
+            if let installed, try nft.update(from: installed, to: table) { return }
+            try nft.replace(table)
+        }
+    }
+
     /// Removes the table; one that is not there is no error.
     func remove(tableNamed name: String) throws {
         try nft.withLock { nft in

@@ -36,7 +36,7 @@ extension CaptureFootprint {
 
     private static func settings(_ plan: CapturePlan) throws -> [Setting] {
         let before = try NamespaceCapture.previousSettings()
-        return NamespaceSettings.wanted(plan.outboundMode).filter { before.values[$0] != nil }.sorted().map {
+        return NamespaceSettings.names(for: plan.outboundMode).filter { before.values[$0] != nil }.sorted().map {
             Setting(
                 name: "net." + $0.split(separator: "/").joined(separator: "."),
                 before: before.values[$0])

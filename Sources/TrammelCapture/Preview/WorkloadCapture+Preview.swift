@@ -16,12 +16,27 @@ extension WorkloadCapture {
     /// What is in place for an attached workload, rules and all else.
     /// - Throws: `notFound` when the workload's traffic is not turned.
     package func footprint(of id: WorkloadID) throws -> CaptureFootprint {
-        let rules = try rules(of: id).text
         let attachment = try attachment(id)
+        let rules = try rules(of: id)
         let plan = plan(of: id) ?? attachment.workload.plan
         return try inside(attachment.workload.namespace) {
-            try CaptureFootprint(of: plan, rules: rules, hasIPv6: attachment.capturesIPv6)
+            let text =
+                attachment.isOnHost
+                ? [rules.text, plan.closed ? nil : host.note?.text].compactMap(\.self).joined(separator: "\n\n")
+                : try WorkloadCapture.rules(inPlace: plan, rules)
+            return try CaptureFootprint(of: plan, rules: text, hasIPv6: attachment.capturesIPv6)
         }
+    }
+
+    /// With what the tables say about themselves.
+    private static func rules(inPlace plan: CapturePlan, _ rules: InstalledRules) throws -> String {
+        guard case .nftables = plan.backend else { return rules.text }
+        var plan = plan
+        plan.comment = try NamespaceRules.nftablesNote()
+        var nft = try NftSocket()
+        let found = try nft.contents(ofTable: CapturePlan.tableName)
+        return [InstalledRules.text(of: plan.table, counting: found), plan.noteTable?.text].compactMap(\.self)
+            .joined(separator: "\n\n")
     }
 
     /// Finds out what `open` and `install` would do, by the very plan that they would go by, and does none of it. The
@@ -46,7 +61,7 @@ extension WorkloadCapture {
 
     private func previewOnHost(_ request: CaptureRequest) throws -> CapturePreview {
         let (facts, mode, reason) = try chooseOnHost(request)
-        let (member, table) = try host.foresee(request, mode) { ownership in
+        let (member, tables) = try host.foresee(request, mode) { ownership in
             var diagnostics = try SocketDiagnostics()
             return ownership.ports(
                 among: try facts.families.flatMap {
@@ -58,7 +73,9 @@ extension WorkloadCapture {
         return CapturePreview(
             plan: member.plan, modeReason: reason, warning: nil,
             footprint: try CaptureFootprint(
-                of: member.plan, rules: table.part(of: member.plan.place).textBeforeCounting, hasIPv6: facts.hasIPv6),
+                of: member.plan,
+                rules: tables.map { $0.part(of: member.plan.place).textBeforeCounting }.joined(separator: "\n\n"),
+                hasIPv6: facts.hasIPv6),
             older: look.direct(since: look).count)
     }
 
@@ -73,6 +90,15 @@ extension WorkloadCapture {
 }
 
 extension NftTable {
+    /// Of a table of the host's, what is one member's and what all share.
+    func part(of place: CapturePlace) -> NftTable {
+        var own = self
+        func isOthers(_ name: String) -> Bool { !["", place.prefix].contains(CapturePlace.prefix(of: name)) }
+        own.sets.removeAll { isOthers($0.name) }
+        own.chains.removeAll { isOthers($0.name) }
+        return own
+    }
+
     /// As `nft list` prints it when it has just been made.
     var textBeforeCounting: String {
         var counted = self

@@ -75,7 +75,7 @@ extension WorkloadCapture {
         }
     }
 
-    /// The same for all members of the host at once, since they have one table.
+    /// The same for all members of the host at once, since they share its tables.
     private func lookAtHost(repairing: Bool) throws -> CaptureLook? {
         let members = attachments.withLock { $0.values.filter(\.isOnHost) }
         let plans = members.compactMap { member in member.installed.withLock { $0 } }
@@ -88,25 +88,32 @@ extension WorkloadCapture {
                 known = facts
             }
         }
-        guard let table = host.table, let plan = plans.first(where: { $0.outboundMode == .tproxy }) ?? plans.first
+        let tables = host.tables
+        guard host.isCapturing, let plan = plans.first(where: { $0.outboundMode == .tproxy }) ?? plans.first
         else { return look }
         var nft = try NftSocket()
-        if let found = try nft.contents(ofTable: table.name) {
-            look.add(.rules, InstalledRules.differences(of: table, try NftContents(encoding: table), found))
-        } else {
-            look.add(.table, ["the host's table \(table.name) is missing: no cgroup and no user is captured"])
+        var amiss: Set<String> = []
+        for table in tables {
+            let before = look.drift.count
+            if let found = try nft.contents(ofTable: table.name) {
+                look.add(.rules, InstalledRules.differences(of: table, try NftContents(encoding: table), found))
+            } else {
+                look.add(
+                    .table, ["the host's table \(table.name) is missing: no cgroup and no user is captured by it"])
+            }
+            if look.drift.count > before { amiss.insert(table.name) }
         }
         look.add(.routing, try InstalledRules.missingRouting(plan, hasIPv6: ListenerSockets.hasIPv6()))
         guard !look.drift.isEmpty else { return look }
         // A member that came or went meanwhile is no drift.
-        guard host.table == table else { throw NetlinkFailure(code: EINTR) }
+        guard host.tables == tables else { throw NetlinkFailure(code: EINTR) }
         guard repairing else {
             look.outcome = .heldBack
             return look
         }
         do {
             try cgroup.verify()
-            try host.repair()
+            try host.repair(amiss)
             look.outcome = .repaired
         } catch let error as TrammelError {
             look.outcome = .failed(error)
@@ -119,8 +126,10 @@ extension WorkloadCapture {
         guard let attachment = attachments.withLock({ $0[id] }), !attachment.isOnHost,
             let plan = attachment.installed.withLock({ $0 }), plan.phase == .capturing
         else { return false }
-        let missing = try? inside(attachment.workload.namespace) { NamespaceSettings.missing(plan.outboundMode) }
-        return !(missing ?? []).isEmpty
+        return attachment.settings.withLock { files in
+            files = files ?? (try? inside(attachment.workload.namespace) { SettingsFiles(plan.outboundMode) })
+            return files.map { !$0.areOn } ?? false
+        }
     }
 
     /// What was true of a workload's namespace when last looked at.

@@ -37,9 +37,8 @@ package struct CaptureReport: Sendable {
 /// Sees that what is captured stays captured: told by netlink what changes in the namespaces of workloads, it looks at
 /// them and puts back what is amiss.
 ///
-/// One thread and two sockets serve every workload. Nothing is told of sysctls, so those are read twice a second (20 µs
-/// each); and everything is looked at every half minute, for what no event has told of. Trammel's own changes are events
-/// as well, and are found to be as they should be.
+/// One thread and two sockets serve every workload. Nothing is told of sysctls, so those are read twice a second (2 µs
+/// for each workload); and everything is looked at every half minute, for what no event has told of.
 package final class CaptureWatch: Sendable {
     /// In milliseconds.
     package struct Rhythm: Sendable {
@@ -128,8 +127,8 @@ extension CaptureWatch {
         func follow(_ attachment: WorkloadCapture.Attachment) {
             let id = attachment.isOnHost ? CaptureWatch.host : attachment.workload.id
             // One that cannot be numbered is found by the look at everything.
-            try? events?.follow(id, in: attachment.workload.namespace)
-            ask(for: id)
+            let isNew = try? events?.follow(id, in: attachment.workload.namespace)
+            if isNew ?? true { ask(for: id) }
         }
 
         func forget(_ id: WorkloadID) { events?.forget(id) }

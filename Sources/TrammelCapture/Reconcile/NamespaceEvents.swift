@@ -17,6 +17,8 @@ final class NamespaceEvents: Sendable {
     private struct Sockets: ~Copyable {
         var nftables: EventSocket
         var routes: EventSocket
+        /// Whether the transaction that is being told of at home has touched a table of Trammel's.
+        var touchesTable = false
     }
 
     fileprivate struct Followed {
@@ -46,10 +48,11 @@ final class NamespaceEvents: Sendable {
     }
 
     /// From now on the namespace's changes are the workload's.
-    func follow(_ id: WorkloadID, in namespace: NetworkNamespace) throws {
+    /// - Returns: whether they were not before.
+    @discardableResult
+    func follow(_ id: WorkloadID, in namespace: NetworkNamespace) throws -> Bool {
         guard namespace.identity != home.identity else {
-            followed.withLock { _ = $0.atHome.insert(id) }
-            return
+            return followed.withLock { $0.atHome.insert(id).inserted }
         }
         var route = try RouteSocket()
         let number: Int32
@@ -62,12 +65,17 @@ final class NamespaceEvents: Sendable {
             followed.forget(id)
             followed.byNumber[number, default: []].insert(id)
         }
+        return true
     }
 
     func forget(_ id: WorkloadID) { followed.withLock { $0.forget(id) } }
 
-    /// What has changed since the last time, with who did it where that is known. Nil when events were lost, so that
-    /// anything may have changed.
+    /// What others have changed since the last time, with who did it where that is known. Nil when events were lost, so
+    /// that anything may have changed.
+    ///
+    /// Of the host's rules, which many tools change all day and which take long to read back where Trammel has many
+    /// members there, only those in tables of Trammel's own count. In a namespace all do: it may hold chains of Trammel's
+    /// in tables of iptables'.
     func changes() -> [WorkloadID: ChangeAuthor?]? {
         var changed: [WorkloadID: ChangeAuthor?] = [:]
         func note(_ number: Int32?, _ author: ChangeAuthor?) {
@@ -77,11 +85,15 @@ final class NamespaceEvents: Sendable {
             for workload in workloads { changed[workload] = .some(author ?? changed[workload] ?? nil) }
         }
         let isWhole = sockets.withLock { sockets in
+            var touchesTable = sockets.touchesTable
+            defer { sockets.touchesTable = touchesTable }
             let first = sockets.nftables.receive { number, reply in
-                // Our own changes come with others' at times.
-                if let author = NamespaceEvents.author(reply) {
-                    note(number, OwnSockets.contains(reply.header.pointee.nlmsg_pid) ? nil : author)
-                }
+                // What this agent does, it knows of.
+                guard !OwnSockets.contains(reply.header.pointee.nlmsg_pid) else { return }
+                if number == nil, NamespaceEvents.isAboutTrammel(reply) { touchesTable = true }
+                guard let author = NamespaceEvents.author(reply) else { return }
+                if number != nil || touchesTable { note(number, author) }
+                if number == nil { touchesTable = false }
             }
             let second = sockets.routes.receive { number, reply in
                 if self.concerns(reply) { note(number, nil) }
@@ -89,6 +101,15 @@ final class NamespaceEvents: Sendable {
             return first != .overflow && second != .overflow
         }
         return isWhole ? changed : nil
+    }
+
+    /// The first attribute of every message about a table, or what is in one, is that table's name.
+    private static func isAboutTrammel(_ reply: NetlinkReply) -> Bool {
+        guard reply.header.pointee.nlmsg_type != NftSocket.type(NFT_MSG_NEWGEN),
+            let (_, attributes) = reply.payload.leading(nfgenmsg.self),
+            let name = NetlinkAttributes(attributes).first(where: { $0.type == Int(NFTA_TABLE_NAME.rawValue) })
+        else { return false }
+        return name.text.hasPrefix(CapturePlan.tableName)
     }
 
     /// Every transaction ends with a message that says who made it (NFT_MSG_NEWGEN); the others are passed over.

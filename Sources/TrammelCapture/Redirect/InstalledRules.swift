@@ -1,9 +1,11 @@
 package import TrammelCore
 
 /// The rules of a workload's network namespace: what should be there, what is, and where the two part.
-package struct InstalledRules: Hashable, Sendable {
-    /// The table that should be there, in the words of nft(8); counters show what the kernel has counted.
-    package let text: String
+package struct InstalledRules: Sendable {
+    /// The table that should be there, in the words of nft(8); counters show what the kernel has counted. Written when
+    /// it is asked for.
+    package var text: String { write() }
+    let write: @Sendable () -> String
     /// One sentence for each thing that is not as it should be; empty when all is well.
     package let drift: [String]
     /// What of the capture those are about.
@@ -11,6 +13,24 @@ package struct InstalledRules: Hashable, Sendable {
 }
 
 extension WorkloadCapture {
+    /// The same for many, each as it would be alone: members of the host share one reading of their table.
+    package func rules(of ids: [WorkloadID]) -> [(id: WorkloadID, rules: Result<InstalledRules, any Error>)] {
+        var onHost: [String: HostRules] = [:]
+        return ids.map { id in
+            let rules = Result {
+                let attachment = try attachment(id)
+                guard attachment.isOnHost, let plan = attachment.installed.withLock({ $0 }) else {
+                    return try self.rules(of: id)
+                }
+                let table = host.table(of: id)
+                let reading = try onHost[table?.name ?? ""] ?? HostRules(table)
+                if let table { onHost[table.name] = reading }
+                return try reading.of(plan, hasIPv6: attachment.capturesIPv6)
+            }
+            return (id, rules)
+        }
+    }
+
     /// Compares a workload's namespace with what `install` put there.
     /// - Throws: `notFound` when the workload's traffic is not turned.
     package func rules(of id: WorkloadID) throws -> InstalledRules {
@@ -18,7 +38,7 @@ extension WorkloadCapture {
         guard let plan = attachment.installed.withLock({ $0 }) else {
             throw TrammelError(.notFound, code: "rules-not-installed", "the workload's traffic is not captured")
         }
-        if attachment.isOnHost { return try rulesOnHost(of: id, plan, hasIPv6: attachment.capturesIPv6) }
+        if attachment.isOnHost { return try HostRules(host.table(of: id)).of(plan, hasIPv6: attachment.capturesIPv6) }
         return try inside(attachment.workload.namespace) {
             try InstalledRules(comparing: plan, hasIPv6: attachment.capturesIPv6)
         }
@@ -30,7 +50,7 @@ extension InstalledRules {
     init(comparing plan: CapturePlan, hasIPv6: Bool) throws {
         if case .iptables(let variant) = plan.backend {
             let comparison = try IptablesComparison(plan, variant)
-            text = comparison.text
+            write = { comparison.text }
             let routing = try InstalledRules.missingRouting(plan, hasIPv6: hasIPv6)
             let settings = InstalledRules.missingSettings(plan.outboundMode)
             drift = comparison.drift + routing + settings
@@ -40,8 +60,6 @@ extension InstalledRules {
             parts = Set(found.filter { !$0.1.isEmpty }.map(\.0))
             return
         }
-        var plan = plan
-        plan.comment = try NamespaceRules.nftablesNote()
         let table = plan.table
         let wanted = try NftContents(encoding: table)
         var nft = try NftSocket()
@@ -64,8 +82,7 @@ extension InstalledRules {
         }
         add(.routing, try InstalledRules.missingRouting(plan, hasIPv6: hasIPv6))
         add(.sysctl, InstalledRules.missingSettings(plan.outboundMode))
-        text = ([InstalledRules.text(of: table, counting: found)] + [plan.noteTable?.text].compactMap { $0 })
-            .joined(separator: "\n\n")
+        write = { InstalledRules.text(of: table, counting: found) }
         self.drift = drift
         self.parts = parts
     }
@@ -74,8 +91,9 @@ extension InstalledRules {
         of table: NftTable, _ wanted: NftContents, _ found: NftContents
     ) -> [String] {
         var drift: [String] = []
+        let chains = found.chainsByName
         for (chain, expected) in zip(table.chains, wanted.chains) {
-            guard let actual = found.chains.first(where: { $0.name == chain.name }) else {
+            guard let actual = chains[chain.name] else {
                 drift.append("the chain \(chain.name) is missing")
                 continue
             }
@@ -94,7 +112,8 @@ extension InstalledRules {
                 }
             }
         }
-        for chain in found.chains where !table.chains.contains(where: { $0.name == chain.name }) {
+        let names = Set(table.chains.map(\.name))
+        for chain in found.chains where !names.contains(chain.name) {
             drift.append("there is a chain \(chain.name) that is not Trammel's")
         }
         for (name, members) in wanted.sets.sorted(by: { $0.key < $1.key })
@@ -142,8 +161,9 @@ extension InstalledRules {
     /// The table's text with `packets N bytes N` after each counter whose rule is found in its place.
     static func text(of table: NftTable, counting found: NftContents?) -> String {
         var counted = table
+        let chains = found?.chainsByName ?? [:]
         for (index, chain) in table.chains.enumerated() {
-            guard let actual = found?.chains.first(where: { $0.name == chain.name }),
+            guard let actual = chains[chain.name],
                 actual.rules.count == chain.rules.count
             else { continue }
             for (place, rule) in actual.rules.enumerated() {

@@ -15,7 +15,7 @@ enum NamespaceRules {
 
     static func nftablesNote() throws -> String? {
         var nft = try NftSocket()
-        let comments = try [CapturePlan.tableName, CapturePlan.noteName].compactMap {
+        let comments = try [CapturePlan.tableName, CapturePlan.noteName, HostTable.openName].compactMap {
             try nft.comment(ofTable: $0)
         }
         return comments.first { !$0.isEmpty } ?? comments.first
@@ -59,6 +59,8 @@ enum NamespaceRules {
                 try owner.remove(tableNamed: CapturePlan.tableName)
             } else {
                 try nft.removeIfThere(tableNamed: CapturePlan.tableName)
+                // Goes with its owner; one that lives is named by the refusal.
+                try nft.removeIfThere(tableNamed: HostTable.openName)
             }
             try nft.removeIfThere(tableNamed: CapturePlan.noteName)
         }

@@ -15,6 +15,10 @@ struct NamespaceSettings: Hashable, Sendable {
     static let names = always + whereTracked
     private static let prefix = "trammel: before"
 
+    static func names(for mode: CaptureMode) -> [String] { mode == .redirect ? names : always }
+
+    static func path(_ name: String) -> String { "/proc/sys/net/" + name }
+
     /// By name; a sysctl that the namespace lacks (no IPv6) is left out.
     var values: [String: String]
 
@@ -25,31 +29,28 @@ struct NamespaceSettings: Hashable, Sendable {
     static func current() -> NamespaceSettings {
         var values: [String: String] = [:]
         for name in names {
-            if let text = try? SystemFile.read("/proc/sys/net/" + name) {
+            if let text = try? SystemFile.read(path(name)) {
                 values[name] = String(text.prefix { $0 != "\n" })
             }
         }
         return NamespaceSettings(values: values)
     }
 
-    /// Those that capture in this mode needs on.
-    static func wanted(_ mode: CaptureMode) -> [String] { mode == .redirect ? names : always }
-
     /// Those that capture in this mode needs and that are off, with what they are instead; sorted.
     static func missing(_ mode: CaptureMode) -> [(name: String, value: String)] {
-        let names = wanted(mode)
+        let names = names(for: mode)
         return current().values.filter { names.contains($0.key) && $0.value != "1" }.sorted { $0.key < $1.key }
             .map { (name: $0.key, value: $0.value) }
     }
 
     static func switchOn(_ mode: CaptureMode) throws {
-        for (name, _) in missing(mode) { try SystemFile.write("1", to: "/proc/sys/net/" + name) }
+        for (name, _) in missing(mode) { try SystemFile.write("1", to: path(name)) }
     }
 
     func restore() throws {
         let now = NamespaceSettings.current()
         for (name, value) in values where now.values[name].map({ $0 != value }) ?? false {
-            try SystemFile.write(value, to: "/proc/sys/net/" + name)
+            try SystemFile.write(value, to: NamespaceSettings.path(name))
         }
     }
 

@@ -84,7 +84,7 @@ extension WorkloadCapture {
             try put(plan, of: attachment)
             // No rule needs them, and people want to know of them all the same.
             let first = try look()
-            plan.established = try look().direct(since: first)
+            if !first.own.isEmpty { plan.established = try look().direct(since: first) }
         }
         try inside(attachment.workload.namespace) {
             try DatagramFlows.turn(plan, of: attachment.isOnHost ? attachment.workload.facts : nil)

@@ -61,6 +61,8 @@ package final class WorkloadCapture: Sendable {
         let facts: Mutex<NamespaceFacts>
         /// Whether there are listeners for IPv6: routing leads packets to them only then.
         let servesIPv6: Mutex<Bool>
+        /// Opened by the first look at them.
+        let settings = Mutex<SettingsFiles?>(nil)
 
         init(_ workload: OpenedWorkload) {
             self.workload = workload

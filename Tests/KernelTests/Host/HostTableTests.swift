@@ -56,8 +56,8 @@ extension HostTests {
             let world = try HostWorld()
             let all = try TableTests.members(world)
             var moved = all
-            moved[0].selector = .cgroup(try world.cgroup("other.service"))
-            moved[2].selector = .user(HostWorld.user, ports: [7070, 8080])
+            moved[0] = try #require(HostMember(all[0].plan, .cgroup(try world.cgroup("other.service"))))
+            moved[2] = try #require(HostMember(all[2].plan, .user(HostWorld.user, ports: [7070, 8080])))
             var wider = all[1].plan.request
             wider.excludedOutbound = ["10.0.0.0/8", "192.168.0.0/16"].compactMap { CIDR($0) }
             wider.excludedOutboundPorts = [443]
@@ -100,7 +100,9 @@ extension HostTests {
                 }
             }
             let (one, many) = (try TableTests.table(members(1)), try TableTests.table(members(500)))
-            func shared(_ table: NftTable) -> [NftChain] { table.chains.filter { !CapturePlace.isOfAMember($0.name) } }
+            func shared(_ table: NftTable) -> [NftChain] {
+                table.chains.filter { CapturePlace.prefix(of: $0.name).isEmpty }
+            }
             #expect(shared(one) == shared(many))
             #expect(one.maps.map(\.name) == many.maps.map(\.name))
             #expect(many.maps.allSatisfy { $0.members.count == 500 })
