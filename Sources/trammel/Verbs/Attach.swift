@@ -31,6 +31,8 @@ struct AttachCommand: AsyncParsableCommand {
 
             What the host itself needs is refused as probably a mistake, unless --force is given: uid 0, /, init.scope, \
             system.slice and whatever has the agent in it. The agent's own cgroup and network namespace always are.
+
+            `trammel rules --dry-run` with the same options shows what this puts into the kernel.
             """,
             examples: [
                 (
@@ -43,6 +45,14 @@ struct AttachCommand: AsyncParsableCommand {
                 (
                     "Without its traffic to a database",
                     "trammel attach --netns web --name web --exclude-outbound-port 5432"
+                ),
+                (
+                    "Its UDP held to a list by the kernel",
+                    "trammel attach --netns web --name web --udp policy --udp-allow 10.0.0.0/8:123"
+                ),
+                (
+                    "Going on by itself while no agent lives",
+                    "trammel attach --netns web --name web --failure-mode open"
                 ),
             ]))
 
