@@ -95,7 +95,7 @@ struct HostTable {
         table.maps = maps
         table.chains = [handedOver, forged, sanitise, toApplication, fromApplication, inbound, loopback, prerouting]
         table.chains.append(routeOutput)
-        if hasRedirect { table.chains += [guarded, natOutput, guardInput] }
+        if hasRedirect { table.chains += [guarded, natOutput] }
         for member in members {
             table.chains += member.turned + [member.datagrams, member.outbound, member.inbound].compactMap { $0 }
         }
@@ -237,24 +237,14 @@ struct HostTable {
             rules: [agentExemption] + rules(.nat))
     }
 
-    /// While the agent is dead, anybody may listen where NAT leads.
-    private var guardInput: NftChain {
-        NftChain(
-            name: "guard", hook: NftChain.Hook(kind: .filter, point: .input, priority: -150),
-            rules: CapturePlace.hostBlocks.map {
-                NftRule(
-                    .loopbackInterface(true), .destinationBlock($0), .ports(.destination, .tcp, settings.ports.all),
-                    .tcpSYN, do: .goTo(Name.guarded))
-            })
-    }
-
+    /// While the agent is dead, anybody may listen where NAT leads. Asked of the listener and not of whatever socket the
+    /// packet would meet: that may be a connection of before between the same ends, which is over and nobody's.
     private var guarded: NftChain {
         NftChain(
             name: Name.guarded,
-            rules: [
-                agentExemption,
-                NftRule(.transport(.tcp), do: .counter, .rejectWithReset, comment: "only the agent listens here"),
-            ])
+            rules: CapturePlan.families.map { family in
+                NftRule(.tcpSYN, do: .tproxyInPlace(family), .jump(Name.handedOver))
+            } + [NftRule(.transport(.tcp), do: .counter, .rejectWithReset, comment: "only the agent listens here")])
     }
 
     private var prerouting: NftChain {
@@ -267,9 +257,14 @@ struct HostTable {
     }
 
     private var loopback: NftChain {
-        NftChain(
+        let ledByNAT = CapturePlace.hostBlocks.map {
+            NftRule(
+                .destinationBlock($0), .ports(.destination, .tcp, settings.ports.all), .tcpSYN,
+                do: .goTo(Name.guarded))
+        }
+        return NftChain(
             name: Name.loopback,
-            rules: [
+            rules: (hasRedirect ? ledByNAT : []) + [
                 NftRule(.mark(mark(marks.upstream)), do: .goTo(Name.toApplication)),
                 NftRule(.mark(mark(marks.outbound)), do: .goTo(Name.fromApplication)),
                 NftRule(.mark(mark(marks.datagrams)), do: .goTo(Name.fromApplication)),

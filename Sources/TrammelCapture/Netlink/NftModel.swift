@@ -164,6 +164,9 @@ enum NftStatement: Hashable, Sendable {
     case rememberFlow(IPAddress.Family, String)
     case redirect(port: UInt16)
     case tproxy(IPAddress, port: UInt16)
+    /// Gives the packet the listener of the very address and port that it is going to, whatever is left there of an
+    /// older connection between the same ends.
+    case tproxyInPlace(IPAddress.Family)
     case setMark(NftMatch.Mark)
     /// A field of the connection's mark, the rest of it kept. Switches tracking on in the namespace.
     case markFlow(NftMatch.Mark)

@@ -197,6 +197,14 @@ struct NftRuleEncoder: ~Copyable {
                 nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_TPROXY_REG_ADDR), NftRuleEncoder.register1)
                 nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_TPROXY_REG_PORT), NftRuleEncoder.register2)
             }
+        case .tproxyInPlace(let family):
+            try require(family)
+            try load(address: .destination, of: family, into: NftRuleEncoder.register1)
+            try add("tproxy") {
+                let family = family == .v4 ? NFPROTO_IPV4 : NFPROTO_IPV6
+                nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_TPROXY_FAMILY), UInt32(family))
+                nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_TPROXY_REG_ADDR), NftRuleEncoder.register1)
+            }
         case .setMark(let mark):
             try meta(NFT_META_MARK)
             try bitwise(mask: hostBytes(~mark.mask), xor: hostBytes(mark.value))

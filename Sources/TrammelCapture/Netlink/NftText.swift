@@ -177,6 +177,8 @@ extension NftStatement {
         case .redirect(let port): "redirect to :\(port)"
         case .tproxy(let address, let port):
             address.family == .v4 ? "tproxy ip to \(address):\(port)" : "tproxy ip6 to [\(address)]:\(port)"
+        case .tproxyInPlace(let family):
+            family == .v4 ? "tproxy ip to ip daddr" : "tproxy ip6 to ip6 daddr"
         case .setMark(let mark):
             // Written by nft as the bits that are kept or set, and those that are set.
             mark.value == 0

@@ -91,7 +91,10 @@ enum ListenerSockets {
         // So that a restarted agent can listen while connections of the old one linger in TIME_WAIT.
         try socket.set(SOL_SOCKET, SO_REUSEADDR)
         if family == .v6 { try socket.set(CInt(IPPROTO_IPV6), IPV6_V6ONLY) }
-        if mode == .tproxy || !address.endpoint.address.isLoopback { try makeTransparent(socket, family) }
+        // On the host, whoever gets a packet there has to be somebody who may do this.
+        if mode == .tproxy || ![.loopbackV4, .loopbackV6].contains(address.endpoint.address) {
+            try makeTransparent(socket, family)
+        }
         if mode == .redirect { try keepAlive(socket) }
         try bind(socket, to: address.endpoint)
         guard listen(socket.number, backlog) == 0 else {
