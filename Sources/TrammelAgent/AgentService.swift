@@ -228,6 +228,10 @@ struct AgentService: ControlService {
         RulesListing(attachments: await mesh.attachments, capture: mesh.capture).list()
     }
 
+    func rules(foreseeing request: AttachRequest) async throws -> RulesPreview {
+        try await mesh.foresee(request)
+    }
+
     func metrics(accept: String?) async throws -> MetricsExposition {
         let format = ExpositionFormat(accept: accept)
         await numbers.read(mesh, dataPlane)

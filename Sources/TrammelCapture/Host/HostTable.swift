@@ -31,6 +31,11 @@ struct HostTable {
     /// Of members that fail open, while they are captured.
     static let openName = CapturePlan.tableName + "-open"
 
+    /// The marks that lead packets to lo, whoever the members are.
+    static func routedMarks(_ marks: CaptureSettings.Marks) -> [UInt32] {
+        [marks.upstream, marks.outbound, marks.datagrams]
+    }
+
     /// The table's comment: that the host's sysctls are as they were before (see `NamespaceSettings`).
     static let comment = NamespaceSettings(values: [:]).comment
 

@@ -23,6 +23,11 @@ extension CapturePlan {
         return table
     }
 
+    /// What keeps the note where the table goes with the agent, and the note in its comment would go too; nil elsewhere.
+    var noteTable: NftTable? {
+        table.isOwned ? NftTable(name: CapturePlan.noteName, comment: comment) : nil
+    }
+
     private var prerouting: NftChain {
         var chain = NftChain(
             name: "pre", hook: NftChain.Hook(kind: .filter, point: .prerouting, priority: -150))
