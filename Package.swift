@@ -65,7 +65,7 @@ let package = Package(
         // Regular expressions from users run in linear time: RE2, through a C face over its C++.
         .target(name: "CTrammelRE2", linkerSettings: [.linkedLibrary("re2")]),
 
-        library("TrammelCore", []),
+        library("TrammelCore", ["CTrammelLinux"]),
         library("TrammelConfig", ["TrammelCore", "CSQLite", .product(name: "Yams", package: "Yams")]),
         library("TrammelPolicy", ["TrammelCore", "TrammelConfig", "CTrammelRE2"]),
         library("TrammelWire", ["TrammelCore", "CNettle"]),
@@ -74,8 +74,8 @@ let package = Package(
         library(
             "TrammelProxy",
             [
-                "TrammelCore", "TrammelConfig", "TrammelPolicy", "TrammelWire", "TrammelTelemetry", "CTrammelLinux",
-                nioCore, nioPosix, logging,
+                "TrammelCore", "TrammelConfig", "TrammelPolicy", "TrammelWire", "TrammelTelemetry", nioCore,
+                nioPosix, logging,
                 .product(name: "HeapModule", package: "swift-collections"),
             ]),
         library(
@@ -138,7 +138,9 @@ let package = Package(
             "TrammelAgentTests",
             [
                 "TrammelAgent", "TrammelCapture", "TrammelConfig", "TrammelControl", "TrammelControlAPI", "TrammelCore",
-                "TrammelPolicy", "TrammelTelemetry", "TrammelTestSupport", "TrammelWire", nioCore, nioPosix, logging,
+                "TrammelPolicy", "TrammelProxy", "TrammelTelemetry", "TrammelTestSupport", "TrammelWire", nioCore,
+                nioPosix,
+                logging,
             ]),
         tests(
             "IntegrationTests",

@@ -2,12 +2,14 @@
 #include "trammel_linux.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <link.h>
 #include <linux/nsfs.h>
 #include <malloc.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -32,6 +34,23 @@ int trammel_is_netns(int fd) { return ioctl(fd, NS_GET_NSTYPE) == CLONE_NEWNET; 
 int trammel_pidfd_open(pid_t pid) {
     long fd = syscall(SYS_pidfd_open, pid, 0);
     return fd >= 0 ? (int)fd : -errno;
+}
+
+ssize_t trammel_cgroup_path(int mount, uint64_t id, char *path, size_t length) {
+    // `struct file_handle` of name_to_handle_at(2), with a handle of kernfs: type 0xFE, the id.
+    union {
+        struct file_handle handle;
+        unsigned char bytes[sizeof(struct file_handle) + sizeof id];
+    } handle = {.handle = {.handle_bytes = sizeof id, .handle_type = 0xFE}};
+    memcpy(handle.bytes + sizeof(struct file_handle), &id, sizeof id);
+    int fd = open_by_handle_at(mount, &handle.handle, O_PATH | O_CLOEXEC);
+    if (fd < 0) return -errno;
+    char link[32];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t count = readlink(link, path, length);
+    if (count < 0) count = -errno;
+    close(fd);
+    return count;
 }
 
 ssize_t trammel_receive_datagram(

@@ -22,6 +22,7 @@ final class AgentNumbers: Sendable {
     private let fileErrors: AgentGauge
     private let refusals = Mutex<[AcceptRefusal: UInt64]>([:])
     private let violations = Mutex<[HTTP1Violation: UInt64]>([:])
+    private let portConflicts = Mutex<[SourcePortConflict: UInt64]>([:])
 
     init(_ metrics: AgentMetrics) {
         metrics.gauge(
@@ -61,6 +62,15 @@ final class AgentNumbers: Sendable {
                 labels: [("reason", violation.rawValue)]
             ) { [self] in violations.withLock { $0[violation] ?? 0 } }
         }
+        for outcome in SourcePortConflict.allCases {
+            metrics.counter(
+                "trammel_source_port_conflicts_total",
+                help:
+                    "Connections to applications, the client's address kept, whose first port was taken, by what came "
+                    + "next: another port, one that clients may have too (shared), or failure (none).",
+                labels: [("next", outcome.rawValue)]
+            ) { [self] in portConflicts.withLock { $0[outcome] ?? 0 } }
+        }
         metrics.gauge("process_open_fds", help: "File descriptors that are open.") {
             Double(AgentProcess.openDescriptors)
         }
@@ -93,6 +103,8 @@ final class AgentNumbers: Sendable {
         refusals.withLock { $0 = refused }
         let broken = await dataPlane.violations()
         violations.withLock { $0 = broken }
+        let conflicts = await dataPlane.portConflicts()
+        portConflicts.withLock { $0 = conflicts }
         let usages = attachments.values.compactMap { try? mesh.capture.conntrack.usage(of: $0.id) }
         conntrackEntries.set(Int64(usages.map(\.count).max() ?? 0))
         conntrackLimit.set(Int64(usages.map(\.limit).max() ?? 0))

@@ -50,7 +50,7 @@ extension TapPredicate {
         source = filter.source.map(Workload.init(shown:))
         destination = filter.destination.map(Workload.init(shown:))
         service = filter.service
-        isHTTP = filter.protocol.map { $0 == "http" }
+        kind = filter.protocol.flatMap(TapKind.init)
         method = filter.method.map { Array($0.utf8) }
         pathPrefix = filter.path.map { Array($0.utf8) }
         status = filter.status.flatMap(Status.init(shown:))
@@ -83,7 +83,7 @@ extension TapPredicate.Status {
 extension TapEvent {
     init(_ record: TapRecord) {
         self.init(
-            time: Timestamp(record.time), protocol: record.isHTTP ? "http" : "tcp",
+            time: Timestamp(record.time), protocol: record.kind.rawValue,
             direction: record.isOutbound ? "outbound" : "inbound", source: record.source?.shown,
             destination: record.destination?.shown, service: record.service?.host,
             client: record.client.map { "\($0.endpoint)" } ?? "",

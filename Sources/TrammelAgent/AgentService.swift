@@ -50,24 +50,28 @@ struct AgentService: ControlService {
         let troubles = attachments.values.compactMap { attachment in
             mesh.ledger.trouble(of: attachment.id, shared: attachment.shared).map { "\(attachment.name): \($0)" }
         }
+        let failures = await mesh.failures
+        let reason =
+            drifted.isEmpty && troubles.isEmpty
+            ? failures.isEmpty ? nil : "workloads that were attached before cannot be attached again"
+            : "the rules of workloads are not as they should be"
         let kinds = Dictionary(grouping: await mesh.set.entries.keys, by: \.kind.rawValue).mapValues(\.count)
         return AgentStatus(
             version: Build.version, node: settings.node ?? Node.name, pid: getpid(), startedAt: Timestamp(startedAt),
-            state: drifted.isEmpty && alarm == nil && troubles.isEmpty ? .running : .degraded,
-            reason: alarm
-                ?? (drifted.isEmpty && troubles.isEmpty ? nil : "the rules of workloads are not as they should be"),
+            state: alarm == nil && reason == nil ? .running : .degraded, reason: alarm ?? reason,
             dataLoops: loops,
             capture: AgentStatus.Capture(
                 backend: attachments.isEmpty
                     ? settings.captureBackend.rawValue : attachments.values.backends.joined(separator: ", "),
                 mode: settings.captureMode.rawValue,
                 reason: Self.modes(of: attachments.values)),
-            workloads: AgentStatus.Workloads(attached: attachments.count, degraded: drifted.count), resources: kinds,
+            workloads: AgentStatus.Workloads(attached: attachments.count, degraded: drifted.count + failures.count),
+            resources: kinds,
             configuration: await mesh.snapshot.version,
             connections: AgentStatus.Connections(
                 open: connections.count, total: connections.last?.id ?? 0,
                 unknownDestination: refusals[.destinationUnknown] ?? 0),
-            warnings: [alarm].compactMap(\.self) + bypassing.warnings + troubles.sorted()
+            warnings: [alarm].compactMap(\.self) + bypassing.warnings + troubles.sorted() + failures
                 + drifted.map { "the rules of \($0) have drifted; see `trammel rules \($0)`" }
                 + attachments.values.captureWarnings + (await mesh.ownWarnings)
                 + ResolutionTrouble.warnings(await mesh.resolved, at: .now()))
@@ -105,6 +109,9 @@ struct AgentService: ControlService {
 
     func workloads() async throws -> [TrammelControlAPI.AttachedWorkload] {
         let counts = Dictionary(grouping: await dataPlane.connections(), by: \.workloadID).mapValues(\.count)
+        // First, so that none is missed that is attached meanwhile.
+        let awaited = await mesh.appearing.waiting
+        let unattached = await mesh.absent
         let attachments = await mesh.attachments
         let captured = attachments.filter { bypassing.reason($0.key) == nil }
         let drift = RulesListing(attachments: captured, capture: mesh.capture).drift()
@@ -124,8 +131,8 @@ struct AgentService: ControlService {
             return described
         }
         // One that waits may have the name of one that is attached, which is why it waits.
-        let waiting = await mesh.appearing.waiting.filter { attachments[$0.key] == nil }.values.map(\.described)
-        let absent = await mesh.absent.values.map(\.described)
+        let waiting = awaited.filter { attachments[$0.key] == nil }.values.map(\.described)
+        let absent = unattached.filter { attachments[$0.key] == nil }.values.map(\.described)
         let draining = await mesh.draining.values.map(\.described)
         return (attached + waiting + absent + draining).sorted { ($0.namespace, $0.name) < ($1.namespace, $1.name) }
     }
@@ -140,18 +147,20 @@ struct AgentService: ControlService {
 
     func services() async throws -> [KnownService] {
         let snapshot = await mesh.snapshot
-        let ports = Dictionary(grouping: snapshot.servicePorts, by: \.host)
+        let all = AgentService.ports(of: snapshot)
+        let ports = Dictionary(grouping: all, by: \.port.host)
         return ports.keys.sorted().compactMap { host in
-            guard let ports = ports[host], let first = ports.first else { return nil }
+            guard let ports = ports[host], let first = ports.first?.port else { return nil }
             let name = snapshot.resolve(name: host, from: first.namespace)
             let cluster = first.defaultCluster
             return KnownService(
                 namespace: first.namespace, name: first.name, hosts: [host],
                 addresses: name?.addresses.map(\.description) ?? [],
-                ports: ports.map { port in
+                ports: ports.map { port, transport in
                     KnownService.Port(
                         name: port.portName, port: port.port,
-                        targetPort: port.defaultCluster.endpoints.first?.address.port ?? port.port, transport: "TCP",
+                        targetPort: port.defaultCluster.endpoints.first?.address.port ?? port.port,
+                        transport: transport,
                         appProtocol: port.appProtocol.rawValue)
                 },
                 endpoints: KnownService.Endpoints(
@@ -160,15 +169,21 @@ struct AgentService: ControlService {
         }
     }
 
+    /// Of every service, each with what it is carried over.
+    private static func ports(of snapshot: RuntimeSnapshot) -> [(port: ServicePort, transport: String)] {
+        snapshot.servicePorts.map { ($0, "TCP") } + snapshot.datagramPorts.map { ($0, "UDP") }
+    }
+
     func endpoints() async throws -> [KnownEndpoint] {
         let snapshot = await mesh.snapshot
-        return snapshot.servicePorts.flatMap { port in
+        return AgentService.ports(of: snapshot).flatMap { port, transport in
             let cluster = port.defaultCluster
             let ready = cluster.isNoneReady ? [] : cluster.endpoints.map { ($0, KnownEndpoint.Health.ready) }
             let waiting = cluster.notReady.map { ($0, KnownEndpoint.Health.notReady) }
             return (ready + waiting).sorted { $0.0.address < $1.0.address }.map { endpoint, health in
                 KnownEndpoint(
-                    service: "\(port.namespace)/\(port.name)", port: port.port, address: "\(endpoint.address)",
+                    service: "\(port.namespace)/\(port.name)", port: port.port, transport: transport,
+                    address: "\(endpoint.address)",
                     workload: endpoint.identity.map { "\($0.name)" },
                     subsets: snapshot.clusters.filter { other in
                         other.service === cluster.service && other.port == cluster.port
@@ -203,11 +218,18 @@ struct AgentService: ControlService {
                 .notFound, code: "workload-unknown", "no workload \(name) is attached",
                 hint: "`trammel workloads` lists them")
         }
-        return try Explaining(snapshot: await mesh.snapshot, source: attachment.workload.source).explain(request)
+        return try Explaining(
+            snapshot: await mesh.snapshot, source: attachment.workload.source,
+            capture: mesh.capture.plan(of: attachment.id)?.request
+        ).explain(request)
     }
 
     func rules() async throws -> [TrammelControlAPI.InstalledRules] {
         RulesListing(attachments: await mesh.attachments, capture: mesh.capture).list()
+    }
+
+    func rules(foreseeing request: AttachRequest) async throws -> RulesPreview {
+        try await mesh.foresee(request)
     }
 
     func metrics(accept: String?) async throws -> MetricsExposition {

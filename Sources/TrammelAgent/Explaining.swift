@@ -1,3 +1,4 @@
+import TrammelCapture
 import TrammelConfig
 import TrammelControlAPI
 import TrammelCore
@@ -9,6 +10,8 @@ import TrammelWire
 struct Explaining {
     let snapshot: RuntimeSnapshot
     let source: Source
+    /// What is captured of the workload; nil while nothing is.
+    var capture: CaptureRequest?
 
     func explain(_ request: ExplainRequest) throws -> TrammelControlAPI.Explanation {
         let target = try ExplainTarget(request.to)
@@ -31,6 +34,11 @@ struct Explaining {
         }
         let original = OriginalDestination(IPEndpoint(address, target.port))
         let port = snapshot.servicePort(at: original, for: source)
+        if target.scheme == .udp
+            || target.scheme == nil && port == nil && snapshot.datagramPort(at: original, for: source) != nil
+        {
+            return datagrams(original, steps, target)
+        }
         let story: DecisionStory
         if target.scheme == .http || target.scheme == nil && port?.appProtocol == .http {
             story = try http(request, target, HTTPDestination(servicePort: port, original: original))
@@ -44,6 +52,41 @@ struct Explaining {
         return TrammelControlAPI.Explanation(
             steps: (steps + story.steps).map(\.message), verdict: story.verdict.kind, summary: story.summary,
             decidedBy: story.decidedBy.map { SourceReference($0.location) })
+    }
+
+    /// The workload's own choice about UDP comes before the mesh's.
+    private func datagrams(
+        _ original: OriginalDestination, _ steps: [DecisionStory.Step], _ target: ExplainTarget
+    ) -> TrammelControlAPI.Explanation {
+        var told = steps.map(\.message)
+        func choice(_ text: String) { told.append(.init(title: "udp", text: text)) }
+        let destination = original.endpoint
+        switch capture?.udp ?? .pass {
+        case _ where target.port == 53 && capture?.capturesDNS ?? false:
+            choice("port 53 goes to the agent's DNS, whatever becomes of other datagrams; ask about dns://NAME")
+            return TrammelControlAPI.Explanation(steps: told, verdict: .answered, summary: "is answered by the agent")
+        case .pass:
+            choice("the workload's datagrams are not captured (udp: pass), so no resource has a say")
+            return TrammelControlAPI.Explanation(
+                steps: told, verdict: .passedThrough, summary: "goes past the agent to \(destination) itself")
+        case .policy:
+            let isAllowed =
+                capture?.udpAllowed.contains {
+                    $0.block.contains(destination.address) && ($0.port ?? destination.port) == destination.port
+                } ?? false
+            choice(
+                "the workload's datagrams are held to a list by the kernel (udp: policy), which "
+                    + (isAllowed ? "has \(destination)" : "\(destination) is not on"))
+            return TrammelControlAPI.Explanation(
+                steps: told, verdict: isAllowed ? .passedThrough : .refused,
+                summary: isAllowed ? "goes past the agent to \(destination) itself" : "is refused by the kernel")
+        case .proxy:
+            choice("the workload's datagrams are carried by the agent (udp: proxy)")
+            let story = explainDatagrams(snapshot, source: source, original: original)
+            return TrammelControlAPI.Explanation(
+                steps: told + story.steps.map(\.message), verdict: story.verdict.kind, summary: story.summary,
+                decidedBy: story.decidedBy.map { SourceReference($0.location) })
+        }
     }
 
     private func answer(
@@ -97,7 +140,7 @@ struct Explaining {
 /// What `explain` is asked about: a URL, `HOST:PORT`, or a name.
 struct ExplainTarget {
     enum Scheme: String, CaseIterable {
-        case http, tls, tcp, dns
+        case http, tls, tcp, udp, dns
     }
 
     /// Nil for `HOST:PORT`, which is what the port is declared to be.
@@ -118,7 +161,7 @@ struct ExplainTarget {
             guard scheme != nil else {
                 throw TrammelError(
                     .invalid, code: "explain-to", "\"\(text)\": there is no way to explain \(name)",
-                    hint: "write http://, https://, tls://, tcp:// or dns://, or HOST:PORT")
+                    hint: "write http://, https://, tls://, tcp://, udp:// or dns://, or HOST:PORT")
             }
             rest = text[end.upperBound...]
         }
@@ -133,7 +176,7 @@ struct ExplainTarget {
             case .http: 80
             case .tls: 443
             case .dns: 53
-            case .tcp, nil: nil
+            case .tcp, .udp, nil: nil
             }
         let number = colon.map { UInt16(authority[authority.index(after: $0)...]) } ?? usual
         guard let number, number > 0, !name.isEmpty else {

@@ -44,7 +44,7 @@ actor Mesh {
     var directory = ConfigFiles()
     /// Appearing/ has what keeps it.
     var appearing = AppearingWorkloads()
-    /// What of the host itself is known and not there, by Host/.
+    /// What is known and not there, or could not be taken up: Reconciling/ has who sees to it.
     var absent: [WorkloadName: AbsentWorkload] = [:]
     let finder: TargetFinder
     let cgroupWatch = CgroupWatch()
@@ -105,6 +105,8 @@ actor Mesh {
         await makeRoom(for: found.identity)
         let id = WorkloadID(rawValue: nextWorkload)
         nextWorkload += 1
+        // It was attached before, and its rules hold its traffic back while it cannot be.
+        let isTakenUp = absent[identity.name] != nil
         let opened = try capture.open(captureRequest, as: id)
         let names: DNSListeners
         let datagrams: DatagramListeners
@@ -129,8 +131,10 @@ actor Mesh {
             try keep(memory(of: attachment))
             try bypass.begin(identity.name, opened)
         } catch {
-            try? capture.uninstall(id)
-            try? store.forget(identity.name)
+            if !isTakenUp {
+                try? capture.uninstall(id)
+                try? store.forget(identity.name)
+            }
             await dataPlane.detach(id)
             capture.close(id)
             throw error
@@ -423,28 +427,9 @@ actor Mesh {
         let attached = try endDrained(store.attachments())
         troubles += announce(attached)
         for kept in attached {
-            do {
-                try await restore(kept)
-            } catch {
-                troubles.append("\(kept.workload) is not attached again: \(error)")
-                try store.forget(kept.workload)
-            }
+            if let trouble = try await restore(kept) { troubles.append(trouble) }
         }
         return troubles + releaseAnnounced()
-    }
-
-    private func restore(_ kept: StateStore.Attachment) async throws {
-        let memory = try AttachmentMemory(payload: kept.payload)
-        if memory.isOfHost { return try await restoreHost(memory) }
-        if memory.bootID != AttachmentMemory.currentBootID, memory.outlivesBoot { return await awaitAfterBoot(memory) }
-        guard memory.bootID == AttachmentMemory.currentBootID,
-            let target = capture.find(again: memory.request.namespaceTarget, inode: memory.inode, cookie: memory.cookie)
-        else {
-            throw TrammelError(.notFound, code: "netns-gone", "its network namespace is gone")
-        }
-        var request = memory.request
-        if case .pid(let pid) = target { request.pid = pid }
-        _ = try await attachNow(request, declared: memory.declared)
     }
 }
 

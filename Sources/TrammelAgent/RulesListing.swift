@@ -9,10 +9,17 @@ struct RulesListing: Sendable {
 
     /// In the order of the workloads' names. Asks the kernel on the calling thread.
     func list() -> [TrammelControlAPI.InstalledRules] {
-        read().map { attachment, rules in
-            .init(
-                workload: "\(attachment.name)", backend: "\(attachment.opened.plan.backend)",
-                text: (try? rules.get())?.text ?? "", drift: Self.drift(rules))
+        read().compactMap { attachment, rules in
+            let (name, backend) = ("\(attachment.name)", "\(attachment.opened.plan.backend)")
+            do {
+                return .init(
+                    workload: name, backend: backend, try capture.footprint(of: attachment.id),
+                    drift: Self.drift(rules))
+            } catch let error as TrammelError where error.kind == .notFound {
+                return nil  // It was detached meanwhile.
+            } catch {
+                return .init(workload: name, backend: backend, text: "", drift: ["cannot be read: \(error)"])
+            }
         }
     }
 
@@ -35,6 +42,28 @@ struct RulesListing: Sendable {
         case .success(let rules): rules.drift
         case .failure(let error): ["cannot be read: \(error)"]
         }
+    }
+}
+
+extension TrammelControlAPI.InstalledRules {
+    init(workload: String, backend: String, _ footprint: CaptureFootprint, drift: [String] = []) {
+        self.init(
+            workload: workload, backend: backend, text: footprint.rules,
+            routing: footprint.routing.map { Routing(command: $0.command, line: $0.line) },
+            sysctls: footprint.settings.map { Sysctl(name: $0.name, value: "1", before: $0.before) },
+            listeners: footprint.listeners.map(Listener.init), drift: drift)
+    }
+}
+
+extension TrammelControlAPI.InstalledRules.Listener {
+    init(_ listener: PlannedListener) {
+        let (transport, purpose) =
+            switch listener.purpose {
+            case .connections(let direction): ("tcp", "\(direction.rawValue) connections")
+            case .dns(let transport): (transport == .tcp ? "tcp" : "udp", "DNS")
+            case .datagrams: ("udp", "outbound UDP")
+            }
+        self.init(transport: transport, address: "\(listener.address.endpoint)", purpose: purpose)
     }
 }
 

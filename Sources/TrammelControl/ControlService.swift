@@ -45,6 +45,9 @@ package protocol ControlService: Sendable {
 
     func explain(_ request: ExplainRequest) async throws -> Explanation
     func rules() async throws -> [InstalledRules]
+    /// What `attach` would do to the node, without doing it. The request has passed `AttachRequest.check()`.
+    /// - Throws: as `attach`.
+    func rules(foreseeing request: AttachRequest) async throws -> RulesPreview
 
     /// - Parameter window: seconds, 1 to 3,600.
     func graph(window: Double) async throws -> TrafficGraph

@@ -177,6 +177,11 @@ package final class DataPlane: Sendable {
         await loops.onEach { $0.counters.refusedRequests }.reduce(into: [:]) { $0.merge($1, uniquingKeysWith: +) }
     }
 
+    /// How often a socket that keeps a client's address did not get the port chosen for it, by what became of it.
+    package func portConflicts() async -> [SourcePortConflict: UInt64] {
+        await loops.onEach { $0.counters.portConflicts }.reduce(into: [:]) { $0.merge($1, uniquingKeysWith: +) }
+    }
+
     /// The services' names for traffic that no service stands for.
     package static let outsideTheMesh = [OutsideTheMesh.passthrough, OutsideTheMesh.blackHole]
 

@@ -23,10 +23,11 @@ import peers  # noqa: E402
 import report  # noqa: E402
 import scale  # noqa: E402
 import trammel  # noqa: E402
+import ways  # noqa: E402
 import world  # noqa: E402
 
 CASES = {**peers.PEERS, "trammel": trammel.Trammel, "trammel-off": trammel.TrammelOffNode}
-LAST = ["crowd", "scale"]
+LAST = ["ways", "crowd", "scale"]
 """Measured after the others, for what they leave behind."""
 CGROUPS = [pathlib.Path("/sys/fs/cgroup/trammel"), pathlib.Path("/sys/fs/cgroup/unified/trammel")]
 
@@ -46,6 +47,8 @@ def arguments():
     parser.add_argument("--without", metavar="A,B", default="", help="all but these; 'trammel' means both its cases")
     parser.add_argument(
         "--perf", action="store_true", help="record each case's proxy with perf and print where its time goes")
+    parser.add_argument(
+        "--crowd", type=int, default=500, metavar="N", help="workloads of a kind in the measure of that name (default 500)")
     parser.add_argument("--gate", action="store_true", help="exit 1 if a budget is missed")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
@@ -168,6 +171,8 @@ def inside(chosen):
             print("\n" + "\n".join(report.table(measure, taken)), flush=True)
     lines, misses = report.budgets(results)
     last = []
+    if "ways" in chosen.only and "trammel" in cases:
+        print("\n" + "\n".join(ways.table(ways.run(scene, settings, progress))), flush=True)
     if "crowd" in chosen.only and "trammel" in cases:
         last += crowd.budgets(crowd.run(scene, settings, progress))
     if "scale" in chosen.only:

@@ -1,4 +1,4 @@
-"""A crowded node: 500 network namespaces, then 500 cgroups of the host, attached to one agent.
+"""A crowded node: network namespaces, then cgroups of the host, 500 of each, attached to one agent.
 
 How long each attach takes, what an idle workload costs in memory, how long the agent takes to start when it knows all
 of them, and whether a request, a connection and a packet that is nobody's cost more beside 500 workloads than beside
@@ -19,9 +19,8 @@ import time
 import measures
 import peers
 import trammel
-from world import RUN, BenchError, memory
+from world import RUN, BenchError, cgroups, memory
 
-WORKLOADS = 500
 HOME = RUN / "crowd"
 
 
@@ -85,15 +84,6 @@ class Result:
     after: dict
 
 
-def cgroups():
-    """Where the v2 hierarchy is, for the cgroups of this run."""
-    for line in open("/proc/self/mountinfo"):
-        fields = line.split()
-        if fields[fields.index("-") + 1] == "cgroup2":
-            return pathlib.Path(fields[4])
-    raise BenchError("no cgroup v2 hierarchy is mounted")
-
-
 def costs(case, settings):
     """Medians: what a request and a connection cost the agent, and what a round trip costs that is not captured."""
     found = {}
@@ -119,16 +109,21 @@ def passing(case, count=20_000):
 
 
 def crowd(case, settings, targets):
-    """Attaches all of `targets` (name and what the request says of it) and measures before and after."""
+    """Attaches all of `targets` (name and what the request says of it); measures beside the first and beside all."""
     control = Control(HOME / "trammel.sock")
-    before, resident = costs(case, settings), memory(case.pids, "RssAnon")
     attached = []
-    case.agent.spread(os.sched_getaffinity(0))
-    for name, target in targets:
+
+    def attach(name, target):
         begun = time.perf_counter()
         control.ask("POST", "/v1/workloads", {"name": name, **target})
         attached.append(time.perf_counter() - begun)
-    each = (memory(case.pids, "RssAnon") - resident) / len(attached)
+
+    attach(*targets[0])
+    before, resident = costs(case, settings), memory(case.pids, "RssAnon")
+    case.agent.spread(os.sched_getaffinity(0))
+    for target in targets[1:]:
+        attach(*target)
+    each = (memory(case.pids, "RssAnon") - resident) / (len(attached) - 1)
     case.confine()
     after = costs(case, settings)
     threads = len(list(pathlib.Path(f"/proc/{case.pids[0]}/task").iterdir()))
@@ -145,21 +140,21 @@ def crowd(case, settings, targets):
 
 
 @contextlib.contextmanager
-def namespaces(world):
+def namespaces(world, count):
     """Empty network namespaces; they end with the run."""
-    world.sh("\n".join(f"ip netns add crowd{n}; ip -n crowd{n} link set lo up" for n in range(WORKLOADS)))
-    yield [(f"crowd{n}", {"netns": f"crowd{n}"}) for n in range(WORKLOADS)]
+    world.sh("\n".join(f"ip netns add crowd{n}; ip -n crowd{n} link set lo up" for n in range(count)))
+    yield [(f"crowd{n}", {"netns": f"crowd{n}"}) for n in range(count)]
 
 
 @contextlib.contextmanager
-def groups():
+def groups(count):
     """Empty cgroups; they end with the block."""
     top = cgroups() / f"trammel-bench-{os.getpid()}"
     top.mkdir()
     try:
-        for number in range(WORKLOADS):
+        for number in range(count):
             (top / f"g{number}").mkdir()
-        yield [(f"group{n}", {"cgroup": f"/{top.name}/g{n}"}) for n in range(WORKLOADS)]
+        yield [(f"group{n}", {"cgroup": f"/{top.name}/g{n}"}) for n in range(count)]
     finally:
         for folder in [*top.iterdir(), top]:
             if folder.is_dir():
@@ -172,9 +167,9 @@ def run(scene, settings, progress):
     case.bystander = scene.pod("crowd-bystander")
     scene.backend(case.bystander, "bystander")
     case.check()
-    results = {}
-    for kind, made in (("namespaces", namespaces(scene)), ("cgroups", groups())):
-        progress(f"crowd: {WORKLOADS} {kind}")
+    results, count = {}, settings.chosen.crowd
+    for kind, made in (("namespaces", namespaces(scene, count)), ("cgroups", groups(count))):
+        progress(f"crowd: {count} {kind}")
         with made as targets:
             results[kind] = crowd(case, settings, targets)
         progress("")
@@ -183,7 +178,7 @@ def run(scene, settings, progress):
 
 
 HEAD = ["kind", "attach ms", "slowest", "KiB each", "threads", "start s",
-        "request µs before", "after", "connection µs before", "after", "passing µs before", "after"]
+        "request µs, one", "all", "connection µs, one", "all", "passing µs, one", "all"]
 
 
 def table(results):
@@ -195,7 +190,8 @@ def table(results):
             row += [f"{result.before[name]:.1f}", f"{result.after[name]:.1f}"]
         rows.append(row)
     widths = [max(len(row[i]) for row in rows) for i in range(len(HEAD))]
-    return [f"crowd: {WORKLOADS} workloads of a kind beside those of a call; costs of the agent before and after"] + [
+    count = len(next(iter(results.values())).attached)
+    return [f"crowd: {count} workloads of a kind; what the agent's work costs beside one of them and beside all"] + [
         "  " + "  ".join([row[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:])])
         for row in rows]
 
@@ -204,14 +200,15 @@ def budgets(results):
     """(line, is missed) for each budget."""
     found = []
     for kind, result in results.items():
+        kind = f"{len(result.attached)} {kind}"
         figures = [
-            (f"attach beside {WORKLOADS} {kind}, slowest, ms", max(result.attached) * 1e3, 20),
-            (f"an idle workload of {WORKLOADS} {kind}, KiB", result.memory / 1024, 100),
-            (f"the agent's start with {WORKLOADS} {kind}, s", result.start, 3),
-            (f"a request beside {WORKLOADS} {kind} ÷ beside none", result.after["http1"] / result.before["http1"], 1.1),
-            (f"a connection beside {WORKLOADS} {kind} ÷ beside none",
+            (f"attach beside {kind}, slowest, ms", max(result.attached) * 1e3, 20),
+            (f"an idle workload of {kind}, KiB", result.memory / 1024, 100),
+            (f"the agent's start with {kind}, s", result.start, 3),
+            (f"a request beside {kind} ÷ beside one", result.after["http1"] / result.before["http1"], 1.1),
+            (f"a connection beside {kind} ÷ beside one",
              result.after["connect"] / result.before["connect"], 1.1),
-            (f"a passing round trip beside {WORKLOADS} {kind} ÷ beside none",
+            (f"a passing round trip beside {kind} ÷ beside one",
              result.after["passing"] / result.before["passing"], 1.1),
         ]
         for text, value, limit in figures:

@@ -58,11 +58,24 @@ class Pod:
 
     def run(self, *argv, core=None, timeout=60, stdin=None):
         """Runs `argv` to its end and returns what it printed."""
-        done = subprocess.run(
-            self.command(*argv, core=core), capture_output=True, text=True, timeout=timeout, input=stdin)
-        if done.returncode != 0:
-            raise BenchError(f"in {self.name}: {' '.join(map(str, argv))}: {done.stderr.strip() or done.stdout.strip()}")
-        return done.stdout
+        return run(self.command(*argv, core=core), self.name, timeout, stdin)
+
+
+def run(command, place, timeout=60, stdin=None):
+    """Runs `command`, which is run in `place`, to its end and returns what it printed."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, input=stdin)
+    if done.returncode != 0:
+        raise BenchError(f"in {place}: {' '.join(map(str, command))}: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout
+
+
+def cgroups():
+    """Where the v2 hierarchy is, for the cgroups of a run."""
+    for line in open("/proc/self/mountinfo"):
+        fields = line.split()
+        if fields[fields.index("-") + 1] == "cgroup2":
+            return pathlib.Path(fields[4])
+    raise BenchError("no cgroup v2 hierarchy is mounted")
 
 
 class World:

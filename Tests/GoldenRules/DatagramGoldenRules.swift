@@ -66,8 +66,10 @@ extension GoldenRules {
                 fib daddr type != local accept comment "passes through"
                 ct state invalid counter drop
                 tcp flags syn / fin,syn,rst,ack tcp dport { 15001, 15006, 15053 } reject with tcp reset comment "the agent's ports are not for direct use"
-                meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:15006 counter accept
-                meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:15006 counter accept
+                meta nfproto ipv4 tcp flags syn / fin,syn,rst,ack tproxy ip to 127.0.0.1:15006 counter accept
+                meta nfproto ipv4 tcp flags != syn / fin,syn,rst,ack socket wildcard <= 1 tproxy ip to 127.0.0.1:15006 accept
+                meta nfproto ipv6 tcp flags syn / fin,syn,rst,ack tproxy ip6 to [::1]:15006 counter accept
+                meta nfproto ipv6 tcp flags != syn / fin,syn,rst,ack socket wildcard <= 1 tproxy ip6 to [::1]:15006 accept
                 tcp flags syn / fin,syn,rst,ack counter reject with tcp reset comment "no agent: closed"
             }
 
@@ -157,8 +159,10 @@ extension GoldenRules {
                 update @udp_senders4 { ip daddr . udp dport . ip saddr . udp sport }
                 update @udp_senders6 { ip6 daddr . udp dport . ip6 saddr . udp sport }
                 tcp flags syn / fin,syn,rst,ack tcp dport { 15001, 15006, 15053 } reject with tcp reset comment "the agent's ports are not for direct use"
-                meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:15006 counter accept
-                meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:15006 counter accept
+                meta nfproto ipv4 tcp flags syn / fin,syn,rst,ack tproxy ip to 127.0.0.1:15006 counter accept
+                meta nfproto ipv4 tcp flags != syn / fin,syn,rst,ack socket wildcard <= 1 tproxy ip to 127.0.0.1:15006 accept
+                meta nfproto ipv6 tcp flags syn / fin,syn,rst,ack tproxy ip6 to [::1]:15006 counter accept
+                meta nfproto ipv6 tcp flags != syn / fin,syn,rst,ack socket wildcard <= 1 tproxy ip6 to [::1]:15006 accept
                 tcp flags syn / fin,syn,rst,ack counter reject with tcp reset comment "no agent: closed"
             }
 
@@ -217,8 +221,10 @@ extension GoldenRules {
                 fib daddr type != local accept comment "passes through"
                 ct state invalid counter drop
                 tcp flags syn / fin,syn,rst,ack tcp dport { 15001, 15006, 15053 } reject with tcp reset comment "the agent's ports are not for direct use"
-                meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:15006 counter accept
-                meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:15006 counter accept
+                meta nfproto ipv4 tcp flags syn / fin,syn,rst,ack tproxy ip to 127.0.0.1:15006 counter accept
+                meta nfproto ipv4 tcp flags != syn / fin,syn,rst,ack socket wildcard <= 1 tproxy ip to 127.0.0.1:15006 accept
+                meta nfproto ipv6 tcp flags syn / fin,syn,rst,ack tproxy ip6 to [::1]:15006 counter accept
+                meta nfproto ipv6 tcp flags != syn / fin,syn,rst,ack socket wildcard <= 1 tproxy ip6 to [::1]:15006 accept
                 tcp flags syn / fin,syn,rst,ack counter reject with tcp reset comment "no agent: closed"
             }
 
@@ -286,8 +292,10 @@ extension GoldenRules {
                 update @udp_senders4 { ip daddr . udp dport . ip saddr . udp sport }
                 update @udp_senders6 { ip6 daddr . udp dport . ip6 saddr . udp sport }
                 tcp flags syn / fin,syn,rst,ack tcp dport { 15001, 15006, 15053 } reject with tcp reset comment "the agent's ports are not for direct use"
-                meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:15006 counter accept
-                meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:15006 counter accept
+                meta nfproto ipv4 tcp flags syn / fin,syn,rst,ack tproxy ip to 127.0.0.1:15006 counter accept
+                meta nfproto ipv4 tcp flags != syn / fin,syn,rst,ack socket wildcard <= 1 tproxy ip to 127.0.0.1:15006 accept
+                meta nfproto ipv6 tcp flags syn / fin,syn,rst,ack tproxy ip6 to [::1]:15006 counter accept
+                meta nfproto ipv6 tcp flags != syn / fin,syn,rst,ack socket wildcard <= 1 tproxy ip6 to [::1]:15006 accept
                 tcp flags syn / fin,syn,rst,ack counter reject with tcp reset comment "no agent: closed"
             }
 
@@ -345,8 +353,10 @@ extension GoldenRules {
                 iifname "lo" accept
                 fib daddr type != local accept comment "passes through"
                 tcp flags syn / fin,syn,rst,ack tcp dport { 15001, 15006, 15053 } reject with tcp reset comment "the agent's ports are not for direct use"
-                meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:15006 counter accept
-                meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:15006 counter accept
+                meta nfproto ipv4 tcp flags syn / fin,syn,rst,ack tproxy ip to 127.0.0.1:15006 counter accept
+                meta nfproto ipv4 tcp flags != syn / fin,syn,rst,ack socket wildcard <= 1 tproxy ip to 127.0.0.1:15006 accept
+                meta nfproto ipv6 tcp flags syn / fin,syn,rst,ack tproxy ip6 to [::1]:15006 counter accept
+                meta nfproto ipv6 tcp flags != syn / fin,syn,rst,ack socket wildcard <= 1 tproxy ip6 to [::1]:15006 accept
                 tcp flags syn / fin,syn,rst,ack counter reject with tcp reset comment "no agent: closed"
             }
 

@@ -34,8 +34,12 @@ package enum GoldenIptables {
         -A TRAMMEL_PREROUTING -m conntrack --ctstate INVALID -j DROP
         -A TRAMMEL_PREROUTING -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m multiport --dports \#
         15001,15006,15053 -m comment --comment "the agent\'s ports are not for direct use" -g TRAMMEL_MARK_53B
-        -A TRAMMEL_PREROUTING -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -m socket -j RETURN
-        -A TRAMMEL_PREROUTING -p tcp -j TPROXY --on-port 15006 --on-ip 127.0.0.1 --tproxy-mark 0x0/0x0
+        -A TRAMMEL_PREROUTING -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j TPROXY --on-port 15006 --on-ip \#
+        127.0.0.1 --tproxy-mark 0x0/0x0
+        -A TRAMMEL_PREROUTING -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -m socket --nowildcard -m socket \#
+        -j RETURN
+        -A TRAMMEL_PREROUTING -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -m socket --nowildcard -j TPROXY \#
+        --on-port 15006 --on-ip 127.0.0.1 --tproxy-mark 0x0/0x0
         -A TRAMMEL_PREROUTING -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m comment --comment "no agent: \#
         closed" -g TRAMMEL_MARK_53B
         -A TRAMMEL_MARK_53B -j MARK --set-xmark 0x53b/0xfff
@@ -84,8 +88,12 @@ package enum GoldenIptables {
         -A TRAMMEL_PREROUTING -m addrtype ! --dst-type LOCAL -m comment --comment "passes through" -j RETURN
         -A TRAMMEL_PREROUTING -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m multiport --dports \#
         15001,15006,15053 -m comment --comment "the agent\'s ports are not for direct use" -g TRAMMEL_MARK_53B
-        -A TRAMMEL_PREROUTING -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -m socket -j RETURN
-        -A TRAMMEL_PREROUTING -p tcp -j TPROXY --on-port 15006 --on-ip ::1 --tproxy-mark 0x0/0x0
+        -A TRAMMEL_PREROUTING -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j TPROXY --on-port 15006 --on-ip \#
+        ::1 --tproxy-mark 0x0/0x0
+        -A TRAMMEL_PREROUTING -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -m socket --nowildcard -m socket \#
+        -j RETURN
+        -A TRAMMEL_PREROUTING -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -m socket --nowildcard -j TPROXY \#
+        --on-port 15006 --on-ip ::1 --tproxy-mark 0x0/0x0
         -A TRAMMEL_PREROUTING -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m comment --comment "no agent: \#
         closed" -g TRAMMEL_MARK_53B
         -A TRAMMEL_FROM_APP -p udp -j TPROXY --on-port 15053 --on-ip ::1 --tproxy-mark 0x0/0x0
@@ -159,8 +167,12 @@ package enum GoldenIptables {
         -A TRAMMEL_PREROUTING -s 10.9.0.1/32 -g TRAMMEL_MARK_53A
         -A TRAMMEL_PREROUTING -p tcp -m multiport --dports 22 -g TRAMMEL_MARK_53A
         -A TRAMMEL_PREROUTING -p tcp -j TRAMMEL_PREROUTING_1
-        -A TRAMMEL_PREROUTING -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -m socket -j RETURN
-        -A TRAMMEL_PREROUTING -p tcp -j TPROXY --on-port 15006 --on-ip 127.0.0.1 --tproxy-mark 0x0/0x0
+        -A TRAMMEL_PREROUTING -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j TPROXY --on-port 15006 --on-ip \#
+        127.0.0.1 --tproxy-mark 0x0/0x0
+        -A TRAMMEL_PREROUTING -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -m socket --nowildcard -m socket \#
+        -j RETURN
+        -A TRAMMEL_PREROUTING -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -m socket --nowildcard -j TPROXY \#
+        --on-port 15006 --on-ip 127.0.0.1 --tproxy-mark 0x0/0x0
         -A TRAMMEL_PREROUTING -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m comment --comment "no agent: \#
         closed" -g TRAMMEL_MARK_53B
         -A TRAMMEL_FROM_APP -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -m socket -j ACCEPT

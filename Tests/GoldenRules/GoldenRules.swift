@@ -59,8 +59,10 @@ package enum GoldenRules {
                 fib daddr type != local accept comment "passes through"
                 ct state invalid counter drop
                 tcp flags syn / fin,syn,rst,ack tcp dport { 15001, 15006, 15053 } reject with tcp reset comment "the agent's ports are not for direct use"
-                meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:15006 counter accept
-                meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:15006 counter accept
+                meta nfproto ipv4 tcp flags syn / fin,syn,rst,ack tproxy ip to 127.0.0.1:15006 counter accept
+                meta nfproto ipv4 tcp flags != syn / fin,syn,rst,ack socket wildcard <= 1 tproxy ip to 127.0.0.1:15006 accept
+                meta nfproto ipv6 tcp flags syn / fin,syn,rst,ack tproxy ip6 to [::1]:15006 counter accept
+                meta nfproto ipv6 tcp flags != syn / fin,syn,rst,ack socket wildcard <= 1 tproxy ip6 to [::1]:15006 accept
                 tcp flags syn / fin,syn,rst,ack counter reject with tcp reset comment "no agent: closed"
             }
 
@@ -89,8 +91,10 @@ package enum GoldenRules {
                 iifname "lo" accept
                 fib daddr type != local accept comment "passes through"
                 tcp flags syn / fin,syn,rst,ack tcp dport { 15001, 15006, 15053 } reject with tcp reset comment "the agent's ports are not for direct use"
-                meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:15006 counter accept
-                meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:15006 counter accept
+                meta nfproto ipv4 tcp flags syn / fin,syn,rst,ack tproxy ip to 127.0.0.1:15006 counter accept
+                meta nfproto ipv4 tcp flags != syn / fin,syn,rst,ack socket wildcard <= 1 tproxy ip to 127.0.0.1:15006 accept
+                meta nfproto ipv6 tcp flags syn / fin,syn,rst,ack tproxy ip6 to [::1]:15006 counter accept
+                meta nfproto ipv6 tcp flags != syn / fin,syn,rst,ack socket wildcard <= 1 tproxy ip6 to [::1]:15006 accept
                 tcp flags syn / fin,syn,rst,ack counter reject with tcp reset comment "no agent: closed"
             }
 
@@ -189,8 +193,10 @@ package enum GoldenRules {
                 ip6 saddr @inbound_excluded6 accept
                 tcp dport @inbound_excluded_ports accept
                 tcp dport != @inbound_included_ports accept
-                meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:15006 counter accept
-                meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:15006 counter accept
+                meta nfproto ipv4 tcp flags syn / fin,syn,rst,ack tproxy ip to 127.0.0.1:15006 counter accept
+                meta nfproto ipv4 tcp flags != syn / fin,syn,rst,ack socket wildcard <= 1 tproxy ip to 127.0.0.1:15006 accept
+                meta nfproto ipv6 tcp flags syn / fin,syn,rst,ack tproxy ip6 to [::1]:15006 counter accept
+                meta nfproto ipv6 tcp flags != syn / fin,syn,rst,ack socket wildcard <= 1 tproxy ip6 to [::1]:15006 accept
                 tcp flags syn / fin,syn,rst,ack counter reject with tcp reset comment "no agent: closed"
             }
 
@@ -290,8 +296,10 @@ package enum GoldenRules {
                 ip6 saddr @inbound_excluded6 meta mark set meta mark & 0xfffff53a | 0x0000053a accept
                 tcp dport @inbound_excluded_ports meta mark set meta mark & 0xfffff53a | 0x0000053a accept
                 tcp dport != @inbound_included_ports meta mark set meta mark & 0xfffff53a | 0x0000053a accept
-                meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:15006 counter accept
-                meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:15006 counter accept
+                meta nfproto ipv4 tcp flags syn / fin,syn,rst,ack tproxy ip to 127.0.0.1:15006 counter accept
+                meta nfproto ipv4 tcp flags != syn / fin,syn,rst,ack socket wildcard <= 1 tproxy ip to 127.0.0.1:15006 accept
+                meta nfproto ipv6 tcp flags syn / fin,syn,rst,ack tproxy ip6 to [::1]:15006 counter accept
+                meta nfproto ipv6 tcp flags != syn / fin,syn,rst,ack socket wildcard <= 1 tproxy ip6 to [::1]:15006 accept
                 tcp flags syn / fin,syn,rst,ack counter reject with tcp reset comment "no agent: closed"
             }
 

@@ -53,6 +53,7 @@ struct RouteTests {
                 #expect(try await client.killConnection(17).id == 17)
                 #expect(try await client.explain(explain) == Sample.explanation)
                 #expect(try await client.rules() == Sample.rules)
+                #expect(try await client.rules(foreseeing: attach) == Sample.foreseen)
             }
             #expect(
                 server.agent.requests == [
@@ -61,7 +62,7 @@ struct RouteTests {
                     .delete(ResourceName(kind: "Service", namespace: "default", name: "a/b"), .always), .attach(attach),
                     .detach(namespace: "shop", name: "reviews-v1"),
                     .detach(namespace: "shop", name: "reviews-v1", now: true), .connections(workload: nil),
-                    .connections(workload: "shop/reviews-v1"), .kill(17), .explain(explain),
+                    .connections(workload: "shop/reviews-v1"), .kill(17), .explain(explain), .foresee(attach),
                 ])
         }
     }

@@ -20,6 +20,11 @@ int trammel_is_netns(int fd);
 // pidfd_open(2). Returns a descriptor, or the errno negated.
 int trammel_pidfd_open(pid_t pid);
 
+// The path of the v2 cgroup with this id, by open_by_handle_at(2): an id is a file handle of that file system, of which
+// `mount` is any open directory. Ends without a NUL. Returns its length, or the negated errno: ESTALE for one that is
+// gone, EPERM without CAP_DAC_READ_SEARCH.
+ssize_t trammel_cgroup_path(int mount, uint64_t id, char *path, size_t length);
+
 // recvmsg(2) of one datagram with its sender and, where the socket asks for it (IP_RECVORIGDSTADDR,
 // IPV6_RECVORIGDSTADDR), the destination it was sent to. The family of `destination` is AF_UNSPEC where the kernel
 // gave none. `truncated` is 1 when the datagram was longer than `length`. Never blocks.

@@ -28,6 +28,8 @@ extension Mesh {
                 if known.declared != candidate.declared { await redeclare(known, candidate) }
                 continue
             }
+            // It is tried again with what else was attached before.
+            if absent[candidate.name]?.hasFailed ?? false { continue }
             if let reason = appearing.refusal(of: candidate, identity, at: now) {
                 waiting.append((candidate, reason, true))
                 continue

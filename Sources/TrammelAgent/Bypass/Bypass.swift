@@ -210,15 +210,27 @@ final class Bypass: Sendable {
     func reason(_ name: WorkloadName) -> String? {
         state.withLock { state in
             guard state.past.contains(name) else { return nil }
-            let reasons = state.reasons(name).map { reason in
-                switch reason {
-                case .workload: "`trammel bypass off \(name)` ends it"
-                case .all: "`trammel bypass off` ends it"
-                case .file: "removing \(file) ends it"
-                }
-            }
-            return "its traffic goes past the agent; " + reasons.joined(separator: " and ")
+            return because(state.reasons(name), name)
         }
+    }
+
+    /// Why one that is to be attached would go past the agent; nil where it would not.
+    func reasonToCome(_ name: WorkloadName) -> String? {
+        state.withLock { state in
+            let reasons = state.reasons(name)
+            return reasons.isEmpty ? nil : because(reasons, name)
+        }
+    }
+
+    private func because(_ reasons: [WorkloadBypass.Reason], _ name: WorkloadName) -> String {
+        let ends = reasons.map { reason in
+            switch reason {
+            case .workload: "`trammel bypass off \(name)` ends it"
+            case .all: "`trammel bypass off` ends it"
+            case .file: "removing \(file) ends it"
+            }
+        }
+        return "its traffic goes past the agent; " + ends.joined(separator: " and ")
     }
 
     /// Loud: at the start, at each change, and over and over.

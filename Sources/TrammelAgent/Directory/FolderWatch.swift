@@ -1,5 +1,6 @@
 import CTrammelLinux
 import Glibc
+import TrammelCore
 
 /// Tells that something has changed in a folder, once it has come to rest.
 ///
@@ -57,20 +58,8 @@ final class FolderWatch: Sendable {
         func start() {
             // Before anybody looks for the first time, so that no change falls in between.
             arm()
-            var thread = pthread_t()
-            let box = Unmanaged.passRetained(self)
-            let failure = pthread_create(
-                &thread, nil,
-                { argument in
-                    if let argument { Unmanaged<Core>.fromOpaque(argument).takeRetainedValue().run() }
-                    return nil
-                }, box.toOpaque())
-            if failure == 0 {
-                pthread_detach(thread)
-            } else {
-                box.release()
-                continuation.finish()
-            }
+            // The thread holds this and not the watch, so that letting go of the watch ends it.
+            if OwnThread.start("trammel-folder", { self.run() }) != 0 { continuation.finish() }
         }
 
         func stop() {
@@ -79,9 +68,6 @@ final class FolderWatch: Sendable {
         }
 
         private func run() {
-            var all = sigset_t()
-            sigfillset(&all)
-            pthread_sigmask(SIG_SETMASK, &all, nil)
             defer { continuation.finish() }
             while true {
                 let seen = wait(rhythm.anyway)

@@ -22,6 +22,11 @@ struct CaptureProbing: Sendable {
                     DoctorCheck(
                         "outbound probe, \(word)", name, .skipped,
                         "only its own processes are \(host.text), and none is sent among them"))
+            } else if family == .v6, !attachment.namespaceFacts.addresses.contains(where: { $0.family == .v6 }) {
+                checks.append(
+                    DoctorCheck(
+                        "outbound probe, \(word)", name, .skipped,
+                        "it has no IPv6 address, and with none the kernel lets nothing out that could be captured"))
             } else if let target = capture.outboundProbeTarget(of: attachment.id, family) {
                 checks.append(
                     await probe(attachment, .outbound, from: attachment.id, to: target, "outbound probe, \(word)"))

@@ -27,6 +27,7 @@ struct Doctor: Sendable {
             DoctorChecks.descriptors(open: AgentProcess.openDescriptors, limit: AgentProcess.maxDescriptors),
             DoctorChecks.logDrops(metrics.total("trammel_access_log_dropped_total")),
             DoctorChecks.unknownDestinations(await instruments.unknown),
+            DoctorChecks.sourcePorts(await dataPlane.portConflicts()),
             DoctorChecks.waiting(waiting.count),
         ]
         checks += DoctorChecks.disk(settings)

@@ -3,6 +3,7 @@ import TrammelCapture
 import TrammelConfig
 import TrammelControlAPI
 import TrammelCore
+import TrammelProxy
 
 /// What findings mean and what to do about them, one function for each thing that is looked at.
 enum DoctorChecks {
@@ -134,6 +135,18 @@ enum DoctorChecks {
             "\(unknown.count) connections were refused for want of a destination; the last: \(last)",
             meaning: "Somebody flushes conntrack, or its table is full.",
             advice: "do not flush it; or capture by tproxy, which needs no conntrack")
+    }
+
+    static func sourcePorts(_ conflicts: [SourcePortConflict: UInt64]) -> DoctorCheck {
+        let (shared, none) = (conflicts[.shared] ?? 0, conflicts[.none] ?? 0)
+        guard shared + none > 0 else {
+            return DoctorCheck("source ports", .ok, "every connection to an application got a port that no client has")
+        }
+        return DoctorCheck(
+            "source ports", .warning,
+            "\(shared) connections to applications have a port that their clients may have too, and \(none) got none",
+            meaning: "One client has very many connections to one port of one workload, or ends them very fast.",
+            advice: "have it keep its connections and use them again, or spread it over several addresses")
     }
 
     static func waiting(_ count: Int) -> DoctorCheck {

@@ -1,6 +1,7 @@
 import CTrammelLinux
 import Glibc
 import Synchronization
+import TrammelCore
 
 /// Tells when a cgroup has been made or removed in one of a set of folders, by one thread however many there are.
 ///
@@ -64,9 +65,6 @@ final class CgroupWatch: Sendable {
         }
 
         func run() {
-            var all = sigset_t()
-            sigfillset(&all)
-            pthread_sigmask(SIG_SETMASK, &all, nil)
             while trammel_inotify_wait(inotify, bell, -1) & CInt(TRAMMEL_INOTIFY_BELL.rawValue) == 0 {
                 continuation.yield()
             }
@@ -77,19 +75,7 @@ final class CgroupWatch: Sendable {
 
     private func start() -> Bool {
         guard bell >= 0 else { return false }
-        var thread = pthread_t()
-        let box = Unmanaged.passRetained(Listening(inotify, bell, continuation))
-        let failure = pthread_create(
-            &thread, nil,
-            { argument in
-                if let argument { Unmanaged<Listening>.fromOpaque(argument).takeRetainedValue().run() }
-                return nil
-            }, box.toOpaque())
-        guard failure == 0 else {
-            box.release()
-            return false
-        }
-        pthread_detach(thread)
-        return true
+        let listening = Listening(inotify, bell, continuation)
+        return OwnThread.start("trammel-cgroups") { listening.run() } == 0
     }
 }

@@ -30,23 +30,3 @@ struct SettledTarget: Sendable {
     let target: CaptureTarget
     let warnings: [String]
 }
-
-/// What of the host was attached before the agent started, and is not there yet: it is attached when it is.
-struct AbsentWorkload: Sendable {
-    let memory: AttachmentMemory
-    var reason: String
-    let since: WallTime
-    /// When an attach that failed is tried again.
-    var next = MonotonicTime.now()
-
-    var request: AttachRequest { memory.request }
-
-    /// As the control API tells of it.
-    var described: TrammelControlAPI.AttachedWorkload {
-        TrammelControlAPI.AttachedWorkload(
-            namespace: request.namespace, name: request.name, serviceAccount: request.serviceAccount,
-            labels: request.labels, target: request.targetText, state: .waiting, reason: reason,
-            captureMode: request.captureMode.rawValue, failureMode: request.failureMode.rawValue, addresses: [],
-            attachedAt: Timestamp(since))
-    }
-}

@@ -9,17 +9,22 @@ extension Mesh {
     /// another cgroup of the same path, which is what is captured when this returns: its drop-in asks before its first
     /// packet.
     func repeated(_ request: AttachRequest, _ known: Attachment, _ found: FoundTarget) throws -> AttachResult {
-        guard known.opened.identity == found.identity else {
-            throw TrammelError(
-                .conflict, code: "workload-attached", "\(known.name) is attached already, to \(known.target)",
-                hint: "detach it first, or attach \(found.text) under another name")
-        }
+        try refuseOther(than: known, found)
         guard case .there(let target) = found.state, let cgroup = target.cgroup, try follow(known, into: cgroup) else {
             if request.killExisting { try capture.abortOlderConnections(of: known.id) }
             return AttachResult(outcome: .unchanged, workload: known.described(connections: 0))
         }
         let now = attachments[known.name] ?? known
         return AttachResult(outcome: .refreshed, workload: now.described(connections: 0))
+    }
+
+    /// - Throws: `conflict` where the name is that of another target.
+    func refuseOther(than known: Attachment, _ found: FoundTarget) throws {
+        guard known.opened.identity == found.identity else {
+            throw TrammelError(
+                .conflict, code: "workload-attached", "\(known.name) is attached already, to \(known.target)",
+                hint: "detach it first, or attach \(found.text) under another name")
+        }
     }
 
     /// Has the rules name the cgroup that a workload is in now.
@@ -63,6 +68,12 @@ extension Mesh {
 
     private func isOf(_ found: FoundTarget, _ waiting: AbsentWorkload) -> Bool {
         if let path = found.identity.cgroupPath, let cgroup = waiting.memory.cgroup { return cgroup.path == path }
+        // A process that leads to it may have ended, and another leads there.
+        if case .namespace(let identity) = found.identity, !waiting.memory.isOfHost,
+            waiting.memory.bootID == AttachmentMemory.currentBootID
+        {
+            return identity.inode == waiting.memory.inode
+        }
         return found.text == waiting.request.targetText
     }
 
@@ -74,30 +85,10 @@ extension Mesh {
         case .toMove(let pid):
             let sockets = ProcessSockets.find(of: CgroupTree.family(of: pid))
             let (cgroup, how) = try finder.move(pid, for: request.identity.name)
-            var warnings = found.warnings + [how]
-            if !sockets.listening.isEmpty {
-                let ports = sockets.listening.map(String.init).joined(separator: ", ")
-                warnings.append(
-                    "it listens on port \(ports) by a socket from before the move: connections to it stay uncaptured "
-                        + "until the application listens anew")
-            }
-            if request.killExisting {
-                try sockets.abortConnections()
-            } else if sockets.connectionCount > 0 {
-                warnings.append(
-                    "\(sockets.connectionCount) connections of process \(pid) are from before the move and stay "
-                        + "uncaptured until they end; `trammel attach … --kill-existing` ends them")
-            }
-            return SettledTarget(target: .cgroup(cgroup), warnings: warnings)
+            if request.killExisting { try sockets.abortConnections() }
+            return SettledTarget(
+                target: .cgroup(cgroup), warnings: found.warnings + [how] + sockets.staying(pid, request))
         }
-    }
-
-    /// - Returns: whether it was one that waits.
-    func forgetAbsent(_ name: WorkloadName) throws -> Bool {
-        guard absent[name] != nil, attachments[name] == nil else { return false }
-        try store.forget(name)
-        absent[name] = nil
-        return true
     }
 
     func memory(of attachment: Attachment) throws -> AttachmentMemory {
@@ -109,5 +100,24 @@ extension Mesh {
             memory.cgroup = .init(path: cgroup.path, id: attachment.request.isDurable ? 0 : cgroup.id)
         }
         return memory
+    }
+}
+
+extension ProcessSockets {
+    /// What of a process that is moved into a cgroup goes past the agent, since it is older than the move.
+    func staying(_ pid: Int32, _ request: AttachRequest) -> [String] {
+        var warnings: [String] = []
+        if !listening.isEmpty {
+            let ports = listening.map(String.init).joined(separator: ", ")
+            warnings.append(
+                "it listens on port \(ports) by a socket from before the move: connections to it stay uncaptured "
+                    + "until the application listens anew")
+        }
+        if !request.killExisting, connectionCount > 0 {
+            warnings.append(
+                "\(connectionCount) connections of process \(pid) are from before the move and stay "
+                    + "uncaptured until they end; `trammel attach … --kill-existing` ends them")
+        }
+        return warnings
     }
 }

@@ -24,7 +24,7 @@ extension Mesh {
 
     private func settleHost() async {
         for attachment in attachments.values.filter({ $0.host?.cgroup != nil }) { await settleHost(attachment) }
-        for waiting in Array(absent.values) { await attachAbsent(waiting) }
+        for waiting in Array(absent.values) { await takeUp(waiting) }
     }
 
     private var unitsNotThere: [UnitName] {
@@ -79,28 +79,6 @@ extension Mesh {
             logger.notice("\(attachment.name) is let go of: \(reason)")
         } catch {
             logger.warning("\(attachment.name) cannot be let go of, although \(reason): \(error)")
-        }
-    }
-
-    private func attachAbsent(_ waiting: AbsentWorkload) async {
-        let name = waiting.request.identity.name
-        let now = MonotonicTime.now()
-        guard waiting.next <= now else { return }
-        do {
-            let found = try finder.look(waiting.request, asking: false)
-            if case .absent(let error) = found.state { throw error }
-            absent[name] = nil
-            _ = try await attachNow(waiting.request, declared: waiting.memory.declared, found: found)
-            logger.notice("\(name) is attached: \(found.text) is there")
-        } catch {
-            var still = waiting
-            still.reason = (error as? TrammelError)?.message ?? "\(error)"
-            // What is merely not there costs nothing to look for.
-            let isAwaited = (error as? TrammelError)?.kind == .notFound
-            if !isAwaited { still.next = MonotonicTime(nanoseconds: now.nanoseconds + 5_000_000_000) }
-            absent[name] = still
-            if still.reason != waiting.reason { logger.notice("\(name) waits: \(still.reason)") }
-            if !isAwaited { try? keep(waiting.memory) }
         }
     }
 

@@ -41,7 +41,7 @@ extension Mesh {
     }
 
     /// What is there of what was attached.
-    private func found(_ memory: AttachmentMemory) throws -> FoundTarget {
+    func found(_ memory: AttachmentMemory) throws -> FoundTarget {
         guard !memory.request.isDurable, let cgroup = memory.cgroup else {
             return try finder.look(memory.request, asking: false)
         }
@@ -52,19 +52,5 @@ extension Mesh {
         }
         return FoundTarget(
             text: memory.request.targetText, identity: .cgroup(cgroup.path), state: .there(.cgroup(now)))
-    }
-
-    /// What is not there waits for it; only a process that has ended is given up.
-    func restoreHost(_ memory: AttachmentMemory) async throws {
-        do {
-            _ = try await attachNow(memory.request, declared: memory.declared, found: try found(memory))
-        } catch {
-            guard memory.request.isDurable else { throw error }
-            let reason = (error as? TrammelError)?.message ?? "\(error)"
-            absent[memory.request.identity.name] = AbsentWorkload(memory: memory, reason: reason, since: .now())
-            // A failed attach forgets it.
-            try keep(memory)
-            logger.notice("\(memory.request.identity.name) waits: \(reason)")
-        }
     }
 }

@@ -162,8 +162,24 @@ struct TargetFinder: Sendable {
         return path.hasPrefix(ownCgroups + "/") || last.hasPrefix("trammel-") && last.hasSuffix(".scope")
     }
 
-    /// Moves a process of the host into a cgroup of its own, with all that have come from it and are beside it.
-    func move(_ pid: Int32, for workload: WorkloadName) throws -> (CgroupReference, how: String) {
+    /// Where a process of the host is to be moved, with all that have come from it and are beside it.
+    struct Move: Sendable {
+        let pid: Int32
+        let family: [Int32]
+        /// Of the cgroup, below the root of the hierarchy.
+        let path: String
+        /// Where systemd makes it.
+        let scope: String?
+
+        /// `moved into the scope trammel-default-web-4711.scope, with 2 that came from it`
+        var how: String {
+            let others = family.count - 1
+            let count = others == 0 ? "" : ", with \(others) that came from it"
+            return "moved into the " + (scope.map { "scope \($0)" } ?? "cgroup \(path)") + count
+        }
+    }
+
+    func move(of pid: Int32, for workload: WorkloadName) -> Move {
         let before = CgroupTree.path(ofProcess: pid)
         let family = CgroupTree.family(of: pid).filter { process in
             process == pid
@@ -171,23 +187,28 @@ struct TargetFinder: Sendable {
                     && (try? NetworkNamespace(.pid(process)).identity) == home
         }
         let name = "\(workload.namespace)-\(workload.name)".prefix(150) + "-\(pid)"
-        let path: String
-        let how: String
-        if Systemd.rules {
-            let scope = "trammel-\(name).scope"
-            path = try Systemd.move(family, intoScope: scope, describedAs: "Trammel's workload \(workload)")
-            how = "moved into the scope \(scope)"
+        guard Systemd.rules else {
+            return Move(pid: pid, family: family, path: "\(Self.ownCgroups)/\(name)", scope: nil)
+        }
+        let scope = "trammel-\(name).scope"
+        let slice = Systemd.cgroup(ofSlice: Systemd.slice(of: pid))
+        return Move(
+            pid: pid, family: family, path: (slice == "/" ? "" : slice) + "/\(scope)", scope: scope)
+    }
+
+    /// Moves a process of the host into a cgroup of its own.
+    func move(_ pid: Int32, for workload: WorkloadName) throws -> (CgroupReference, how: String) {
+        let move = move(of: pid, for: workload)
+        var path = move.path
+        if let scope = move.scope {
+            path = try Systemd.move(move.family, intoScope: scope, describedAs: "Trammel's workload \(workload)")
         } else {
-            path = "\(Self.ownCgroups)/\(name)"
-            try tree.move(family, into: path)
-            how = "moved into the cgroup \(path)"
+            try tree.move(move.family, into: path)
         }
         guard let cgroup = tree.find(path) else {
             throw TrammelError(.notFound, code: "pid-unknown", "process \(pid) has ended meanwhile")
         }
-        let others = family.count - 1
-        let count = others == 0 ? "" : ", with \(others) that came from it"
-        return (cgroup, "process \(pid) has no network namespace of its own: it was \(how)\(count)")
+        return (cgroup, "process \(pid) has no network namespace of its own: it was \(move.how)")
     }
 
     /// Removes what was made for processes that have ended while no agent lived.

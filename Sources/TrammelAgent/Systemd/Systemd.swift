@@ -98,7 +98,7 @@ enum Systemd {
         guard let first = processes.first else {
             throw TrammelError(.internal, code: "scope-empty", "a scope without a process was asked for")
         }
-        let slice = CgroupTree.path(ofProcess: first).map(slice(above:)) ?? "system.slice"
+        let slice = slice(of: first)
         let properties: [[String]] = [
             ["PIDs", "au", "\(processes.count)"] + processes.map(String.init),
             ["Description", "s", description],
@@ -120,6 +120,11 @@ enum Systemd {
         throw TrammelError(
             .unavailable, code: "scope-late", "systemd did not move process \(first) into \(name) within 2 s",
             hint: "see `systemctl status \(name)`; the process may have ended")
+    }
+
+    /// The slice that a process is in, for what is put beside it.
+    static func slice(of process: Int32) -> String {
+        CgroupTree.path(ofProcess: process).map(slice(above:)) ?? "system.slice"
     }
 
     /// The slice that systemd itself has put a cgroup into: `/user.slice/user-1000.slice/session-1.scope` is in

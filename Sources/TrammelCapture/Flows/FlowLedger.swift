@@ -38,6 +38,9 @@ struct FlowLedger {
         update(flow)
     }
 
+    /// One more would be counted and not known.
+    var isFull: Bool { passing.count >= FlowLedger.capacity }
+
     /// What a living flow has carried by now.
     mutating func update(_ flow: ConntrackFlow) {
         guard var known = passing[flow.id] else { return }

@@ -1,149 +1,108 @@
 import CNetfilter
-import CTrammelLinux
 import Glibc
 import Synchronization
 import TrammelCore
 
+/// The event stream of one namespace, as the reading thread knows it.
+final class FlowStream: Sendable {
+    let owner: Owner
+    let events: ConntrackEventSocket
+
+    enum Owner: Hashable, Sendable {
+        case workload(WorkloadID)
+        /// All its members.
+        case host
+    }
+
+    init(_ owner: Owner, _ events: ConntrackEventSocket) {
+        self.owner = owner
+        self.events = events
+    }
+
+    /// Never 0.
+    fileprivate var token: UInt64 {
+        switch owner {
+        case .workload(let id): UInt64(id.rawValue) + 1
+        case .host: .max
+        }
+    }
+}
+
 /// The one thread that reads the event streams of all watched namespaces.
 final class FlowReader: Sendable {
     /// Called on the reader's thread with what one reading brought, in order.
-    typealias Handler = @Sendable (WatchedFlows, [ConntrackEvent], _ hasLost: Bool) -> Void
+    typealias Handler = @Sendable (FlowStream.Owner, [ConntrackEvent], _ hasLost: Bool) -> Void
 
-    private let core: Core
+    private let poll: DescriptorPoll
+    private let streams = Streams()
 
     /// - Throws: when descriptors or threads have run out.
     init(_ handle: @escaping Handler) throws {
-        core = try Core(handle)
-        try core.start()
+        do {
+            poll = try DescriptorPoll()
+            let buffer = Buffer()
+            try poll.start("trammel-flows") { [streams, weak poll] token in
+                guard let stream = streams[token] else { return }
+                FlowReader.read(stream, buffer, handle)
+                if streams[token] != nil { poll?.again(stream.events.descriptor.number, as: token) }
+            }
+        } catch {
+            throw TrammelError.kernel(error.what, errno: error.code, token: "conntrack-events")
+        }
     }
 
-    deinit { core.stop() }
+    func stop() { poll.stop() }
 
-    func stop() { core.stop() }
-
-    func add(_ watched: WatchedFlows) throws { try core.add(watched) }
+    func add(_ stream: FlowStream) throws {
+        streams[stream.token] = stream
+        do {
+            try poll.watch(stream.events.descriptor.number, as: stream.token)
+        } catch {
+            remove(stream)
+            throw TrammelError.kernel("watch a netlink socket", errno: error.code, token: "epoll")
+        }
+    }
 
     /// Its descriptor is closed when its last reading is over, at once as a rule.
-    func remove(_ watched: WatchedFlows) { core.remove(watched) }
+    func remove(_ stream: FlowStream) {
+        guard streams[stream.token] != nil else { return }
+        streams[stream.token] = nil
+        poll.forget(stream.events.descriptor.number)
+    }
 
-    /// What the thread holds, so that letting go of the rest ends it.
-    private final class Core: Sendable {
-        private let epoll: CInt
-        /// Written when the thread is to end; its token is 0, which no workload has.
-        private let bell: CInt
-        private let handle: Handler
-        private let table = Mutex<[UInt64: WatchedFlows]>([:])
+    private final class Streams: Sendable {
+        private let table = Mutex<[UInt64: FlowStream]>([:])
 
-        init(_ handle: @escaping Handler) throws {
-            self.handle = handle
-            epoll = trammel_epoll_create()
-            guard epoll >= 0 else {
-                throw TrammelError.kernel("open an epoll descriptor", errno: -epoll, token: "epoll")
-            }
-            bell = trammel_eventfd()
-            let failure = bell < 0 ? -bell : trammel_epoll_add(epoll, bell, 0)
-            guard failure == 0 else {
-                close(epoll)
-                if bell >= 0 { close(bell) }
-                throw TrammelError.kernel("open an eventfd", errno: failure, token: "eventfd")
-            }
+        subscript(token: UInt64) -> FlowStream? {
+            get { table.withLock { $0[token] } }
+            set { table.withLock { $0[token] = newValue } }
         }
+    }
 
-        deinit {
-            close(epoll)
-            close(bell)
-        }
+    /// Touched by the reader's thread alone, hence unchecked.
+    private final class Buffer: @unchecked Sendable {
+        let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 * 1024, alignment: 16)
+        deinit { bytes.deallocate() }
+    }
 
-        func start() throws {
-            var thread = pthread_t()
-            let box = Unmanaged.passRetained(self)
-            let failure = pthread_create(
-                &thread, nil,
-                { argument in
-                    if let argument { Unmanaged<Core>.fromOpaque(argument).takeRetainedValue().run() }
-                    return nil
-                }, box.toOpaque())
-            guard failure == 0 else {
-                box.release()
-                throw TrammelError.kernel("start the thread that reads conntrack", errno: failure, token: "thread")
-            }
-            pthread_detach(thread)
-        }
+    /// So much at a time that no namespace keeps the others waiting.
+    private static let readings = 256
 
-        func stop() {
-            var one: UInt64 = 1
-            _ = write(bell, &one, MemoryLayout<UInt64>.size)
-        }
-
-        private static func token(_ watched: WatchedFlows) -> UInt64 { UInt64(watched.id.rawValue) + 1 }
-
-        func add(_ watched: WatchedFlows) throws {
-            guard let descriptor = watched.events?.descriptor.number else { return }
-            table.withLock { $0[Core.token(watched)] = watched }
-            let failure = trammel_epoll_add(epoll, descriptor, Core.token(watched))
-            guard failure == 0 else {
-                remove(watched)
-                throw TrammelError.kernel("watch a netlink socket", errno: failure, token: "epoll")
-            }
-        }
-
-        func remove(_ watched: WatchedFlows) {
-            guard let descriptor = watched.events?.descriptor.number,
-                table.withLock({ $0.removeValue(forKey: Core.token(watched)) }) != nil
-            else { return }
-            _ = trammel_epoll_remove(epoll, descriptor)
-        }
-
-        private func run() {
-            var all = sigset_t()
-            sigfillset(&all)
-            pthread_sigmask(SIG_SETMASK, &all, nil)
-            Core.nameThisThread()
-            var tokens = [UInt64](repeating: 0, count: 64)
-            let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 * 1024, alignment: 16)
-            defer { buffer.deallocate() }
-            while true {
-                let count = trammel_epoll_wait(epoll, &tokens, CInt(tokens.count))
-                guard count >= 0 else { return }
-                for token in tokens[..<Int(count)] {
-                    if token == 0 { return }
-                    guard let watched = table.withLock({ $0[token] }), watched.events != nil else { continue }
-                    read(watched, buffer)
-                    if table.withLock({ $0[token] }) != nil, let number = watched.events?.descriptor.number {
-                        _ = trammel_epoll_again(epoll, number, token)
-                    }
+    private static func read(_ stream: FlowStream, _ buffer: Buffer, _ handle: Handler) {
+        var events: [ConntrackEvent] = []
+        var hasLost = false
+        reading: for _ in 0..<readings {
+            switch stream.events.read(into: buffer.bytes) {
+            case .empty: break reading
+            case .lost: hasLost = true
+            case .bytes(let count):
+                let bytes = UnsafeRawBufferPointer(rebasing: buffer.bytes[..<count])
+                _ = try? NetlinkSocket.walk(bytes) { reply in
+                    if let event = try ConntrackEvent(reply.header) { events.append(event) }
+                    return false
                 }
             }
         }
-
-        /// So much at a time that no namespace keeps the others waiting.
-        private func read(_ watched: WatchedFlows, _ buffer: UnsafeMutableRawBufferPointer) {
-            var events: [ConntrackEvent] = []
-            var hasLost = false
-            reading: for _ in 0..<Core.readings {
-                guard let reading = watched.events?.read(into: buffer) else { break }
-                switch reading {
-                case .empty: break reading
-                case .lost: hasLost = true
-                case .bytes(let count):
-                    let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<count])
-                    _ = try? NetlinkSocket.walk(bytes) { reply in
-                        if let event = try ConntrackEvent(reply.header) { events.append(event) }
-                        return false
-                    }
-                }
-            }
-            handle(watched, events, hasLost)
-        }
-
-        private static let readings = 256
-
-        /// For `top -H`.
-        private static func nameThisThread() {
-            let file = open("/proc/thread-self/comm", O_WRONLY | O_CLOEXEC)
-            guard file >= 0 else { return }
-            _ = "trammel-flows".withCString { write(file, $0, 13) }
-            close(file)
-        }
+        handle(stream.owner, events, hasLost)
     }
 }

@@ -54,6 +54,8 @@ struct FlowJudge: Hashable, Sendable {
     let plan: CapturePlan
     /// Every address of the namespace.
     var own: Set<IPAddress>
+    /// On the host the workload's listeners have addresses that are no interface's.
+    private let listeners: [IPAddress]
     private let older: Set<ConntrackEntry.Tuple>
     private let ports: Set<UInt16>
 
@@ -62,9 +64,12 @@ struct FlowJudge: Hashable, Sendable {
         self.own = own
         older = Set(plan.established)
         ports = Set(plan.settings.ports.all)
+        listeners = plan.place.hostIndex == nil ? [] : CapturePlan.families.map(plan.place.address)
     }
 
-    func isOwn(_ address: IPAddress) -> Bool { address.isLoopback || own.contains(address) }
+    func isOwn(_ address: IPAddress) -> Bool {
+        address.isLoopback || own.contains(address) || listeners.contains(address)
+    }
 
     /// Of a tracked flow. Where nothing is redirected, and so nothing tracked by the rules, this says little of TCP.
     func verdict(_ flow: ConntrackFlow) -> FlowVerdict {
@@ -76,6 +81,10 @@ struct FlowJudge: Hashable, Sendable {
         }
         let marks = plan.settings.marks
         if flow.mark & marks.mask == marks.own { return .agents }
+        if plan.place.hostIndex != nil {
+            if flow.mark == plan.ownerMark || flow.mark == plan.datagramOwnerMark { return .captured }
+            if flow.mark & marks.mask == marks.upstream { return .agents }
+        }
         let fromHere = isOwn(source.address)
         if isOwn(destination.address) {
             guard !fromHere else { return .local }
@@ -89,15 +98,14 @@ struct FlowJudge: Hashable, Sendable {
         _ flow: ConntrackFlow, _ direction: TrafficDirection, local: IPEndpoint, remote: IPEndpoint
     ) -> FlowVerdict {
         let kind = FlowProtocol(number: flow.transport)
-        var leavesAlone: Bool { plan.request.leavesAlone(direction, local: local, remote: remote) }
         if Self.isOfOneLink(remote.address) || Self.isOfOneLink(local.address) {
             return .passed(direction, .linkLocal)
         }
         switch kind {
         case .udp where direction == .outbound && remote.port == 53 && plan.capturesDNS:
             return .suspect(direction)
-        case .udp where direction == .outbound && plan.relaysDatagrams && !leavesAlone:
-            // Turned packet by packet, of which the tuple says nothing.
+        case .udp where direction == .outbound && plan.place.hostIndex == nil && plan.turns(datagramsTo: remote):
+            // Packet by packet, of which the tuple says nothing.
             return .captured
         case .udp, .icmp, .other:
             return .passed(direction, .protocol)
@@ -123,7 +131,23 @@ struct FlowJudge: Hashable, Sendable {
     }
 }
 
+extension CapturePlan {
+    /// Whether what the workload sends there first goes to the agent, as far as can be known without its interface.
+    fileprivate func turns(datagramsTo remote: IPEndpoint) -> Bool {
+        turnsDatagrams && ![53, 67, 547].contains(remote.port) && !request.leavesAlone(datagramsTo: remote)
+    }
+}
+
 extension CaptureRequest {
+    /// As the rules have it for UDP, to which what is included by port says nothing.
+    fileprivate func leavesAlone(datagramsTo remote: IPEndpoint) -> Bool {
+        if excludedOutboundPorts.contains(remote.port) || !excludedOutboundInterfaces.isEmpty { return true }
+        if excludedOutbound.contains(where: { $0.contains(remote.address) }) { return true }
+        guard includedOutboundPorts.isEmpty else { return false }
+        if !includedOutboundInterfaces.isEmpty { return true }
+        return !includedOutbound.isEmpty && !includedOutbound.contains { $0.contains(remote.address) }
+    }
+
     /// Whether what was asked for at attach leaves a TCP connection alone. As the rules say it, in their order; a choice
     /// by interface is taken for one that does, since a flow does not tell its interface.
     func leavesAlone(_ direction: TrafficDirection, local: IPEndpoint, remote: IPEndpoint) -> Bool {

@@ -19,7 +19,7 @@ extension FlowWatch {
         all.map { watched in
             watched.state.withLock { state in
                 FlowReport(
-                    workload: watched.id, isTracked: watched.events != nil,
+                    workload: watched.id, isTracked: watched.isTracked,
                     totals: state.ledger.totals.merging(state.sockets.totals) { events, sockets in
                         var sum = events
                         sum.flows += sockets.flows
@@ -35,8 +35,9 @@ extension FlowWatch {
     /// Brings what living flows have carried up to date. Costs the length of the conntrack table where flows are
     /// tracked, and a look at the sockets where they are not.
     package func refresh() {
-        for watched in all {
-            guard watched.events != nil else {
+        host.withLock { $0 }?.refresh()
+        for watched in all where !watched.isOnHost {
+            guard watched.isTracked else {
                 lookAtSockets(of: watched.id)
                 continue
             }
@@ -96,7 +97,7 @@ extension FlowWatch {
     /// What became of a captured connection that the kernel cannot tell the destination of any more, in words; nil where
     /// nothing is known of the client.
     package func fate(of client: IPEndpoint, in workload: WorkloadID) -> String? {
-        guard let watched = self[workload], watched.events != nil else { return nil }
+        guard let watched = self[workload], watched.isTracked else { return nil }
         guard let known = watched.state.withLock({ $0.ledger.captured(by: client) }) else {
             return "conntrack never told of it: its table may be full, or its events were lost"
         }

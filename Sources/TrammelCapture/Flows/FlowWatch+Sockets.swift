@@ -7,12 +7,12 @@ extension FlowWatch {
     /// walk over all sockets of the machine, so the caller rests in proportion to what it took.
     package func lookAtSockets() {
         let agents = agent.family
-        for watched in all { look(at: watched, agents) }
+        for watched in all where !watched.isOnHost { look(at: watched, agents) }
     }
 
     /// The same of one workload.
     package func lookAtSockets(of workload: WorkloadID) {
-        if let watched = self[workload] { look(at: watched, agent.family) }
+        if let watched = self[workload], !watched.isOnHost { look(at: watched, agent.family) }
     }
 
     private func look(at watched: WatchedFlows, _ agents: Set<UInt64>) {

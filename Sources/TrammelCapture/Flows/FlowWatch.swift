@@ -9,22 +9,30 @@ package import TrammelCore
 ///
 /// Where a workload's rules redirect, the kernel tracks, and tells of each flow as it begins and ends; one thread reads
 /// these events for all workloads. Where they use tproxy alone nothing is tracked, so that the sockets are looked at
-/// instead, from time to time (`FlowWatch+Sockets`). A netlink socket keeps a namespace alive, so each is closed when
-/// its workload is let go.
+/// instead, from time to time (`FlowWatch+Sockets`). The host's workloads share their namespace with everybody, and the
+/// rules say in the connections' marks whose they are (`HostFlows`). A netlink socket keeps a namespace alive, so each
+/// is closed when its workload is let go.
 package final class FlowWatch: Sendable {
     /// Leaks as they are found; the newest where nobody reads them.
     package let leaks: AsyncStream<FlowLeak>
     package let translated = TranslatedClients()
     let sockets: NamespaceSockets
     let agent: AgentCgroup
+    let rules: HostCapture
+    /// While the host has members.
+    let host = Mutex<HostFlows?>(nil)
+    /// What was amiss in the host's table when last looked at: a look costs the whole of it.
+    let driftOnHost = Mutex<(workload: WorkloadID?, at: MonotonicTime, drift: [String])>(
+        (nil, MonotonicTime(nanoseconds: 0), []))
     private let found: AsyncStream<FlowLeak>.Continuation
     let numbers = FlowNumbers()
     private let watched = Mutex<[WorkloadID: WatchedFlows]>([:])
     private let reader = Mutex<FlowReader?>(nil)
 
-    init(sockets: NamespaceSockets, agent: AgentCgroup) {
+    init(sockets: NamespaceSockets, agent: AgentCgroup, host: HostCapture) {
         self.sockets = sockets
         self.agent = agent
+        rules = host
         (leaks, found) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(256))
     }
 
@@ -38,8 +46,7 @@ package final class FlowWatch: Sendable {
     ///
     /// Accounting is no reason to refuse an attach, so whatever fails is left out.
     func begin(_ workload: OpenedWorkload, _ plan: CapturePlan) {
-        // The sockets and flows of the host's own namespace are not those of one workload.
-        guard workload.namespace.identity != sockets.home.identity else { return }
+        guard workload.plan.place.hostIndex == nil else { return beginOnHost(workload, plan) }
         let own = Set(workload.facts.interfaces.map(\.address))
         if let known = self[workload.id] {
             return known.state.withLock { $0.judge = FlowJudge(plan: plan, own: $0.judge.own.union(own)) }
@@ -52,21 +59,26 @@ package final class FlowWatch: Sendable {
         } catch {
             events = nil
         }
-        let isTracked = events != nil
+        let stream = events.map { FlowStream(.workload(workload.id), $0) }
         let state = WatchedFlows.State(
             judge: FlowJudge(plan: plan, own: own), ledger: FlowLedger(workload: workload.id, numbers: numbers),
-            sockets: SocketLedger(accounts: !isTracked))
-        let watched = WatchedFlows(workload: workload, events: events, state: state)
+            sockets: SocketLedger(accounts: stream == nil))
+        let watched = WatchedFlows(
+            workload: workload, source: stream.map(WatchedFlows.Source.stream) ?? .sockets, state: state)
         self.watched.withLock { $0[workload.id] = watched }
-        guard isTracked else { return }
+        guard let stream else { return }
         compare(watched, isFirst: true)
-        try? startReading().add(watched)
+        try? startReading().add(stream)
     }
 
     /// Lets go of the workload and its namespace. One that is not watched is no error.
     func end(_ workload: WorkloadID) {
         guard let gone = watched.withLock({ $0.removeValue(forKey: workload) }) else { return }
-        reader.withLock { $0?.remove(gone) }
+        switch gone.source {
+        case .stream(let stream): reader.withLock { $0?.remove(stream) }
+        case .host: endOnHost(gone)
+        case .sockets: break
+        }
     }
 
     /// What passes the agent from now on is meant to, or is not any more.
@@ -78,11 +90,21 @@ package final class FlowWatch: Sendable {
 
     var all: [WatchedFlows] { watched.withLock { Array($0.values) } }
 
-    private func startReading() throws -> FlowReader {
+    func stopReading(_ stream: FlowStream) { reader.withLock { $0?.remove(stream) } }
+
+    func watch(_ watched: WatchedFlows) { self.watched.withLock { $0[watched.id] = watched } }
+
+    func startReading() throws -> FlowReader {
         try reader.withLock { reader in
             if let reader { return reader }
-            let made = try FlowReader { [weak self] watched, events, hasLost in
-                self?.take(events, of: watched, hasLost: hasLost)
+            let made = try FlowReader { [weak self] owner, events, hasLost in
+                guard let self else { return }
+                switch owner {
+                case .workload(let id):
+                    if let watched = self[id] { take(events, of: watched, hasLost: hasLost) }
+                case .host:
+                    self.host.withLock { $0 }?.take(events, hasLost: hasLost)
+                }
             }
             reader = made
             return made
@@ -192,7 +214,7 @@ package final class FlowWatch: Sendable {
                 destination: destination, reason: reason, at: .now()))
     }
 
-    private static func reason(_ flow: ConntrackFlow, drift: [String]) -> String {
+    static func reason(_ flow: ConntrackFlow, drift: [String]) -> String {
         if let first = drift.first { return "the rules are not as they should be: \(first)" }
         if flow.reply.source != flow.original.destination {
             return "another rule took it first and sent it to \(flow.reply.source); "

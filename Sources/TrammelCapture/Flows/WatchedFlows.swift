@@ -3,12 +3,21 @@ import Glibc
 import Synchronization
 import TrammelCore
 
-/// One attached namespace as the flow watch keeps it.
+/// One attached workload as the flow watch keeps it.
 final class WatchedFlows: Sendable {
     let workload: OpenedWorkload
-    /// The event stream; nil where the rules do not switch tracking on.
-    let events: ConntrackEventSocket?
+    /// Where it is known from.
+    let source: Source
     let state: Mutex<State>
+
+    enum Source: Sendable {
+        /// The events of its own namespace.
+        case stream(FlowStream)
+        /// A look at its sockets now and then, where the rules do not switch tracking on.
+        case sockets
+        /// The events of the host's namespace, which are everybody's (`HostFlows`).
+        case host
+    }
 
     struct State {
         var judge: FlowJudge
@@ -21,13 +30,16 @@ final class WatchedFlows: Sendable {
         var leaks: [FlowProtocol: UInt64] = [:]
     }
 
-    init(workload: OpenedWorkload, events: ConntrackEventSocket?, state: sending State) {
+    init(workload: OpenedWorkload, source: Source, state: sending State) {
         self.workload = workload
-        self.events = events
+        self.source = source
         self.state = Mutex(state)
     }
 
     var id: WorkloadID { workload.id }
+    /// Whether the kernel tells of each flow.
+    var isTracked: Bool { if case .sockets = source { false } else { true } }
+    var isOnHost: Bool { if case .host = source { true } else { false } }
 }
 
 /// A flow that should have been captured, before anybody has looked at its socket.
@@ -42,13 +54,12 @@ extension WatchedFlows.State {
     mutating func began(
         _ flow: ConntrackFlow, isNew: Bool, at now: WallTime, translated: TranslatedClients
     ) -> FlowSuspect? {
-        var verdict = judge.verdict(flow)
-        if isBypassed, case .suspect(let direction) = verdict { verdict = .passed(direction, .bypassed) }
+        let verdict = verdict(flow)
         let kind = FlowProtocol(number: flow.transport)
         switch verdict {
         case .agents, .local, .inbound:
             return nil
-        case .captured where flow.transport != UInt8(IPPROTO_TCP):
+        case .captured where flow.transport != UInt8(IPPROTO_TCP) || flow.reply.source == flow.original.destination:
             return nil
         case .captured:
             if ledger.captured(flow) {
@@ -65,8 +76,18 @@ extension WatchedFlows.State {
         }
     }
 
+    private func verdict(_ flow: ConntrackFlow) -> FlowVerdict {
+        let verdict = judge.verdict(flow)
+        if isBypassed, case .suspect(let direction) = verdict { return .passed(direction, .bypassed) }
+        // On the host the rules say of what comes in whether it was let past.
+        if verdict == .inbound, flow.mark == judge.plan.passedMark {
+            return .passed(.inbound, isBypassed ? .bypassed : .excluded)
+        }
+        return verdict
+    }
+
     mutating func ended(_ flow: ConntrackFlow, at now: MonotonicTime) {
-        switch judge.verdict(flow) {
+        switch verdict(flow) {
         case .captured: ledger.capturedEnded(flow, at: now)
         case .passed(let direction, let reason):
             ledger.ended(flow, otherwise: FlowKind(FlowProtocol(number: flow.transport), direction, reason))

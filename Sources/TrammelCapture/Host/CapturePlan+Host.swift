@@ -11,6 +11,9 @@ extension CapturePlan {
     /// The same of its datagrams.
     var datagramOwnerMark: UInt32? { ownerMark(marks.datagrams) }
 
+    /// The same of what is the workload's and goes past the agent.
+    var passedMark: UInt32? { ownerMark(marks.passed) }
+
     private func ownerMark(_ kind: UInt32) -> UInt32? {
         place.hostIndex.map { $0 << UInt32(32 - marks.mask.leadingZeroBitCount) | kind }
     }
@@ -24,6 +27,25 @@ extension CapturePlan {
     var datagramClaim: [NftStatement] {
         (datagramOwnerMark.map { [.setConntrackMark($0)] } ?? []) + [.setMark(mark(marks.datagrams))]
     }
+
+    // MARK: Whose a connection is that goes past
+
+    /// At the front of what judges a member's packets: whoever the connection goes to, the accounting is to know whose
+    /// it is. One that goes to the agent gets another mark after this, and one that somebody else has marked keeps
+    /// that: their rules may go by it.
+    var belonging: [NftRule] {
+        passedMark.map { [NftRule(.conntrackUnmarked, do: .setConntrackMark($0), comment: "whose it is")] } ?? []
+    }
+
+    /// What comes in for a member and is passed by.
+    var passedChain: NftChain {
+        NftChain(name: named("passed"), rules: belonging + [NftRule(do: .accept)])
+    }
+
+    /// Inbound, of a member that is passed by altogether.
+    var passedOnHost: [NftRule] { place.hostIndex == nil ? [] : [NftRule(do: .goTo(passedChain.name))] }
+
+    // MARK: What goes to the agent
 
     /// Hands a packet to a listener of the workload's. On the host the listener has to be the agent's: while the agent
     /// is dead, anybody may bind the address. Whatever comes back from the chain was not taken.

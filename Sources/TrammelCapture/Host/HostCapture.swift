@@ -38,7 +38,7 @@ final class HostCapture: Sendable {
         var nextIndex = CapturePlace.hostIndices.lowerBound
     }
 
-    private let settings: CaptureSettings
+    let settings: CaptureSettings
     private let cgroup: AgentCgroup
     private let state = Mutex(State())
 
@@ -206,6 +206,37 @@ final class HostCapture: Sendable {
         ).table
     }
 
+    /// A member that may come, and the table that its rules would stand in; the other one too, where that holds nothing
+    /// but the note. Remembers nothing of it.
+    /// - Parameter ports: those that a user would be captured on, given who owns which sockets.
+    func foresee(
+        _ request: CaptureRequest, _ mode: CaptureMode, ports: (HostOwnership) throws -> [UInt16]
+    ) throws -> (member: HostMember, tables: [NftTable]) {
+        // A copy: of a free index, too, nothing is to be remembered.
+        var state = state.withLock { $0 }
+        let identity = try HostCapture.identity(request.target)
+        var added = try member(request, mode, at: state.expected[identity]?.index ?? freeIndex(&state))
+        state.expected[identity] = nil
+        if case .user(let user, _) = added.selector {
+            let selector = HostMember.Selector.user(user, ports: try ports(ownership(foreseen: added)))
+            added = HostMember(added.plan, selector) ?? added
+        }
+        state.open[WorkloadID(rawValue: .max)] = Entry(member: added, stands: true)
+        let wanted = wanted(state)
+        return (added, [added.isOwned ? wanted.openTable : wanted.lastingTable, wanted.note].compactMap(\.self))
+    }
+
+    /// Who would own which of the host's sockets, asked for a member that may be.
+    func ownership(foreseen member: HostMember) -> HostOwnership {
+        let known = state.withLock { $0.open.values.map(\.member) + $0.expected.values }
+        let others = known.filter { $0.identity != member.identity }
+            .compactMap { if case .cgroup(let cgroup) = $0.selector { cgroup } else { nil } }
+        return HostOwnership(member.selector, others: others + [cgroup.reference], mount: cgroup.mount)
+    }
+
+    /// The table that outlives the agent where it holds nothing but the note, for members of the other one.
+    var note: NftTable? { state.withLock { $0.installed.flatMap { $0.chains.isEmpty ? $0 : nil } } }
+
     /// - Parameter isRepair: asked of the member as it was before.
     private func change(
         _ id: WorkloadID, isRepair: (Entry) -> Bool = { _ in false }, _ body: (inout Entry) -> Void
@@ -230,10 +261,8 @@ final class HostCapture: Sendable {
 
     /// - Parameter repairing: tables that somebody else may have changed since they were installed.
     private func apply(_ state: inout State, repairing: Set<String> = []) throws {
-        let standing = state.open.values.filter(\.stands).map(\.member)
-        let expected = state.expected.values.filter { !$0.isOwned }
-        let (open, lasting) = (standing.filter(\.isOwned), standing.filter { !$0.isOwned } + expected)
-        guard !open.isEmpty || !lasting.isEmpty else {
+        let wanted = wanted(state)
+        guard let lastingTable = wanted.lastingTable else {
             // What this agent has not put there is another's, or for `trammeld cleanup`.
             guard state.installed != nil else { return }
             try put(open: nil, claiming: [], &state)
@@ -242,20 +271,40 @@ final class HostCapture: Sendable {
             return
         }
         // Whoever moves from one to the other is claimed by both for a moment, and never by neither.
-        let claims = Set(open.map(\.selector))
-        let isFirst = !claims.isSubset(of: state.claims)
-        let past = state.expected.values.filter(\.isOwned)
-        let openTable = open.isEmpty ? nil : table(HostTable.openName, of: open, besides: lasting + past)
+        let isFirst = !wanted.claims.isSubset(of: state.claims)
         func putOpen() throws {
             try put(
-                open: openTable, claiming: claims, isRepair: repairing.contains(HostTable.openName), &state)
+                open: wanted.openTable, claiming: wanted.claims,
+                isRepair: repairing.contains(HostTable.openName), &state)
         }
         if isFirst { try putOpen() }
-        try put(
-            lasting: table(CapturePlan.tableName, of: lasting, besides: open + past),
-            isRepair: repairing.contains(CapturePlan.tableName), &state)
-        state.held = Dictionary(lasting.map { ($0.index, $0) }) { first, _ in first }
+        try put(lasting: lastingTable, isRepair: repairing.contains(CapturePlan.tableName), &state)
+        state.held = Dictionary(wanted.lasting.map { ($0.index, $0) }) { first, _ in first }
         if !isFirst { try putOpen() }
+    }
+
+    /// What the kernel should hold.
+    private struct Wanted {
+        let lasting: [HostMember]
+        /// Nil where it should hold nothing at all.
+        let lastingTable: NftTable?
+        let openTable: NftTable?
+        let claims: Set<HostMember.Selector>
+
+        var note: NftTable? { lastingTable.flatMap { $0.chains.isEmpty ? $0 : nil } }
+    }
+
+    private func wanted(_ state: State) -> Wanted {
+        let standing = state.open.values.filter(\.stands).map(\.member)
+        let expected = state.expected.values.filter { !$0.isOwned }
+        let (open, lasting) = (standing.filter(\.isOwned), standing.filter { !$0.isOwned } + expected)
+        let past = state.expected.values.filter(\.isOwned)
+        return Wanted(
+            lasting: lasting,
+            lastingTable: open.isEmpty && lasting.isEmpty
+                ? nil : table(CapturePlan.tableName, of: lasting, besides: open + past),
+            openTable: open.isEmpty ? nil : table(HostTable.openName, of: open, besides: lasting + past),
+            claims: Set(open.map(\.selector)))
     }
 
     private func table(_ name: String, of members: [HostMember], besides others: [HostMember]) -> NftTable {
@@ -302,7 +351,7 @@ final class HostCapture: Sendable {
     /// What turns marked packets to lo.
     private func routing() throws {
         try NamespaceCapture.routing(
-            settings, marks: [settings.marks.upstream, settings.marks.outbound, settings.marks.datagrams],
+            settings, marks: HostTable.routedMarks(settings.marks),
             hasIPv6: ListenerSockets.hasIPv6())
     }
 

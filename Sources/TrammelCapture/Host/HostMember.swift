@@ -23,8 +23,11 @@ final class HostMember: Sendable {
     let outbound: NftChain
     /// Where its mode needs them: what hands packets over that were turned to lo, and what turns them.
     let turned: [NftChain]
-    /// Under redirect, what judges its datagrams: NAT can refuse none, and sees the first of a flow only.
-    let datagrams: NftChain?
+    /// Where anything that comes in is passed by.
+    let passed: NftChain?
+    /// Under redirect, what sees all of its packets, and judges its datagrams: NAT sees the first of a flow only, and
+    /// can refuse none.
+    let routed: NftChain?
 
     /// The marks of its connections and flows that were turned to lo, and the chains that know what to do with them.
     let owned: [(mark: UInt32, chain: String)]
@@ -39,11 +42,13 @@ final class HostMember: Sendable {
         self.ownerMark = ownerMark
         sets = plan.sets
         inbound = NftChain(name: plan.named("in"), rules: plan.inboundRules)
-        outbound = NftChain(name: plan.named("out"), rules: plan.outboundRules)
-        turned = plan.datagramChains + (plan.outboundMode == .tproxy ? [plan.fromApplication, plan.claim] : [])
-        datagrams =
-            plan.judgesDatagrams && plan.outboundMode == .redirect
-            ? NftChain(name: plan.named("datagrams_out"), rules: plan.datagramRules) : nil
+        let isRedirect = plan.outboundMode == .redirect
+        outbound = NftChain(
+            name: plan.named("out"), rules: (isRedirect ? [] : plan.belonging) + plan.outboundRules)
+        routed =
+            isRedirect ? NftChain(name: plan.named("routed"), rules: plan.belonging + plan.datagramRules) : nil
+        turned = plan.datagramChains + (isRedirect ? [] : [plan.fromApplication, plan.claim])
+        passed = plan.phase == .draining || !plan.inboundExemptions.isEmpty ? plan.passedChain : nil
         var owned: [(mark: UInt32, chain: String)] = []
         if plan.outboundMode == .tproxy { owned.append((ownerMark, plan.named("from_app"))) }
         if plan.turnsDatagrams, let mark = plan.datagramOwnerMark {

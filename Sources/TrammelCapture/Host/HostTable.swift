@@ -31,6 +31,11 @@ struct HostTable {
     /// Of members that fail open, while they are captured.
     static let openName = CapturePlan.tableName + "-open"
 
+    /// The marks that lead packets to lo, whoever the members are.
+    static func routedMarks(_ marks: CaptureSettings.Marks) -> [UInt32] {
+        [marks.upstream, marks.outbound, marks.datagrams]
+    }
+
     /// The table's comment: that the host's sysctls are as they were before (see `NamespaceSettings`).
     static let comment = NamespaceSettings(values: [:]).comment
 
@@ -95,7 +100,8 @@ struct HostTable {
         table.chains.append(routeOutput)
         if hasRedirect { table.chains.append(natOutput) }
         for member in members {
-            table.chains += member.turned + [member.datagrams, member.outbound, member.inbound].compactMap { $0 }
+            table.chains += member.turned
+            table.chains += [member.routed, member.outbound, member.passed, member.inbound].compactMap { $0 }
         }
         return table
     }
@@ -126,7 +132,7 @@ struct HostTable {
         switch (dispatch, member.plan.outboundMode) {
         case (.inbound, _): .goTo(member.inbound.name)
         case (.route, .tproxy), (.nat, .redirect): .goTo(member.outbound.name)
-        case (.route, .redirect): member.datagrams.map { .goTo($0.name) } ?? .accept
+        case (.route, .redirect): member.routed.map { .goTo($0.name) } ?? .accept
         case (.nat, .tproxy): .accept
         }
     }
@@ -209,6 +215,10 @@ struct HostTable {
 
     private var routeOutput: NftChain {
         var chain = NftChain(name: "out", hook: NftChain.Hook(kind: .route, point: .output, priority: -150))
+        chain.rules.append(
+            NftRule(
+                .tcpSYN, .socketCgroup(agent), .conntrackUnmarked, do: .setConntrackMark(marks.own), .accept,
+                comment: "the agent's own, as the accounting is to know"))
         chain.rules.append(agentExemption)
         chain.rules.append(
             NftRule(
@@ -301,6 +311,7 @@ struct HostTable {
             name: Name.handedOver,
             rules: [
                 NftRule(.tcpNotSYN, do: .accept),
+                NftRule(.socketCgroup(agent), .conntrackUnmarked, do: .setConntrackMark(marks.own), .accept),
                 NftRule(.socketCgroup(agent), do: .accept),
                 NftRule(.transport(.udp), do: .counter, .rejectUnreachable),
             ])

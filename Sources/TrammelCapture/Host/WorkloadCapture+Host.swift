@@ -41,7 +41,11 @@ extension WorkloadCapture {
 
     // MARK: Parts of an attach
 
-    func openOnHost(_ request: CaptureRequest, as id: WorkloadID) throws -> OpenedWorkload {
+    /// What is true of the host's namespace, and how a request is captured there.
+    /// - Throws: what cannot be captured there, by its name.
+    func chooseOnHost(
+        _ request: CaptureRequest
+    ) throws -> (facts: NamespaceFacts, mode: CaptureMode, reason: String) {
         if case .cgroup(let cgroup) = request.target {
             let agent = self.cgroup.reference.path
             guard agent != cgroup.path, !cgroup.path.hasPrefix(agent + "/") else {
@@ -58,6 +62,11 @@ extension WorkloadCapture {
         }
         let facts = try NamespaceFacts.read()
         let (mode, reason) = try chooseModeOnHost(request)
+        return (facts, mode, reason)
+    }
+
+    func openOnHost(_ request: CaptureRequest, as id: WorkloadID) throws -> OpenedWorkload {
+        let (facts, mode, reason) = try chooseOnHost(request)
         let identity = try HostCapture.identity(request.target)
         try refuseConflict(identity, id)
         let member = try host.open(id, request, mode)

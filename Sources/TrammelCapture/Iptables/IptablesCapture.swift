@@ -68,7 +68,7 @@ enum IptablesCapture {
 
     /// Built-in chains of iptables-nft come into being with the first rule and stay. Those that were not there before
     /// are Trammel's to remove.
-    private static func madeByTrammel(
+    static func madeByTrammel(
         _ wanted: IptablesRuleset, over found: IptablesDump, _ programs: IptablesPrograms
     ) throws -> [String] {
         guard programs.variant == .nft else { return [] }

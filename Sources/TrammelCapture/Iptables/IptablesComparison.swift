@@ -12,9 +12,13 @@ struct IptablesComparison {
         let programs = try IptablesPrograms.find(variant)
         var texts: [String] = []
         for family in IptablesCapture.families {
-            let wanted = try IptablesCapture.rules(of: plan, family)
             let found = try IptablesPresence.dump(programs, family)
-            texts.append(IptablesComparison.text(of: wanted, counting: found, by: programs.path(family, .save)))
+            var plan = plan
+            plan.comment = IptablesRuleset.notes(in: found).first { NamespaceSettings(comment: $0) != nil }
+            let wanted = try IptablesCapture.rules(of: plan, family)
+            var shown = wanted
+            shown.note(made: IptablesRuleset.made(in: found).sorted())
+            texts.append(IptablesComparison.text(of: shown, counting: found, by: programs.path(family, .save)))
             let differences = IptablesComparison.differences(of: wanted, from: found)
             drift += differences.map { "\(family == .v4 ? "iptables" : "ip6tables"): \($0)" }
         }
@@ -107,6 +111,16 @@ struct IptablesComparison {
             lines.append("COMMIT")
         }
         return lines.joined(separator: "\n")
+    }
+
+    /// What `IptablesCapture.install` would put there, before anything is counted.
+    static func text(foreseeing plan: CapturePlan, _ programs: IptablesPrograms) throws -> String {
+        try IptablesCapture.families.map { family in
+            var wanted = try IptablesCapture.rules(of: plan, family)
+            let found = try IptablesPresence.dump(programs, family)
+            wanted.note(made: try IptablesCapture.madeByTrammel(wanted, over: found, programs))
+            return text(of: wanted, counting: IptablesDump(), by: programs.path(family, .save))
+        }.joined(separator: "\n")
     }
 
     private static func counts(_ rule: IptablesDump.Rule?) -> String { "[\(rule?.packets ?? 0):\(rule?.bytes ?? 0)]" }

@@ -83,6 +83,9 @@ enum IptablesMatching {
             rule.modules = ["-m addrtype ! --dst-type LOCAL"]
         case .socketTransparent:
             rule.modules = ["-m socket --transparent"]
+        case .socketFound:
+            // It means: do not leave out those that listen on any address.
+            rule.modules = ["-m socket --nowildcard"]
         case .socketCgroup(let cgroup):
             rule.modules = ["-m cgroup --path \(path(of: cgroup))"]
         case .socketBound:

@@ -214,6 +214,7 @@ struct IptablesTranslation {
         case .jump(let chain)? where rest.isEmpty: return one("-j " + (try jump(chain, from: place)))
         case .setMark(let mark)? where rest.isEmpty: return one(IptablesMatching.set(mark))
         case .setMark(let mark)? where rest == [.accept]: return one(self.mark(mark, at: place))
+        case .markFlow(let mark)? where rest.isEmpty: return one(IptablesMatching.setConntrack(mark))
         case .markFlow(let mark)? where rest == [.accept]:
             return one(self.mark(mark, IptablesMatching.setConntrack(mark), "CTMARK", at: place))
         case .tproxy(let address, let port)? where rest.isEmpty || rest == [.accept]:
@@ -287,9 +288,10 @@ struct IptablesTranslation {
         guard address.family == family else { return [] }
         let field = mark.map(IptablesMatching.word) ?? "0x0/0x0"
         let target = "-j TPROXY --on-port \(port) --on-ip \(address) --tproxy-mark \(field)"
-        guard base.transport == .tcp, base.flags == nil else { return [(IptablesRule(), target)] }
+        let isLater = base.flags == .init(.first, false)
+        guard base.transport == .tcp, base.flags == nil || isLater else { return [(IptablesRule(), target)] }
         var living = IptablesRule()
-        living.flags = .init(.first, false)
+        if !isLater { living.flags = .init(.first, false) }
         living.modules = ["-m socket"]
         return [(living, place.leave), (IptablesRule(), target)]
     }

@@ -122,14 +122,14 @@ struct NftEncoder {
         nftnl_set_set_u32(object, UInt16(NFTNL_SET_KEY_LEN.rawValue), type.length)
         if flags & NFT_SET_MAP.rawValue != 0 {
             nftnl_set_set_u32(object, UInt16(NFTNL_SET_DATA_TYPE.rawValue), NftEncoder.verdictData)
-            if type != .port {
-                // Without this note `nft list` takes the keys for big-endian: type 0, the byte order of keys, 1 for the
-                // machine's own.
-                let note: [UInt8] = [0, 4] + hostBytes(UInt32(1))
-                note.withUnsafeBytes {
-                    _ = nftnl_set_set_data(
-                        object, UInt16(NFTNL_SET_USERDATA.rawValue), $0.baseAddress, UInt32($0.count))
-                }
+        }
+        if type == .interface || flags & NFT_SET_MAP.rawValue != 0 && type != .port {
+            // Without this note `nft list` takes the keys for big-endian: type 0, the byte order of keys, 1 for the
+            // machine's own.
+            let note: [UInt8] = [0, 4] + hostBytes(UInt32(1))
+            note.withUnsafeBytes {
+                _ = nftnl_set_set_data(
+                    object, UInt16(NFTNL_SET_USERDATA.rawValue), $0.baseAddress, UInt32($0.count))
             }
         }
         if let size { nftnl_set_set_u32(object, UInt16(NFTNL_SET_DESC_SIZE.rawValue), UInt32(size)) }

@@ -150,10 +150,14 @@ enum NftMatch: Hashable, Sendable {
     /// The packet comes from a socket with a local address: a connection of an application, not one of the kernel's
     /// own sockets that answer for closed connections.
     case socketBound
+    /// There is a socket for the packet, of a connection or one that listens.
+    case socketFound
     /// There is a socket for the packet, and it may have any address for its own.
     case socketTransparent
     /// A field of the connection's mark. Switches tracking on in the namespace.
     case conntrackMark(Mark)
+    /// Nobody has put a mark on the connection. Switches tracking on in the namespace.
+    case conntrackUnmarked
     /// The packet answers the one that opened its connection, or with `false` goes the same way.
     case conntrackReply(Bool)
 }

@@ -105,10 +105,17 @@ struct NftRuleEncoder: ~Copyable {
         case .socketBound:
             try socket(NFT_SOCKET_WILDCARD)
             try compare([0])
+        case .socketFound:
+            // Where there is none, it has no value to compare.
+            try socket(NFT_SOCKET_WILDCARD)
+            try compare([1], NFT_CMP_LTE)
         case .conntrackMark(let mark):
             try conntrack(NFT_CT_MARK)
             try bitwise(mask: hostBytes(mark.mask), xor: hostBytes(UInt32(0)))
             try compare(hostBytes(mark.value))
+        case .conntrackUnmarked:
+            try conntrack(NFT_CT_MARK)
+            try compare(hostBytes(UInt32(0)))
         case .conntrackReply(let isReply):
             try conntrack(NFT_CT_DIRECTION)
             try compare([isReply ? 1 : 0])  // enum ip_conntrack_dir
@@ -345,10 +352,13 @@ struct NftRuleEncoder: ~Copyable {
     }
 
     private func compare(_ value: [UInt8], equal: Bool = true) throws {
+        try compare(value, equal ? NFT_CMP_EQ : NFT_CMP_NEQ)
+    }
+
+    private func compare(_ value: [UInt8], _ how: nft_cmp_ops) throws {
         try add("cmp") {
             nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_CMP_SREG), NftRuleEncoder.register1)
-            nftnl_expr_set_u32(
-                $0, UInt16(NFTNL_EXPR_CMP_OP), equal ? NFT_CMP_EQ.rawValue : NFT_CMP_NEQ.rawValue)
+            nftnl_expr_set_u32($0, UInt16(NFTNL_EXPR_CMP_OP), how.rawValue)
             nftnl_expr_set($0, UInt16(NFTNL_EXPR_CMP_DATA), value, UInt32(value.count))
         }
     }

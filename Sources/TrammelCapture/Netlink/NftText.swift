@@ -157,7 +157,9 @@ extension NftMatch {
         case .localDestination: "fib daddr type { local, broadcast, anycast, multicast }"
         case .socketCgroup(let cgroup): "socket cgroupv2 level \(cgroup.level) \"\(cgroup.path.dropFirst())\""
         case .socketBound: "socket wildcard 0"
+        case .socketFound: "socket wildcard <= 1"
         case .conntrackMark(let mark): "ct mark & \(mark.mask.word) == \(mark.value.word)"
+        case .conntrackUnmarked: "ct mark \(UInt32(0).word)"
         case .conntrackReply(let isReply): "ct direction \(isReply ? "reply" : "original")"
         }
     }

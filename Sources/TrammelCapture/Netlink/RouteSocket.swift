@@ -36,6 +36,8 @@ struct RouteSocket: ~Copyable {
         let isLocal: Bool
         let interface: UInt32
         let table: UInt32
+        /// The address that packets go out with; nil where the route does not say.
+        var source: IPAddress?
     }
 
     private var socket: NetlinkSocket
@@ -114,6 +116,7 @@ struct RouteSocket: ~Copyable {
                 var block: CIDR?
                 var table = UInt32(header.rtm_table)
                 var interface: UInt32 = 0
+                var source: IPAddress?
                 for attribute in NetlinkAttributes(attributes) {
                     switch UInt32(attribute.type) {
                     case RTA_DST.rawValue:
@@ -122,12 +125,13 @@ struct RouteSocket: ~Copyable {
                         }
                     case RTA_TABLE.rawValue: table = attribute.number(UInt32.self) ?? table
                     case RTA_OIF.rawValue: interface = attribute.number(UInt32.self) ?? interface
+                    case RTA_PREFSRC.rawValue: source = IPAddress(networkBytes: attribute.bytes)
                     default: break
                     }
                 }
                 return Route(
                     family: family, block: block, isLocal: header.rtm_type == UInt8(RTN_LOCAL), interface: interface,
-                    table: table)
+                    table: table, source: source)
             }
         }
     }

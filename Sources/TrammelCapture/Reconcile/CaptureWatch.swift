@@ -149,28 +149,13 @@ extension CaptureWatch {
         }
 
         func start() {
-            var thread = pthread_t()
-            let box = Unmanaged.passRetained(self)
-            let failure = pthread_create(
-                &thread, nil,
-                { argument in
-                    if let argument { Unmanaged<Core>.fromOpaque(argument).takeRetainedValue().run() }
-                    return nil
-                }, box.toOpaque())
-            if failure == 0 {
-                pthread_detach(thread)
-            } else {
-                box.release()
-                continuation.finish()
-            }
+            // The thread holds this and not the watch, so that letting go of the watch ends it.
+            if OwnThread.start("trammel-watch", { self.run() }) != 0 { continuation.finish() }
         }
 
         // MARK: The thread
 
         private func run() {
-            var all = sigset_t()
-            sigfillset(&all)
-            pthread_sigmask(SIG_SETMASK, &all, nil)
             var work = Work(rhythm)
             while true {
                 wait(work.timeout(at: Core.now(), isBlind: events == nil))

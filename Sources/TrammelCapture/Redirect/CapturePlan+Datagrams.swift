@@ -82,35 +82,62 @@ extension CapturePlan {
         chain.rules += linkLocalExemption
         chain.rules.append(NftRule(.port(.destination, .udp, 53), do: .accept, comment: "DNS"))
         chain.rules.append(localExemption)
+        chain.rules += judgement(byInterface: true) + verdicts
+        return chain
+    }
+
+    /// Of what machines inside the namespace send, after what stays there and DNS that goes to the agent.
+    var datagramsFromInside: NftChain {
+        var chain = NftChain(name: named("datagrams_from_inside"))
+        chain.rules.append(NftRule(.port(.destination, .udp, 53), do: .accept, comment: "DNS"))
+        chain.rules += judgement(byInterface: false)
+        guard relaysDatagrams else {
+            chain.rules += verdicts
+            return chain
+        }
+        chain.rules += accounted(.transport(.udp))
+        for family in CapturePlan.families {
+            chain.rules.append(
+                NftRule(
+                    .family(family), .transport(.udp),
+                    do: .tproxy(place.address(family), port: settings.ports.outbound), .setMark(mark(marks.inside)),
+                    .counter, .accept))
+        }
+        chain.rules.append(NftRule(.transport(.udp), do: .counter, .rejectUnreachable, comment: "no agent: closed"))
+        return chain
+    }
+
+    /// What is let go by whatever becomes of the rest, and what is refused.
+    private func judgement(byInterface: Bool) -> [NftRule] {
+        var rules: [NftRule] = []
         // Those by port are of TCP.
-        chain.rules += outboundExemptions.filter { rule in
+        rules += exemptions(byInterface: byInterface).filter { rule in
             !rule.matches.contains { if case .portInSet(_, .tcp, _, _) = $0 { true } else { false } }
         }
         if !request.excludedOutboundPorts.isEmpty {
-            chain.rules.append(
+            rules.append(
                 NftRule(
                     .portInSet(.destination, .udp, named(SetName.outboundExcludedPorts), true), do: .accept)
             )
         }
         if looksAtReplies {
             // A lease is renewed from the address that it is of.
-            chain.rules.append(NftRule(.ports(.destination, .udp, [67, 547]), do: .accept, comment: "DHCP"))
+            rules.append(NftRule(.ports(.destination, .udp, [67, 547]), do: .accept, comment: "DHCP"))
             if knowsReplies {
-                chain.rules.append(NftRule(.conntrackReply(true), do: .accept, comment: "replies"))
+                rules.append(NftRule(.conntrackReply(true), do: .accept, comment: "replies"))
             } else {
                 for family in CapturePlan.families {
-                    chain.rules.append(
+                    rules.append(
                         NftRule(
                             .flowInSet(family, named(family, DatagramSet.senders)), do: .accept, comment: "replies"))
                 }
             }
         }
         if request.quic == .refuse, request.udp != .proxy {
-            chain.rules.append(
+            rules.append(
                 NftRule(.port(.destination, .udp, 443), do: .counter, .rejectUnreachable, comment: "QUIC"))
         }
-        chain.rules += verdicts
-        return chain
+        return rules
     }
 
     private var verdicts: [NftRule] {
@@ -167,6 +194,16 @@ extension CapturePlan {
             + CapturePlan.families.map { family in
                 NftRule(do: .rememberFlow(family, named(family, DatagramSet.senders)))
             }
+    }
+
+    /// Of packets that pass through to machines inside the namespace: the same of them.
+    var senderRulesInside: [NftRule] {
+        guard remembersSenders, capturesInside else { return [] }
+        return CapturePlan.families.map { family in
+            NftRule(
+                .interfaceInSet(.incoming, named(SetName.outboundFrom), false), .foreignDestination,
+                do: .rememberFlow(family, named(family, DatagramSet.senders)))
+        }
     }
 
     // MARK: Chains

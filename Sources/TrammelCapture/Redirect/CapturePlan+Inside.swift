@@ -23,8 +23,14 @@ extension CapturePlan {
                 NftRule(
                     .interfaceInSet(.incoming, named(SetName.outboundFrom), true), do: .jump(fromInside.name)))
         }
+        rules += senderRulesInside
         rules.append(NftRule(.foreignDestination, do: .accept, comment: "passes through"))
         return rules
+    }
+
+    /// Where flows are tracked, the accounting is to know those that go to the agent: their ends do not show it.
+    func accounted(_ match: NftMatch) -> [NftRule] {
+        outboundMode == .redirect ? [NftRule(match, do: .markFlow(mark(marks.own)))] : []
     }
 
     /// What comes from inside.
@@ -45,7 +51,10 @@ extension CapturePlan {
                         do: .tproxy(insidePlace.address(family), port: settings.ports.dns), turned, .counter, .accept))
             }
         }
-        chain.rules += exemptions(byInterface: false)
+        if judgesDatagrams {
+            chain.rules.append(NftRule(.transport(.udp), do: .jump(datagramsFromInside.name)))
+        }
+        chain.rules += exemptions(byInterface: false) + accounted(.tcpSYN)
         for family in CapturePlan.families {
             chain.rules.append(
                 NftRule(

@@ -19,7 +19,13 @@ extension CapturePlan {
             table.chains += [fromApplication, claim, routeOutput]
         }
         if capturesInside { table.chains.insert(fromInside, at: 0) }
+        if capturesInside, judgesDatagrams { table.chains.insert(datagramsFromInside, at: 0) }
         return table
+    }
+
+    /// What keeps the note where the table goes with the agent, and the note in its comment would go too; nil elsewhere.
+    var noteTable: NftTable? {
+        table.isOwned ? NftTable(name: CapturePlan.noteName, comment: comment) : nil
     }
 
     private var prerouting: NftChain {

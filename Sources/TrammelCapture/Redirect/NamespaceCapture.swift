@@ -16,10 +16,9 @@ enum NamespaceCapture {
     static func install(
         _ plan: CapturePlan, hasIPv6: Bool, owner: TableOwner? = nil, parts: Set<CapturePart> = CapturePart.all
     ) throws {
-        var plan = plan
         let standing = try NamespaceRules.note()
         let before = try previousSettings(standing)
-        plan.comment = before.comment
+        let plan = noting(before, in: plan)
         do {
             if parts.contains(.sysctl) { try NamespaceSettings.switchOn(plan.outboundMode) }
             if parts.contains(.routing) {
@@ -36,6 +35,16 @@ enum NamespaceCapture {
         }
     }
 
+    /// The plan with the note that its table keeps of the sysctls from before.
+    static func noting(_ before: NamespaceSettings, in plan: CapturePlan) -> CapturePlan {
+        var plan = plan
+        plan.comment = before.comment
+        return plan
+    }
+
+    /// The sysctls from before the first install, as they are noted in the namespace, or are now.
+    static func previousSettings() throws -> NamespaceSettings { try previousSettings(NamespaceRules.note()) }
+
     /// Whether anything of Trammel's is in the namespace.
     static func isPresent() throws -> Bool {
         if try NamespaceRules.note() != nil { return true }
@@ -45,7 +54,7 @@ enum NamespaceCapture {
 
     /// Removes rules first, then what they relied on. Nothing there is no error.
     static func remove(owner: TableOwner? = nil) throws {
-        try remove(restoring: previousSettings(try NamespaceRules.note()), owner)
+        try remove(restoring: previousSettings(), owner)
     }
 
     /// The sysctls from before the first install, even if that was another agent's.

@@ -6,15 +6,19 @@ enum NamespaceRules {
     /// What the rules that stand there remember about the namespace from before them; nil where none of Trammel's do,
     /// empty where they have nothing to tell.
     static func note() throws -> String? {
-        var nft = try NftSocket()
-        let comments = try [CapturePlan.tableName, CapturePlan.noteName, HostTable.openName].compactMap {
-            try nft.comment(ofTable: $0)
-        }
-        if let comment = comments.first(where: { !$0.isEmpty }) ?? comments.first { return comment }
+        if let note = try nftablesNote() { return note }
         for programs in try IptablesPresence.ofTrammels(among: IptablesPrograms.find()) {
             if let note = try IptablesCapture.note(programs) { return note }
         }
         return nil
+    }
+
+    static func nftablesNote() throws -> String? {
+        var nft = try NftSocket()
+        let comments = try [CapturePlan.tableName, CapturePlan.noteName, HostTable.openName].compactMap {
+            try nft.comment(ofTable: $0)
+        }
+        return comments.first { !$0.isEmpty } ?? comments.first
     }
 
     /// - Parameters:
@@ -25,8 +29,7 @@ enum NamespaceRules {
         case .nftables:
             var nft = try NftSocket()
             let table = plan.table
-            // The note in the comment of a table that goes with the agent would go with it.
-            if table.isOwned { try nft.replace(NftTable(name: CapturePlan.noteName, comment: plan.comment)) }
+            if let note = plan.noteTable { try nft.replace(note) }
             if let owner {
                 try owner.replace(table)
             } else if try !isThere(table, &nft) {

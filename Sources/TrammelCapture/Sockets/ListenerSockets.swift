@@ -45,18 +45,7 @@ enum ListenerSockets {
     static func open(_ plan: CapturePlan, families: [IPAddress.Family]) throws -> Listeners {
         var opened = Listeners()
         do {
-            for family in families {
-                try add(plan, at: plan.place.address(family), plan.outboundMode, [.outbound, .inbound], to: &opened)
-                if plan.capturesInside, plan.insidePlace != plan.place {
-                    try add(plan, at: plan.insidePlace.address(family), .tproxy, [.outbound], to: &opened)
-                }
-                if plan.relaysDatagrams {
-                    let address = ListenerAddress(IPEndpoint(plan.place.address(family), plan.settings.ports.outbound))
-                    let socket = try datagram(address, .tproxy)
-                    try socket.makeRoom()
-                    opened.datagrams.append(OpenedDatagramListener(socket: socket.release(), address: address))
-                }
-            }
+            for listener in plan.listeners(families) { try open(listener, plan.settings.backlog, into: &opened) }
         } catch {
             opened.close()
             throw error
@@ -64,25 +53,22 @@ enum ListenerSockets {
         return opened
     }
 
-    private static func add(
-        _ plan: CapturePlan, at own: IPAddress, _ outbound: CaptureMode, _ directions: [TrafficDirection],
-        to opened: inout Listeners
+    private static func open(
+        _ listener: PlannedListener, _ backlog: Int32, into opened: inout Listeners
     ) throws {
-        let ports = plan.settings.ports
-        let backlog = plan.settings.backlog
-        for direction in directions {
-            let mode = direction == .outbound ? outbound : .tproxy
-            let address = ListenerAddress(IPEndpoint(own, direction == .outbound ? ports.outbound : ports.inbound))
+        let (address, mode) = (listener.address, listener.mode)
+        switch listener.purpose {
+        case .connections(let direction):
             let socket = try stream(address, mode, backlog: backlog).release()
             opened.streams.append(OpenedListener(socket: socket, direction: direction, mode: mode, address: address))
-        }
-        guard plan.capturesDNS else { return }
-        let address = ListenerAddress(IPEndpoint(own, ports.dns))
-        for transport in [ConntrackEntry.TransportProtocol.udp, .tcp] {
-            let socket =
-                transport == .tcp ? try stream(address, outbound, backlog: backlog) : try datagram(address, outbound)
+        case .dns(let transport):
+            let socket = transport == .tcp ? try stream(address, mode, backlog: backlog) : try datagram(address, mode)
             opened.dns.append(
-                OpenedDNSListener(socket: socket.release(), transport: transport, mode: outbound, address: address))
+                OpenedDNSListener(socket: socket.release(), transport: transport, mode: mode, address: address))
+        case .datagrams:
+            let socket = try datagram(address, mode)
+            try socket.makeRoom()
+            opened.datagrams.append(OpenedDatagramListener(socket: socket.release(), address: address))
         }
     }
 

@@ -93,9 +93,9 @@ package final class WorkloadCapture: Sendable {
         agentIDs = cgroup.ids
         self.settings = settings
         host = HostCapture(settings: settings, cgroup: cgroup)
-        sockets = NamespaceSockets(home: try NetworkNamespace.ofTheAgent(), marks: settings.marks)
+        sockets = NamespaceSockets(home: try NetworkNamespace.ofTheAgent(), settings: settings)
         conntrack = WorkloadConntrack(sockets: sockets)
-        flows = FlowWatch(sockets: sockets, agent: cgroup)
+        flows = FlowWatch(sockets: sockets, agent: cgroup, host: host)
     }
 
     /// - Parameter virtualRanges: the blocks that VIPs are taken from, which a connect must have a route to.
@@ -116,19 +116,10 @@ package final class WorkloadCapture: Sendable {
     package func open(_ request: CaptureRequest, as id: WorkloadID) throws -> OpenedWorkload {
         if settings.backend == .iptables { try IptablesCapture.refuse(request) }
         guard case .namespace(let target) = request.target else { return try openOnHost(request, as: id) }
-        let namespace = try NetworkNamespace(target)
-        guard namespace.identity != sockets.home.identity else {
-            throw TrammelError(
-                .forbidden, code: "netns-of-the-agent", "\(target.path) is the network namespace of the agent",
-                hint: "attach a pod's own namespace; capturing the host's would take its ssh connections too")
-        }
+        let namespace = try namespace(target)
         try refuseConflict(.namespace(namespace.identity), id)
         let workload = try inside(namespace) {
-            let facts = try NamespaceFacts.read()
-            let chosen = try select(request)
-            var plan = CapturePlan(
-                settings: settings, request: request, agent: cgroup.reference, outboundMode: chosen.mode)
-            plan.backend = chosen.backend
+            let (facts, plan, chosen) = try plan(request)
             let listeners = try ListenerSockets.open(plan, hasIPv6: facts.hasIPv6)
             return OpenedWorkload(
                 id: id, identity: .namespace(namespace.identity), namespace: namespace, facts: facts, plan: plan,
@@ -147,6 +138,29 @@ package final class WorkloadCapture: Sendable {
             throw error
         }
         return workload
+    }
+
+    /// - Throws: `notFound` for one that is not there, `forbidden` for the agent's own.
+    func namespace(_ target: NetworkNamespace.Target) throws -> NetworkNamespace {
+        let namespace = try NetworkNamespace(target)
+        guard namespace.identity != sockets.home.identity else {
+            throw TrammelError(
+                .forbidden, code: "netns-of-the-agent", "\(target.path) is the network namespace of the agent",
+                hint: "attach a pod's own namespace; capturing the host's would take its ssh connections too")
+        }
+        return namespace
+    }
+
+    /// What a request comes to in the network namespace of the calling thread.
+    func plan(
+        _ request: CaptureRequest
+    ) throws -> (facts: NamespaceFacts, plan: CapturePlan, selection: CaptureSelection) {
+        let facts = try NamespaceFacts.read()
+        let chosen = try select(request)
+        var plan = CapturePlan(
+            settings: settings, request: request, agent: cgroup.reference, outboundMode: chosen.mode)
+        plan.backend = chosen.backend
+        return (facts, plan, chosen)
     }
 
     /// From here on the workload is attached, unless another thread came between.

@@ -137,7 +137,23 @@ enum MessageSchemas {
             .has("warnings", .list(.string))),
         "BypassRequest": .object(.has("on", .boolean)),
         "InstalledRules": .object(
-            .has("workload", .string, name), .has("backend"), .has("text"), .has("drift", .list(.string))),
+            .has("workload", .string, name), .has("backend"),
+            .has("text", .string, "The rules, as `nft list` or `iptables-save -c` prints them."),
+            .has("routing", .list(.message("InstalledRules.Routing"))),
+            .has("sysctls", .list(.message("InstalledRules.Sysctl"))),
+            .has("listeners", .list(.message("InstalledRules.Listener"))), .has("drift", .list(.string))),
+        "InstalledRules.Routing": .object(
+            .has("command", .string, "Shows it."), .has("line", .string, "What the command prints.")),
+        "InstalledRules.Sysctl": .object(
+            .has("name"), .has("value"), .may("before", .string, "What a detach puts it back to.")),
+        "InstalledRules.Listener": .object(
+            .has("transport", .one(of: ["tcp", "udp"])), .has("address"), .has("purpose")),
+        "RulesPreview": .object(
+            .has("outcome", .one(of: ["attached", "refreshed", "unchanged"]), "What the attach would answer."),
+            .has("target"), .has("captureMode"), .may("captureReason"), .has("failureMode"),
+            .has("rules", .message("InstalledRules"), "As they would be listed afterwards."),
+            .has("besides", .list(.string), "What the attach would do besides, one sentence each."),
+            .has("warnings", .list(.string))),
     ]
     private static let label = Schema.text(like: "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
     private static let interfaces = Schema.list(.text(like: "^[!-.0-9;-~]{1,15}$"))
@@ -152,8 +168,9 @@ enum MessageSchemas {
             .may("name"), .has("port", .port), .has("targetPort", .port), .has("transport"), .has("appProtocol")),
         "KnownService.Endpoints": .object(.has("ready", .count), .has("total", .count)),
         "KnownEndpoint": .object(
-            .has("service", .string, name), .has("port", .port), .has("address"), .may("workload", .string, name),
-            .has("subsets", .list(.string)), .has("health", .one(of: ["ready", "notReady", "ejected"])), .may("reason"),
+            .has("service", .string, name), .has("port", .port), .has("transport", .one(of: ["TCP", "UDP"])),
+            .has("address"), .may("workload", .string, name), .has("subsets", .list(.string)),
+            .has("health", .one(of: ["ready", "notReady", "ejected"])), .may("reason"),
             .has("weight", .count), .may("zone"), .has("openConnections", .count)),
         "LiveConnection": .object(
             .has("id", .count), .has("workload", .string, name), .has("direction", .one(of: ["outbound", "inbound"])),

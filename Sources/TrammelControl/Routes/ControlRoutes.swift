@@ -172,9 +172,23 @@ package enum ControlRoutes {
             Route(
                 "GET", "/v1/rules", .view,
                 Operation(
-                    "listRules", "The netfilter rules as installed, and how they differ from what should be there.",
+                    "listRules",
+                    "What is installed for each workload: rules, routing, sysctls, listeners; and how that differs from "
+                        + "what should be there.",
                     .json(MessageSchemas.list(of: "InstalledRules")))
             ) { _ in try await Reply(ItemList(service.rules())) },
+            // As an attach: whoever may not attach is not told whether a path is there.
+            Route(
+                "POST", "/v1/rules", .change,
+                Operation(
+                    "foreseeRules", "What an attach would put into the kernel, and do besides. Nothing is changed.",
+                    .json("RulesPreview")
+                ).taking(.json("AttachRequest")).refusing(404, 409, 501, 507), bodyLimit: Route.smallBody
+            ) { call in
+                let request = try ControlJSON.decodeStrictly(AttachRequest.self, from: call.body)
+                try request.check()
+                return try await Reply(service.rules(foreseeing: request))
+            },
             Route(
                 "GET", "/v1/graph", .view,
                 Operation("getGraph", "Who has called whom within a window of time.", .json("TrafficGraph")),
@@ -220,7 +234,7 @@ package enum ControlRoutes {
         .text("source", "The caller.", .name),
         .text("destination", "The callee.", .name),
         .text("service", "The service's host, or its name.", .name),
-        .text("protocol", "What is spoken.", .one(of: ["http", "tcp"])),
+        .text("protocol", "What is spoken.", .one(of: ["http", "tcp", "udp"])),
         .text("method", "The request's method.", .name),
         .text("path", "What the request's path begins with.", .text(like: "^/")),
         .text(

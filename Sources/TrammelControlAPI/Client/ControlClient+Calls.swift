@@ -116,6 +116,12 @@ extension ControlClient {
         try await send(Call("GET", "v1", "rules"), as: ItemList<InstalledRules>.self).items
     }
 
+    /// What an attach would put into the kernel; nothing is changed.
+    package func rules(foreseeing request: AttachRequest) async throws -> RulesPreview {
+        try await send(
+            Call("POST", "v1", "rules", body: ControlJSON.encode(request), timeout: 60), as: RulesPreview.self)
+    }
+
     /// - Parameter window: a duration as `5m`; nil for the agent's default.
     package func graph(window: String? = nil) async throws -> TrafficGraph {
         let query = window.map { [(name: "window", value: $0)] } ?? []

@@ -66,6 +66,8 @@ package struct KnownEndpoint: Codable, Hashable, Sendable {
     package var service: String
     /// The service's port.
     package var port: UInt16
+    /// `TCP` or `UDP`.
+    package var transport: String
     /// `address:port` of the endpoint.
     package var address: String
     /// `namespace/name` of the workload behind it, where it is attached to this agent.
@@ -79,11 +81,13 @@ package struct KnownEndpoint: Codable, Hashable, Sendable {
     package var openConnections: Int
 
     package init(
-        service: String, port: UInt16, address: String, workload: String? = nil, subsets: [String] = [],
+        service: String, port: UInt16, transport: String = "TCP", address: String, workload: String? = nil,
+        subsets: [String] = [],
         health: Health, reason: String? = nil, weight: UInt32 = 1, zone: String? = nil, openConnections: Int = 0
     ) {
         self.service = service
         self.port = port
+        self.transport = transport
         self.address = address
         self.workload = workload
         self.subsets = subsets

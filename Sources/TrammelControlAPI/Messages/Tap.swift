@@ -7,7 +7,7 @@ package struct TapFilter: Hashable, Sendable {
     package var destination: String?
     /// The service's host, or its name.
     package var service: String?
-    /// `http` or `tcp`.
+    /// `http`, `tcp` or `udp`.
     package var `protocol`: String?
     package var method: String?
     /// A prefix of the path.

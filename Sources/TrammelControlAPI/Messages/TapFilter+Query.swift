@@ -25,8 +25,8 @@ extension TapFilter {
         for name in Self.queryNames where query[name] == "" {
             throw Self.invalid(name, "", "name one or leave \(name) out")
         }
-        if let name = `protocol`, !["http", "tcp"].contains(name) {
-            throw Self.invalid("protocol", name, "write protocol=http or protocol=tcp")
+        if let name = `protocol`, !["http", "tcp", "udp"].contains(name) {
+            throw Self.invalid("protocol", name, "write protocol=http, protocol=tcp or protocol=udp")
         }
         if let status, !Self.isStatus(status) {
             throw Self.invalid("status", status, "write a code (503), a class (5xx), or errors")

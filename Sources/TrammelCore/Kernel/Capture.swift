@@ -92,7 +92,7 @@ package struct UpstreamSocketPlan: Hashable, Sendable {
     /// The workload in whose network namespace the socket is created.
     package let workload: WorkloadID
     package let remote: UpstreamAddress
-    /// The client's address to keep as the socket's source (port chosen by the kernel); nil to let the kernel choose.
+    /// The client's address to keep as the socket's source (the port is never the client's); nil to let the kernel choose.
     package let source: IPAddress?
     /// The call goes to the workload's own application and not on behalf of the workload to somebody else. Where
     /// workloads share a network namespace, such a socket must not be captured once more on its way in.
@@ -106,11 +106,26 @@ package struct UpstreamSocketPlan: Hashable, Sendable {
     }
 }
 
-/// Makes sockets in the network namespaces of attached workloads. The knowledge of setns, marks and transparent binds
-/// stays with it.
+/// What to do to a new socket before it is connected, in this order.
+package struct SocketPreparation: Hashable, Sendable {
+    package let options: [SocketOption]
+    /// What to bind it to, port 0 to let the kernel choose one at connect; nil to leave it unbound.
+    package let source: IPEndpoint?
+
+    package init(options: [SocketOption] = [], source: IPEndpoint? = nil) {
+        self.options = options
+        self.source = source
+    }
+}
+
+/// Makes sockets in the network namespaces of attached workloads. The knowledge of setns, marks, transparent binds and
+/// of which ports are free stays with it.
 package protocol SocketFactory: Sendable {
-    /// The options that a socket for `plan` needs before bind and connect.
-    func options(for plan: UpstreamSocketPlan) -> [SocketOption]
+    /// How a socket for `plan` is made ready to be connected.
+    /// - Parameter attempt: how many sockets for it could not be had, because their port was taken (EADDRINUSE at bind,
+    ///   EADDRNOTAVAIL at connect).
+    /// - Returns: nil when there is no other port to try.
+    func preparation(for plan: UpstreamSocketPlan, attempt: Int) -> SocketPreparation?
 
     /// Runs `body`, which must not suspend or leave the thread, with the calling thread inside the network namespace
     /// of `workload`; the thread is back in its own when this returns or throws. A thread that cannot go back ends

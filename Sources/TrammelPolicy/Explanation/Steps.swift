@@ -2,11 +2,15 @@ import TrammelConfig
 import TrammelCore
 
 extension DecisionStory.Step {
-    static func owned(_ original: OriginalDestination, _ port: ServicePort) -> DecisionStory.Step {
+    /// - Parameter transport: where that says more than what is spoken.
+    static func owned(
+        _ original: OriginalDestination, _ port: ServicePort, over transport: String? = nil
+    ) -> DecisionStory.Step {
         let kind = port.defaultCluster.isHeadless ? "an endpoint's own address of the headless" : "the address of"
         return DecisionStory.Step(
             title: "address",
-            detail: "\(original) is \(kind) \(port.host), port \(port.port) (\(port.appProtocol.rawValue))",
+            detail:
+                "\(original) is \(kind) \(port.host), port \(port.port) (\(transport ?? port.appProtocol.rawValue))",
             origin: port.origin)
     }
 
@@ -15,11 +19,11 @@ extension DecisionStory.Step {
         return DecisionStory.Step(title: "address", detail: "\(address) is no service's", origin: nil)
     }
 
-    static func balancing(_ cluster: Cluster) -> DecisionStory.Step {
+    static func balancing(_ cluster: Cluster, orElse: String = "the answer is 503 (UH)") -> DecisionStory.Step {
         var detail = cluster.name + ": "
         if let subset = cluster.subset { detail += "subset \(subset), " }
         if cluster.endpoints.isEmpty {
-            detail += "there is no endpoint, so the answer is 503 (UH)"
+            detail += "there is no endpoint, so \(orElse)"
         } else if cluster.isNoneReady {
             detail +=
                 "nothing listens at any endpoint, so each may be tried: "

@@ -2,7 +2,7 @@ import TrammelCore
 
 /// The services' ports for UDP, by where a datagram may be going.
 final class DatagramTable: Sendable {
-    private let ports: [ServicePort]
+    let ports: [ServicePort]
     private let addresses: AddressTable
     private let blocks: BlockTable
 

@@ -39,15 +39,22 @@ package final class RuntimeSnapshot: Sendable {
 
     /// Every TCP port of every service, ordered by service and port; after those that everybody sees the others.
     package var servicePorts: [ServicePort] {
-        guard !own.isEmpty else { return common.servicePorts }
-        var seen = Set(common.servicePorts.map { ObjectIdentifier($0.service) })
-        var ports = common.servicePorts
+        all(\.servicePorts)
+    }
+
+    /// The same of UDP.
+    package var datagramPorts: [ServicePort] { all(\.datagrams.ports) }
+
+    private func all(_ ports: KeyPath<SnapshotView, [ServicePort]>) -> [ServicePort] {
+        guard !own.isEmpty else { return common[keyPath: ports] }
+        var found = common[keyPath: ports]
+        var seen = Set(found.map { ObjectIdentifier($0.service) })
         for (_, view) in own.sorted(by: { $0.key < $1.key }) {
-            let further = view.servicePorts.filter { !seen.contains(ObjectIdentifier($0.service)) }
+            let further = view[keyPath: ports].filter { !seen.contains(ObjectIdentifier($0.service)) }
             seen.formUnion(further.map { ObjectIdentifier($0.service) })
-            ports += further
+            found += further
         }
-        return ports
+        return found
     }
 
     /// The service port that a connection from a workload to this address is for: a service's virtual address, the own

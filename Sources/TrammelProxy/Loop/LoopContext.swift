@@ -83,7 +83,9 @@ final class LoopContext {
         turn = TurnFlush(eventLoop, spareBuffers)
     }
 
-    var dialer: Dialer { Dialer(loop: eventLoop, sockets: sockets) }
+    var dialer: Dialer {
+        Dialer(loop: eventLoop, sockets: sockets) { [self] in counters.portConflicts[$0, default: 0] += 1 }
+    }
 
     func opened(_ connection: ProxyConnection) {
         connection.endsSoon = draining.contains(connection.workload.id)
@@ -336,6 +338,7 @@ extension PeerLabels {
 struct LoopCounters {
     var refusedRequests: [HTTP1Violation: UInt64] = [:]
     var refusedConnections: [AcceptRefusal: UInt64] = [:]
+    var portConflicts: [SourcePortConflict: UInt64] = [:]
 }
 
 extension Endpoint {

@@ -44,22 +44,13 @@ package final class AccessLogSink: Sendable {
         counters = Counters(metrics)
         let writer = Writer(
             output: try AccessLogOutput(destination), queue: queue, counters: counters, onTrouble: onTrouble)
-        var thread = pthread_t()
-        let box = Unmanaged.passRetained(writer)
-        let failure = pthread_create(
-            &thread, nil,
-            { argument in
-                if let argument { Unmanaged<Writer>.fromOpaque(argument).takeRetainedValue().run() }
-                return nil
-            }, box.toOpaque())
+        let failure = OwnThread.start("trammel-log") { writer.run() }
         guard failure == 0 else {
-            box.release()
             throw TrammelError(
                 .unavailable, code: "access_log_thread_failed",
                 "cannot start the access log's thread: \(String(cString: strerror(failure)))",
                 hint: "raise the limit on threads (ulimit -u, TasksMax)")
         }
-        pthread_detach(thread)
     }
 
     deinit { queue.askStop() }
@@ -104,8 +95,6 @@ package final class AccessLogSink: Sendable {
         }
 
         func run() {
-            blockSignals()
-            nameThisThread()
             while true {
                 switch queue.next() {
                 case .write(let batch):
@@ -119,13 +108,6 @@ package final class AccessLogSink: Sendable {
                     return
                 }
             }
-        }
-
-        /// Signals are for the main thread. A reader that went away shows as EPIPE, not as SIGPIPE.
-        private func blockSignals() {
-            var all = sigset_t()
-            sigfillset(&all)
-            pthread_sigmask(SIG_SETMASK, &all, nil)
         }
 
         private func write(_ chunk: LogChunk) {
@@ -173,12 +155,4 @@ package final class AccessLogSink: Sendable {
             }
         }
     }
-}
-
-/// For `top -H`. pthread_setname_np is hidden from Swift behind _GNU_SOURCE.
-private func nameThisThread() {
-    let file = open("/proc/thread-self/comm", O_WRONLY | O_CLOEXEC)
-    guard file >= 0 else { return }
-    _ = "trammel-log".withCString { write(file, $0, 11) }
-    _ = close(file)
 }

@@ -1,10 +1,20 @@
 package import TrammelCore
 
+/// What is told of as a call.
+package enum TapKind: String, Hashable, Sendable, CaseIterable {
+    /// A request.
+    case http
+    /// A connection.
+    case tcp
+    /// A flow of datagrams.
+    case udp
+}
+
 /// A request or a connection that has ended, as somebody who listens is told of it.
 package struct TapRecord: Sendable {
     /// When it began.
     package let time: WallTime
-    package let isHTTP: Bool
+    package let kind: TapKind
     package let isOutbound: Bool
     package let source: PeerLabels?
     package let destination: PeerLabels?
@@ -62,24 +72,24 @@ final class LoopTaps {
 
     func offer(_ record: borrowing RequestRecord) {
         for index in listeners.indices where listeners[index].matcher.matches(record) {
-            listeners[index].tap.offer(described(record))
+            listeners[index].tap.offer(described(record, .http))
         }
     }
 
     func offer(_ record: borrowing ConnectionRecord) {
         for index in listeners.indices where listeners[index].matcher.matches(record) {
-            listeners[index].tap.offer(described(record))
+            listeners[index].tap.offer(described(record, record.carriesDatagrams ? .udp : .tcp))
         }
     }
 
-    private func described(_ record: borrowing some LoggedRecord & ~Copyable) -> TapRecord {
+    private func described(_ record: borrowing some LoggedRecord & ~Copyable, _ kind: TapKind) -> TapRecord {
         let flow = record.flow
         func text(_ field: TextField) -> String? {
             record.withBytes(of: field) { $0.map { String(decoding: $0, as: UTF8.self) } }
         }
         let ago = MonotonicTime.now().nanoseconds(since: flow.start)
         return TapRecord(
-            time: WallTime(nanoseconds: WallTime.now().nanoseconds &- Int64(clamping: ago)), isHTTP: record.isRequest,
+            time: WallTime(nanoseconds: WallTime.now().nanoseconds &- Int64(clamping: ago)), kind: kind,
             isOutbound: flow.reporter != .destination,
             source: flow.source == .unknown ? nil : registry.labels(flow.source),
             destination: flow.destination == .unknown ? nil : registry.labels(flow.destination),

@@ -26,8 +26,8 @@ package struct TapPredicate: Sendable {
     package var destination: Workload?
     /// A service's host, its name, or `namespace/name`.
     package var service: String?
-    /// Nil for both.
-    package var isHTTP: Bool?
+    /// Nil for all.
+    package var kind: TapKind?
     package var method: [UInt8]?
     package var pathPrefix: [UInt8]?
     package var status: Status?
@@ -56,7 +56,7 @@ struct TapMatcher {
     }
 
     mutating func matches(_ record: borrowing RequestRecord) -> Bool {
-        if predicate.isHTTP == false { return false }
+        if let kind = predicate.kind, kind != .http { return false }
         guard matches(record.flow) else { return false }
         if let method = predicate.method,
             !record.text.withBytes(of: .method, { $0.map { $0.elementsEqual(method) } ?? false })
@@ -80,7 +80,8 @@ struct TapMatcher {
     }
 
     mutating func matches(_ record: borrowing ConnectionRecord) -> Bool {
-        if predicate.isHTTP == true || predicate.method != nil || predicate.pathPrefix != nil { return false }
+        if let kind = predicate.kind, kind != (record.carriesDatagrams ? .udp : .tcp) { return false }
+        if predicate.method != nil || predicate.pathPrefix != nil { return false }
         guard matches(record.flow) else { return false }
         switch predicate.status {
         case nil: break

@@ -31,6 +31,8 @@ struct AttachCommand: AsyncParsableCommand {
 
             What the host itself needs is refused as probably a mistake, unless --force is given: uid 0, /, init.scope, \
             system.slice and whatever has the agent in it. The agent's own cgroup and network namespace always are.
+
+            `trammel rules --dry-run` with the same options shows what this puts into the kernel.
             """,
             examples: [
                 (
@@ -44,6 +46,14 @@ struct AttachCommand: AsyncParsableCommand {
                     "Without its traffic to a database",
                     "trammel attach --netns web --name web --exclude-outbound-port 5432"
                 ),
+                (
+                    "Its UDP held to a list by the kernel",
+                    "trammel attach --netns web --name web --udp policy --udp-allow 10.0.0.0/8:123"
+                ),
+                (
+                    "Going on by itself while no agent lives",
+                    "trammel attach --netns web --name web --failure-mode open"
+                ),
             ]))
 
     @OptionGroup var global: GlobalOptions
@@ -52,55 +62,17 @@ struct AttachCommand: AsyncParsableCommand {
     @Option(name: .long, help: ArgumentHelp("The workload's name within its namespace.", valueName: "name"))
     var name: String
 
-    @Option(
-        name: .long, help: ArgumentHelp("The service account that the workload acts as.", valueName: "name"))
-    var serviceAccount = "default"
-
-    @Option(
-        name: .long,
-        help: ArgumentHelp(
-            "A label, which selectors of services and subsets match. May be given many times.", valueName: "key=value"))
-    var label: [Label] = []
-
-    @Option(
-        name: .long,
-        help: """
-            While no agent lives: closed refuses the workload's new connections, open lets them go straight to where \
-            they are going.
-            """)
-    var failureMode: AttachRequest.FailureMode = .closed
-
-    @Option(
-        name: .long,
-        help: "How outbound traffic is captured: redirect, tproxy, or auto, where the agent chooses and says why.")
-    var captureMode: AttachRequest.CaptureChoice = .auto
-
+    @OptionGroup var manner: AttachManner
     @OptionGroup(title: "What to capture of it") var scope: ScopeOptions
-
-    @Flag(name: .long, help: "End the connections that are older than the attachment, so that none goes uncaptured.")
-    var killExisting = false
-
-    @Flag(name: .long, help: "Attach what is else refused as probably a mistake; never the agent's own namespace.")
-    var force = false
+    @OptionGroup var consent: AttachConsent
 
     func validate() throws {
-        let given = [target.netns, target.pid.map(String.init), target.unit, target.cgroup, target.uid]
-        guard given.compactMap(\.self).count == 1 else {
-            throw ValidationError("give exactly one of --netns, --pid, --unit, --cgroup and --uid")
-        }
-        var seen: Set<String> = []
-        for label in label where !seen.insert(label.key).inserted {
-            throw ValidationError("the label \"\(label.key)\" is given twice")
-        }
+        try target.validateOne()
+        try manner.validateLabels()
     }
 
     func run() async throws {
-        let request = AttachRequest(
-            name: name, namespace: global.namespace ?? "default", serviceAccount: serviceAccount,
-            labels: Dictionary(uniqueKeysWithValues: label.map { ($0.key, $0.value) }),
-            netns: target.netns.map { $0.contains("/") ? Files.absolute($0) : $0 }, pid: target.pid,
-            unit: target.unit, cgroup: target.cgroup, uid: target.uid, failureMode: failureMode,
-            captureMode: captureMode, scope: scope.scope, killExisting: killExisting, force: force)
+        let request = AttachRequest(name: name, in: global.namespace, target, manner, scope, consent)
         try request.check()
         let result = try await global.agent.withAgent("attaching") { try await $0.attach(request) }
         StandardError.warn(result.warnings)
@@ -118,53 +90,3 @@ struct AttachCommand: AsyncParsableCommand {
         }
     }
 }
-
-struct TargetOptions: ParsableArguments {
-    @Option(
-        name: .long,
-        help: ArgumentHelp("A network namespace: a name that `ip netns` lists, or a path.", valueName: "name|path"),
-        completion: Names.networkNamespaces)
-    var netns: String?
-
-    @Option(
-        name: .long,
-        help: ArgumentHelp(
-            "The network namespace of this process; where that is the host's, the process and what has come from it.",
-            valueName: "pid"))
-    var pid: Int32?
-
-    @Option(
-        name: .long,
-        help: ArgumentHelp("A unit of the host's systemd: a service, slice, scope or socket.", valueName: "name"),
-        completion: Names.units)
-    var unit: String?
-
-    @Option(
-        name: .long,
-        help: ArgumentHelp(
-            "A cgroup of the host and all below it, by its path from the root of the v2 hierarchy.", valueName: "path"),
-        completion: Names.cgroups)
-    var cgroup: String?
-
-    @Option(
-        name: .long,
-        help: ArgumentHelp("What a user of the host runs, by name or number.", valueName: "user"),
-        completion: Names.users)
-    var uid: String?
-}
-
-/// `key=value`.
-struct Label: ExpressibleByArgument {
-    let key: String
-    let value: String
-
-    init?(argument: String) {
-        let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-        guard parts.count == 2, !parts[0].isEmpty else { return nil }
-        key = String(parts[0])
-        value = String(parts[1])
-    }
-}
-
-extension AttachRequest.FailureMode: ExpressibleByArgument {}
-extension AttachRequest.CaptureChoice: ExpressibleByArgument {}

@@ -10,6 +10,9 @@ struct DetachCommand: AsyncParsableCommand {
             what is left of the agent in the workload's network goes with the last of them; until then `trammel \
             workloads` lists it as draining. A connection for HTTP is closed after the answer that is under way, or \
             once it has waited for a request for five seconds.
+
+            What a Workload resource attaches is detached by deleting the resource; --all detaches the others, and \
+            fails with the names of these.
             """,
             examples: [
                 ("One of them", "trammel detach productpage"),
@@ -35,18 +38,28 @@ struct DetachCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let results = try await global.agent.withAgent("detaching") { agent in
+        // Whoever wants all of them gone is told of those that are to stay, once the others are gone.
+        let (results, failures) = try await global.agent.withAgent("detaching") { agent in
             var results: [DetachResult] = []
+            var failures: [CommandFailure] = []
             for target in try await targets(agent) {
-                results.append(try await agent.detach(namespace: target.namespace, name: target.name, now: now))
+                do {
+                    results.append(try await agent.detach(namespace: target.namespace, name: target.name, now: now))
+                } catch let problem as Problem where target.isWaiting && problem.status == 404 {
+                    // What a Workload resource waits for.
+                } catch {
+                    guard let failure = CommandFailure(describing: error) else { throw error }
+                    failures.append(failure)
+                }
             }
-            return results
+            return (results, failures)
         }
         for result in results { StandardError.warn(result.warnings) }
         let names = results.map { "\($0.namespace)/\($0.name)" }
         try global.printer.print(ItemList(results), names: names) { _ in
             results.map { "\($0.namespace)/\($0.name) detached\(Self.left($0.connections))\n" }.joined()
         }
+        if !failures.isEmpty { throw CommandFailure(failures) }
     }
 
     private static func left(_ connections: Int) -> String {
@@ -57,9 +70,18 @@ struct DetachCommand: AsyncParsableCommand {
         }
     }
 
-    private func targets(_ agent: ControlClient) async throws -> [(namespace: String, name: String)] {
-        if let name { return [try global.agent.resolve(name)] }
+    private struct Target: Sendable {
+        let namespace: String
+        let name: String
+        var isWaiting = false
+    }
+
+    private func targets(_ agent: ControlClient) async throws -> [Target] {
+        if let name {
+            let one = try global.agent.resolve(name)
+            return [Target(namespace: one.namespace, name: one.name)]
+        }
         return try await agent.workloads().filter { global.agent.lists(namespace: $0.namespace) }
-            .map { ($0.namespace, $0.name) }
+            .map { Target(namespace: $0.namespace, name: $0.name, isWaiting: $0.state == .waiting) }
     }
 }

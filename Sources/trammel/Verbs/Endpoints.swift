@@ -60,7 +60,8 @@ struct EndpointsCommand: AsyncParsableCommand {
                 case .ejected: .warning
                 }
             let cells: [Table.Cell] = [
-                .init(endpoint.service), .init(endpoint.port), .init(endpoint.address), .init(endpoint.workload),
+                .init(endpoint.service), .init("\(endpoint.port)\(endpoint.transport == "UDP" ? "/udp" : "")"),
+                .init(endpoint.address), .init(endpoint.workload),
                 .init(endpoint.subsets.joined(separator: ",")), .init(endpoint.health.rawValue, tone),
                 .init(endpoint.openConnections),
             ]

@@ -37,7 +37,7 @@ struct ServicesCommand: AsyncParsableCommand {
         for service in services {
             let ports = service.ports.map { port in
                 let target = port.targetPort == port.port ? "" : ">\(port.targetPort)"
-                return "\(port.port)\(target)/\(port.appProtocol)"
+                return "\(port.port)\(target)/\(port.transport == "UDP" ? "udp" : port.appProtocol)"
             }
             let cells: [Table.Cell] = [
                 .init(service.namespace), .init(service.name),

@@ -75,8 +75,8 @@ struct TapOptions: ParsableArguments {
     var service: String?
 
     @Option(
-        name: .customLong("protocol"), help: ArgumentHelp("http or tcp.", valueName: "protocol"),
-        completion: .list(["http", "tcp"]))
+        name: .customLong("protocol"), help: ArgumentHelp("http, tcp or udp.", valueName: "protocol"),
+        completion: .list(["http", "tcp", "udp"]))
     var transport: String?
 
     @Option(name: .long, help: ArgumentHelp("Requests with this method.", valueName: "method"))
@@ -100,8 +100,8 @@ struct TapOptions: ParsableArguments {
     var sample = 1.0
 
     func validate() throws {
-        if let transport, !["http", "tcp"].contains(transport) {
-            throw ValidationError("--protocol \"\(transport)\" is neither http nor tcp")
+        if let transport, !["http", "tcp", "udp"].contains(transport) {
+            throw ValidationError("--protocol \"\(transport)\" is none of http, tcp and udp")
         }
         if let path, !path.hasPrefix("/") { throw ValidationError("--path \"\(path)\" begins with no slash: /\(path)") }
         if let status, !Self.isStatus(status) {

@@ -168,8 +168,16 @@ func eventually(_ what: String, seconds: Double = 10, _ condition: () async thro
 /// Sockets made where the caller is.
 struct PlainSockets: SocketFactory {
     var options: [TrammelCore.SocketOption] = []
+    /// The ports that each socket onward is to have, one after the other while they are taken; whichever it likes where
+    /// there are none. 0 is the kernel's choice.
+    var ports: [UInt16] = []
 
-    func options(for plan: UpstreamSocketPlan) -> [TrammelCore.SocketOption] { options }
+    func preparation(for plan: UpstreamSocketPlan, attempt: Int) -> SocketPreparation? {
+        guard !ports.isEmpty else { return attempt == 0 ? SocketPreparation(options: options) : nil }
+        guard attempt < ports.count else { return nil }
+        let reuse = TrammelCore.SocketOption(level: SOL_SOCKET, name: SO_REUSEADDR, value: 1)
+        return SocketPreparation(options: options + [reuse], source: IPEndpoint(.loopbackV4, ports[attempt]))
+    }
 
     func withNetworkNamespace<R>(of workload: WorkloadID, _ body: () throws -> R) throws -> R { try body() }
 }

@@ -32,7 +32,7 @@ extension HostTests {
             escape.stop()
         }
 
-        @Test("rows 14, 16: members known from before are refused until they are attached again")
+        @Test("row 14, row 16: members known from before are refused until they are attached again")
         func announcedMembers() throws {
             let world = try HostWorld()
             let (shop, bank) = (try world.cgroup("shop.service"), try world.cgroup("bank.service"))

@@ -160,7 +160,7 @@ final class HostMemberAtWork {
         let plan = UpstreamSocketPlan(
             workload: workload.id, remote: UpstreamAddress(remote), source: source, reachesApplication: true)
         return try capture.sockets.withNetworkNamespace(of: workload.id) {
-            try Upstream.connect(to: remote, from: source, options: capture.sockets.options(for: plan))
+            try Upstream.connect(plan, capture.sockets)
         }
     }
 

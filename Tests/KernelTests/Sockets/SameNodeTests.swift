@@ -109,3 +109,50 @@ import TrammelTestSupport
         #expect(error?.kind == .notFound)
     }
 }
+
+/// Sockets that keep a client's address, where that client's connections and the kernel have but few ports.
+@Suite(.kernel) struct CarriedPortTests {
+    private static let knob = "/proc/sys/net/ipv4/ip_local_port_range"
+
+    /// The same port for both would make one connection's packets the other's.
+    @Test("row 10: a carried connection has no port that clients have", arguments: CapturedPod.ways)
+    func aPortThatNoClientHas(way: CaptureWay) throws {
+        let world = try PodWorld()
+        try world.pod.run("sh", "-c", "echo 41000 41039 > \(Self.knob)")
+        let captured = try world.captured(way)
+        let server = try world.pod.serve("::", 8080)
+        for (host, client) in [(PodWorld.pod4, PodWorld.outside4), (PodWorld.pod6, PodWorld.outside6)] {
+            let open = try (0..<60).map { _ in try captured.dial(host, 8080, keeping: client) }
+            let ports = open.compactMap(\.port)
+            #expect(Set(ports).count == 60)
+            #expect(ports.allSatisfy { (10_000...29_999).contains($0) || $0 >= 61_000 }, "\(ports)")
+        }
+        // An application may listen on a port that such a connection has.
+        let held = try captured.dial(PodWorld.pod4, 8080, keeping: PodWorld.outside4)
+        let port = try #require(held.port)
+        let beside = try world.pod.serve("0.0.0.0", Int(port))
+        beside.stop()
+        server.stop()
+    }
+}
+
+extension HostTests {
+    @Suite struct CarriedPortTests {
+        @Test("row 10: a connection carried to a member has no port that clients have", arguments: CapturedPod.modes)
+        func aPortThatNoClientHas(mode: CaptureMode) throws {
+            let world = try HostWorld()
+            let shop = try world.cgroup("shop.service")
+            let member = try HostMemberAtWork(TestAgent.capture(), 1, .cgroup(shop), mode)
+            let server = try world.serve(.cgroup(shop), "::", 8080)
+            for (host, client) in [(HostWorld.host4, HostWorld.remote4), (HostWorld.host6, HostWorld.remote6)] {
+                let place = IPEndpoint(try #require(IPAddress(host)), 8080)
+                let open = try (0..<20).map { _ in try member.dial(place, keeping: IPAddress(client)) }
+                let ports = open.compactMap(\.port)
+                #expect(Set(ports).count == 20)
+                #expect(ports.allSatisfy { (10_000...29_999).contains($0) || $0 >= 61_000 }, "\(ports)")
+            }
+            server.stop()
+            try member.uninstall()
+        }
+    }
+}

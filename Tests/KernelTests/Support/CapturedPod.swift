@@ -78,7 +78,7 @@ struct CapturedPod {
         let endpoint = IPEndpoint(address, port)
         let plan = UpstreamSocketPlan(workload: Self.id, remote: UpstreamAddress(endpoint), source: source)
         return try capture.sockets.withNetworkNamespace(of: Self.id) {
-            try Upstream.connect(to: endpoint, from: source, options: capture.sockets.options(for: plan))
+            try Upstream.connect(plan, capture.sockets)
         }
     }
 }

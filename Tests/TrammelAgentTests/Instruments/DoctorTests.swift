@@ -1,6 +1,7 @@
 import Testing
 import TrammelControlAPI
 import TrammelCore
+import TrammelProxy
 
 @testable import TrammelAgent
 @testable import TrammelCapture
@@ -34,6 +35,9 @@ import TrammelCore
         #expect(DoctorChecks.disk("state", "/", freeBytes: 10 << 20, percent: 50).state == .warning)
         #expect(DoctorChecks.disk("state", "/", freeBytes: 100 << 30, percent: 3).state == .ok)
         #expect(DoctorChecks.disk("state", "/", freeBytes: 500 << 20, percent: 3).state == .warning)
+        #expect(DoctorChecks.sourcePorts([.other: 9]).state == .ok)
+        #expect(DoctorChecks.sourcePorts([.shared: 1]).state == .warning)
+        #expect(DoctorChecks.sourcePorts([.none: 2]).found.contains("2 got none"))
         #expect(DoctorChecks.logDrops(0).state == .ok && DoctorChecks.logDrops(1).state == .warning)
         var load = ConntrackLoad(count: 10, limit: 100)
         #expect(DoctorChecks.conntrack(nil, load, isPressed: false).state == .ok)

@@ -90,4 +90,65 @@ import TrammelCore
         #expect(judge.verdict(try Self.flow("10.9.9.9:1", "10.0.0.2:80")) == .inbound)
         #expect(judge.verdict(try Self.flow("10.9.9.9:1", "10.0.0.2:81")) == .passed(.inbound, .excluded))
     }
+
+    @Test("datagrams that the agent carries are captured, and those that the rules let go are not")
+    func datagrams() throws {
+        func verdict(_ to: String, _ change: (inout CaptureRequest) -> Void = { _ in }) throws -> FlowVerdict {
+            let judge = Self.judge {
+                $0.udp = .proxy
+                change(&$0)
+            }
+            return judge.verdict(try Self.flow("10.0.0.2:4000", to, transport: 17))
+        }
+        let passed = FlowVerdict.passed(.outbound, .protocol)
+        #expect(try verdict("192.0.2.1:123") == .captured)
+        #expect(try verdict("192.0.2.1:53") == .suspect(.outbound))
+        #expect(try verdict("192.0.2.1:53") { $0.capturesDNS = false } == passed)
+        #expect(try verdict("192.0.2.1:67") == passed)
+        #expect(try verdict("192.0.2.1:123") { $0.excludedOutboundPorts = [123] } == passed)
+        #expect(
+            try verdict("192.0.2.1:123") { $0.excludedOutbound = [CIDR("192.0.2.0/24")].compactMap { $0 } } == passed)
+        // What is included by port says nothing of datagrams.
+        #expect(try verdict("192.0.2.1:123") { $0.includedOutboundPorts = [443] } == .captured)
+        #expect(try verdict("192.0.2.1:123") { $0.includedOutbound = [CIDR("10.0.0.0/8")].compactMap { $0 } } == passed)
+        #expect(
+            try verdict("10.1.0.1:123") { $0.includedOutbound = [CIDR("10.0.0.0/8")].compactMap { $0 } } == .captured)
+        // One that came in is answered by itself.
+        let inward = try Self.flow("192.0.2.1:4000", "10.0.0.2:123", transport: 17)
+        #expect(Self.judge { $0.udp = .proxy }.verdict(inward) == .passed(.inbound, .protocol))
+    }
+
+    @Test("on the host the mark of a connection says what became of it")
+    func onHost() throws {
+        var request = CaptureRequest(target: .user(7))
+        request.udp = .proxy
+        request.excludedOutboundPorts = [8080]
+        var plan = CapturePlan(
+            settings: CaptureSettings(), request: request, agent: CgroupReference(path: "/a", id: 1, level: 1),
+            outboundMode: .tproxy)
+        plan.place = .host(3)
+        let judge = FlowJudge(plan: plan, own: Set(Self.own))
+        let (host, far) = ("10.0.0.2:4000", "192.0.2.1:80")
+        for (flow, expected) in [
+            (try Self.flow(host, far, mark: 0x3222), FlowVerdict.captured),
+            (try Self.flow(host, far, transport: 17, mark: 0x3223), .captured),
+            (try Self.flow(host, far, transport: 17, mark: 0x353A), .passed(.outbound, .protocol)),
+            (try Self.flow(host, "192.0.2.1:8080", mark: 0x353A), .passed(.outbound, .excluded)),
+            (try Self.flow(host, far, mark: 0x353A), .suspect(.outbound)),
+            (try Self.flow(host, far, mark: 0x353A, answeredBy: "127.133.0.3:15001"), .captured),
+            (try Self.flow("[fd00::2]:1", "[2001:db8::1]:80", answeredBy: "[fd74:7261:6d6d:656c::3]:15001"), .captured),
+            (try Self.flow(host, far, mark: 0x53C), .agents), (try Self.flow(host, far, mark: 0x539), .agents),
+        ] {
+            #expect(judge.verdict(flow) == expected, "\(flow.original) \(flow.mark)")
+        }
+        let settings = CaptureSettings()
+        func index(_ flow: ConntrackFlow) -> UInt32? {
+            HostOwners.index(flow, settings.marks, Set(settings.ports.all))
+        }
+        #expect(index(try Self.flow(host, far, mark: 0x1_253A)) == 0x12)
+        #expect(index(try Self.flow(host, far, mark: 0xABC_D222)) == 0xABCD)
+        #expect(index(try Self.flow(host, far, answeredBy: "127.133.1.2:15053")) == 0x102)
+        #expect(index(try Self.flow(host, far, answeredBy: "127.133.1.2:80")) == nil)
+        for mark: UInt32 in [0, 0x53A, 0x3539, 0x4_0000] { #expect(index(try Self.flow(host, far, mark: mark)) == nil) }
+    }
 }

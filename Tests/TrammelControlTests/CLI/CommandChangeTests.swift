@@ -51,6 +51,70 @@ struct CommandChangeTests {
         }
     }
 
+    @Test("rules --dry-run asks for what attach would send, and prints all of it")
+    func foreseenRules() async throws {
+        try await RunningServer.with { server async throws in
+            let options = [
+                "--label", "app=web", "--failure-mode", "open", "--capture-mode", "redirect", "--exclude-outbound-port",
+                "22", "--udp", "proxy", "--kill-existing", "--force", "--socket", server.socket,
+            ]
+            let child = try await Trammel.run(
+                ["rules", "--dry-run", "--unit", "web-2.service", "-n", "shop"] + options, directory: server.directory)
+            #expect(child.status == 0, "\(child.errors)")
+            #expect(child.errors == "warning: 2 connections are older\n")
+            #expect(
+                child.output == """
+                    # shop/web, nftables
+                    # netns web, captured by tproxy (the kernel can do it)
+                    # failure mode closed
+                    # not done: an attach would put all this in place
+                    table inet trammel {
+                    }
+
+                    # ip rule
+                    100: from all fwmark 0x539/0xfff lookup 133 proto 84
+                    100: from all fwmark 0x222/0xfff lookup 133 proto 84
+
+                    # ip route show table 133
+                    local default dev lo proto 84 scope host
+
+                    # sysctl net.ipv4.tcp_fwmark_accept
+                    net.ipv4.tcp_fwmark_accept = 1 (before: 0)
+
+                    # ss -ltnup
+                    tcp 127.0.0.1:15001  outbound connections
+                    udp [::1]:15053      DNS
+
+                    # besides
+                    - /var/lib/trammel keeps the request
+
+                    """)
+            _ = try await Trammel.run(
+                ["attach", "--unit", "web-2.service", "--name", "web-2", "-n", "shop"] + options,
+                directory: server.directory)
+            guard case .foresee(let foreseen) = server.agent.requests.first,
+                case .attach(let attached) = server.agent.requests.last
+            else {
+                Issue.record("\(server.agent.requests)")
+                return
+            }
+            #expect(foreseen == attached)
+        }
+    }
+
+    @Test(
+        "rules takes the options of attach with --dry-run only",
+        arguments: [
+            (["--netns", "web"], "go with --dry-run"), (["web", "--udp", "proxy"], "go with --dry-run"),
+            (["--dry-run"], "exactly one of"), (["--dry-run", "--netns", "a", "--pid", "3"], "exactly one of"),
+            (["--dry-run", "web", "--netns", "a"], "not the name of a workload"),
+        ]) func optionsOfAttach(words: [String], said: String) async throws
+    {
+        let child = try await Trammel.run(["rules"] + words)
+        #expect(child.status == 2)
+        #expect(child.errors.contains(said), "\(child.errors)")
+    }
+
     @Test("attach by name and by pid leave the name and the pid to the agent")
     func attachTargets() async throws {
         try await RunningServer.with { server async throws in

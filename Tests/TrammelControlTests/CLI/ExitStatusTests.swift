@@ -44,7 +44,7 @@ struct ExitStatusTests {
             "explain --from a --to b -H nocolon", "connections a --kill 1", "connections --kill x", "status -o xml",
             "status --nosuch", "completion csh", "status extra", "help statsu", "get vs -l a=b=c", "top --sort size",
             "top --window 5", "graph --window 2h", "graph -o svg", "tap --status 6xx", "tap --sample 0",
-            "tap --slower-than fast", "tap --path api", "tap --protocol udp", "tap --limit 0", "tap -o yaml",
+            "tap --slower-than fast", "tap --path api", "tap --protocol icmp", "tap --limit 0", "tap -o yaml",
             "log-level loud", "apply -f a --diff -o json", "connections --kill 1 --watch", "status --color red",
         ])
     func usage(command: String) async throws {

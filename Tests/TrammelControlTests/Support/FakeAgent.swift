@@ -16,6 +16,7 @@ final class FakeAgent: ControlService {
         case setLogLevel(String)
         case setBypass(Bool, String?)
         case attach(AttachRequest)
+        case foresee(AttachRequest)
         case detach(namespace: String, name: String, now: Bool = false)
         case connections(workload: String?)
         case kill(UInt64)
@@ -271,6 +272,11 @@ final class FakeAgent: ControlService {
     func rules() async throws -> [InstalledRules] {
         try note()
         return Sample.rules
+    }
+
+    func rules(foreseeing request: AttachRequest) async throws -> RulesPreview {
+        try note(.foresee(request))
+        return Sample.foreseen
     }
 
     func metrics(accept: String?) async throws -> MetricsExposition {

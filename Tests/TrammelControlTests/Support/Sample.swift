@@ -100,6 +100,22 @@ enum Sample {
             workload: "shop/reviews-v1", backend: "nftables", text: "", drift: ["table inet trammel is missing"]),
     ]
 
+    static let foreseen = RulesPreview(
+        outcome: .attached, target: "netns web", captureMode: "tproxy", captureReason: "the kernel can do it",
+        failureMode: "closed",
+        rules: InstalledRules(
+            workload: "shop/web", backend: "nftables", text: "table inet trammel {\n}\n",
+            routing: [
+                .init(command: "ip rule", line: "100: from all fwmark 0x539/0xfff lookup 133 proto 84"),
+                .init(command: "ip rule", line: "100: from all fwmark 0x222/0xfff lookup 133 proto 84"),
+                .init(command: "ip route show table 133", line: "local default dev lo proto 84 scope host"),
+            ], sysctls: [.init(name: "net.ipv4.tcp_fwmark_accept", value: "1", before: "0")],
+            listeners: [
+                .init(transport: "tcp", address: "127.0.0.1:15001", purpose: "outbound connections"),
+                .init(transport: "udp", address: "[::1]:15053", purpose: "DNS"),
+            ]),
+        besides: ["/var/lib/trammel keeps the request"], warnings: ["2 connections are older"])
+
     static let resources = [
         StoredResource(
             origin: .api, source: SourceReference(file: "/srv/app.yaml", line: 1),

@@ -113,7 +113,7 @@ final class DNSRig: Sendable {
 
 /// Sockets made where the caller is.
 private struct PlainSockets: SocketFactory {
-    func options(for plan: UpstreamSocketPlan) -> [TrammelCore.SocketOption] { [] }
+    func preparation(for plan: UpstreamSocketPlan, attempt: Int) -> SocketPreparation? { SocketPreparation() }
     func withNetworkNamespace<R>(of workload: WorkloadID, _ body: () throws -> R) throws -> R { try body() }
 }
 

@@ -59,7 +59,7 @@ struct LoopFixture {
 
 /// For tests in which nothing is dialled.
 private struct NoSockets: SocketFactory {
-    func options(for plan: UpstreamSocketPlan) -> [TrammelCore.SocketOption] { [] }
+    func preparation(for plan: UpstreamSocketPlan, attempt: Int) -> SocketPreparation? { nil }
 
     func withNetworkNamespace<R>(of workload: WorkloadID, _ body: () throws -> R) throws -> R {
         throw TrammelError(.notFound, code: "no-sockets", "there are no sockets in this test")

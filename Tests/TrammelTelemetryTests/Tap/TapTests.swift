@@ -58,9 +58,9 @@ import TrammelCore
         #expect(
             told(
                 {
-                    $0.isHTTP = true; $0.pathPrefix = Array("/a".utf8)
+                    $0.kind = .http; $0.pathPrefix = Array("/a".utf8)
                 }, some) == ["/a/1", "/a/2"])
-        #expect(told({ $0.isHTTP = false }, some) == ["tcp", "tcp"])
+        #expect(told({ $0.kind = .tcp }, some) == ["tcp", "tcp"])
         #expect(told({ $0.method = Array("POST".utf8) }, some) == ["/a/2"])
         #expect(
             told(
@@ -122,10 +122,12 @@ import TrammelCore
         connection(loop, .denied)
         let both = heard.withLock { $0 }
         let first = try #require(both.first)
-        #expect(first.isHTTP && first.isOutbound && first.method == "PUT" && first.path == "/x" && first.status == 418)
+        #expect(
+            first.kind == .http && first.isOutbound && first.method == "PUT" && first.path == "/x"
+                && first.status == 418)
         #expect(first.source?.workload == "productpage" && first.destination?.workload == "reviews")
         #expect(first.service?.name == "reviews" && first.nanoseconds == 7_000_000 && first.route == nil)
         let second = try #require(both.last)
-        #expect(!second.isHTTP && !second.isOutbound && second.status == nil && second.reason == .denied)
+        #expect(second.kind == .tcp && !second.isOutbound && second.status == nil && second.reason == .denied)
     }
 }
