@@ -132,6 +132,20 @@ extension WorkloadCapture {
         }
     }
 
+    /// Whether rules of iptables-legacy have changed since this was asked last, where the workload's are such: no event
+    /// tells of those either.
+    func hasOtherLegacyRules(_ id: WorkloadID) -> Bool {
+        guard let attachment = attachments.withLock({ $0[id] }),
+            let plan = attachment.installed.withLock({ $0 }), plan.phase == .capturing,
+            case .iptables(.legacy) = plan.backend,
+            let now = try? inside(attachment.workload.namespace, LegacyRules.fingerprint)
+        else { return false }
+        return attachment.legacyRules.withLock { known in
+            defer { known = now }
+            return known != now
+        }
+    }
+
     /// What was true of a workload's namespace when last looked at.
     package func facts(of id: WorkloadID) -> NamespaceFacts? {
         attachments.withLock { $0[id] }?.facts.withLock { $0 }

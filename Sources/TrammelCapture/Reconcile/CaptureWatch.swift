@@ -38,7 +38,7 @@ package struct CaptureReport: Sendable {
 /// them and puts back what is amiss.
 ///
 /// One thread and two sockets serve every workload. Nothing is told of sysctls, so those are read twice a second (2 µs
-/// for each workload); and everything is looked at every half minute, for what no event has told of.
+/// for each workload), and the rules of iptables-legacy where a workload's are such (some 50 µs); and everything is looked at every half minute, for what no event has told of.
 package final class CaptureWatch: Sendable {
     /// In milliseconds.
     package struct Rhythm: Sendable {
@@ -175,7 +175,9 @@ extension CaptureWatch {
                 }
                 if work.isTimeForSettings(at: now) {
                     let all = attached()
-                    for id in all where capture.hasLostSettings(id) { work.note(id, author: nil, at: now) }
+                    for id in all where capture.hasLostSettings(id) || capture.hasOtherLegacyRules(id) {
+                        work.note(id, author: nil, at: now)
+                    }
                     let interval = events == nil ? rhythm.blind : rhythm.anyway
                     for id in work.turn(of: all, every: interval) { work.note(id, author: nil, at: now) }
                 }

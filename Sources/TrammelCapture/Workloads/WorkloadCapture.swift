@@ -63,6 +63,8 @@ package final class WorkloadCapture: Sendable {
         let servesIPv6: Mutex<Bool>
         /// Opened by the first look at them.
         let settings = Mutex<SettingsFiles?>(nil)
+        /// What `LegacyRules` has last said of them.
+        let legacyRules = Mutex<UInt64?>(nil)
 
         init(_ workload: OpenedWorkload) {
             self.workload = workload

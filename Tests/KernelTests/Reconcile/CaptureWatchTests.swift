@@ -7,6 +7,29 @@ import TrammelTestSupport
 
 /// What others do to a captured namespace, and how soon it is as it was.
 @Suite(.kernel) struct CaptureWatchTests {
+    @Test("row 17, row 18: what is changed by iptables-legacy, of which no event tells, is put back within a second")
+    func legacyMeddlingIsMended() async throws {
+        let world = try PodWorld()
+        let captured = try world.captured(CaptureWay(backend: .iptables(.legacy), mode: .redirect))
+        var rhythm = CaptureWatch.Rhythm()
+        rhythm.pace.free = .max
+        let watched = Watched(captured.capture, rhythm)
+        let before = LegacyRules.fingerprint()
+        for meddling in [
+            "iptables-legacy -t nat -F", "ip6tables-legacy -t mangle -F",
+            "iptables-legacy -t nat -I TRAMMEL_OUTPUT -j RETURN",
+            "iptables-legacy -t nat -D OUTPUT -j TRAMMEL_OUTPUT",
+        ] {
+            try world.pod.run("sh", "-c", meddling)
+            let begin = ContinuousClock.now
+            _ = try #require(await watched.repair(saying: " "), "\(meddling)")
+            #expect(ContinuousClock.now - begin < .seconds(1.2), "\(meddling)")
+            #expect(try captured.capture.rules(of: CapturedPod.id).drift == [], "\(meddling)")
+        }
+        // Of the test's own namespace, which nobody has touched.
+        #expect(LegacyRules.fingerprint() == before)
+    }
+
     @Test(
         "row 13, row 18: what another tool takes away is put back within a second, and told",
         arguments: CapturedPod.modes)
