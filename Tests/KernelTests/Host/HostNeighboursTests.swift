@@ -69,7 +69,8 @@ extension HostTests {
         }
 
         /// While the agent's end of the connection before is in TIME_WAIT, as the side that has said goodbye first.
-        @Test(arguments: CapturedPod.modes) func aPortThatIsUsedAgainAtOnceIsCaptured(mode: CaptureMode) throws {
+        @Test("row 3: a port that is used again at once is captured", arguments: CapturedPod.modes)
+        func aPortThatIsUsedAgain(mode: CaptureMode) throws {
             let world = try HostWorld()
             let shop = try world.cgroup("shop.service")
             let member = try HostMemberAtWork(TestAgent.capture(), 1, .cgroup(shop), mode)
