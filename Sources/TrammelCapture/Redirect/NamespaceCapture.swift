@@ -20,7 +20,11 @@ enum NamespaceCapture {
         let before = try previousSettings(standing)
         let plan = noting(before, in: plan)
         do {
-            if parts.contains(.sysctl) { try NamespaceSettings.switchOn(plan.outboundMode) }
+            if parts.contains(.sysctl) {
+                // An agent that dies in the next moment leaves word of what they were.
+                if standing == nil, plan.backend == .nftables { try NamespaceRules.keep(note: before.comment) }
+                try NamespaceSettings.switchOn(plan.outboundMode)
+            }
             if parts.contains(.routing) {
                 try routing(
                     plan.settings, marks: plan.routedMarks, inside: plan.request.outboundFromInterfaces,

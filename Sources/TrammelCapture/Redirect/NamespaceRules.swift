@@ -21,6 +21,12 @@ enum NamespaceRules {
         return comments.first { !$0.isEmpty } ?? comments.first
     }
 
+    /// Keeps the note beside the rules, until they stand or for as long as they belong to the agent.
+    static func keep(note: String) throws {
+        var nft = try NftSocket()
+        try nft.replace(NftTable(name: CapturePlan.noteName, comment: note))
+    }
+
     /// - Parameters:
     ///   - owner: of a table that is to go with the agent, or was.
     ///   - alone: whether no other backend holds rules, so that none is looked for.

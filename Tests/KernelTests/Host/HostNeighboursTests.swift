@@ -68,22 +68,6 @@ extension HostTests {
             try member.uninstall()
         }
 
-        /// While the agent's end of the connection before is in TIME_WAIT, as the side that has said goodbye first.
-        @Test("row 3: a port that is used again at once is captured", arguments: CapturedPod.modes)
-        func aPortThatIsUsedAgain(mode: CaptureMode) throws {
-            let world = try HostWorld()
-            let shop = try world.cgroup("shop.service")
-            let member = try HostMemberAtWork(TestAgent.capture(), 1, .cgroup(shop), mode)
-            for (address, own) in [(HostWorld.remote4, HostWorld.host4), (HostWorld.remote6, HostWorld.host6)] {
-                for time in 1...3 {
-                    let client = try world.dial(.cgroup(shop), address, 80, "source=\(own)", "sport=20777")
-                    #expect(member.acceptor.next() != nil, "time \(time)")
-                    #expect(client.finish() == "captured\n", "time \(time)")
-                }
-            }
-            try member.uninstall()
-        }
-
         @Test(arguments: CapturedPod.modes) func aForgedMarkOpensNothing(mode: CaptureMode) throws {
             let world = try HostWorld()
             let shop = try world.cgroup("shop.service")
