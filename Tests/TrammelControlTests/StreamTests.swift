@@ -59,7 +59,7 @@ struct StreamTests {
     @Test(
         "a filter that nothing could fit is refused",
         arguments: [
-            "status=6xx", "status=abc", "status=", "protocol=udp", "slowerThan=5", "slowerThan=-1s", "slowerThan=fast",
+            "status=6xx", "status=abc", "status=", "protocol=sctp", "slowerThan=5", "slowerThan=-1s", "slowerThan=fast",
             "sample=0", "sample=2", "sample=nan", "sample=-1", "path=reviews", "workload=", "limit=3",
         ])
     func badFilter(query: String) async throws {

@@ -48,7 +48,7 @@ struct AttachCommand: AsyncParsableCommand {
                 ),
                 (
                     "Its UDP held to a list by the kernel",
-                    "trammel attach --netns web --name web --udp policy --udp-allow 10.0.0.0/8:123"
+                    "trammel attach --netns web --name web --udp policy --udp-allow 10.0.0.9:123"
                 ),
                 (
                     "Going on by itself while no agent lives",
