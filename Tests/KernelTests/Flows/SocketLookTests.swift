@@ -108,9 +108,8 @@ import TrammelTestSupport
         #expect(flows.reports().first?.leaks == [:])
         for _ in 0..<3 { flows.lookAtSockets() }
         #expect(flows.reports().first?.leaks == [.tcp: 2])
-        var leaks = flows.leaks.makeAsyncIterator()
         var found: [FlowLeak] = []
-        for _ in 0..<2 { found.append(try #require(await leaks.next())) }
+        for _ in 0..<2 { found.append(try #require(await flows.nextLeak())) }
         let outward = try #require(found.first { $0.direction == .outbound })
         #expect(outward.destination == IPEndpoint(try #require(IPAddress(host)), 80))
         #expect(outward.reason.contains("the table trammel is missing"))

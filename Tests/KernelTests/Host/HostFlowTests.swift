@@ -28,8 +28,7 @@ extension HostTests {
 
         private static func next(_ capture: WorkloadCapture) async throws -> FlowLeak {
             try until({ leaks(capture) != [:] }, { "a leak" })
-            var told = capture.flows.leaks.makeAsyncIterator()
-            return try #require(await told.next())
+            return try #require(await capture.flows.nextLeak())
         }
 
         /// Takes one connection and whatever it says.
