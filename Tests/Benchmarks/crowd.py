@@ -19,7 +19,7 @@ import time
 import measures
 import peers
 import trammel
-from world import RUN, BenchError, cgroups, memory
+from world import RUN, BenchError, cgroups, cpu_seconds, memory
 
 HOME = RUN / "crowd"
 
@@ -108,6 +108,19 @@ def passing(case, count=20_000):
         return (time.perf_counter() - begun) / count * 1e6
 
 
+def settle(case, patience=30):
+    """Waits until the agent has nothing to do but what it does all the time: under a third of its core."""
+    deadline = time.monotonic() + patience
+    before = sum(cpu_seconds(case.pids))
+    while time.monotonic() < deadline:
+        time.sleep(0.5)
+        now = sum(cpu_seconds(case.pids))
+        if now - before < 0.15:
+            return
+        before = now
+    raise BenchError(f"the agent is busy {patience} s after the last attach")
+
+
 def crowd(case, settings, targets):
     """Attaches all of `targets` (name and what the request says of it); measures beside the first and beside all."""
     control = Control(HOME / "trammel.sock")
@@ -125,6 +138,7 @@ def crowd(case, settings, targets):
         attach(*target)
     each = (memory(case.pids, "RssAnon") - resident) / (len(attached) - 1)
     case.confine()
+    settle(case)
     after = costs(case, settings)
     threads = len(list(pathlib.Path(f"/proc/{case.pids[0]}/task").iterdir()))
     start = case.restart()

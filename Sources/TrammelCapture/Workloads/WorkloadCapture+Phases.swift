@@ -118,8 +118,11 @@ extension WorkloadCapture {
     func connections(_ plan: CapturePlan, _ attachment: Attachment) throws -> NamespaceConnections {
         let workload = attachment.workload
         let ownership = attachment.isOnHost ? try host.ownership(workload.id) : nil
+        // The agent's own of this workload.
+        let listeners = workload.listeners.count + workload.dnsListeners.filter { $0.transport == .tcp }.count
         return try inside(workload.namespace) {
-            try NamespaceConnections(of: plan, families: workload.facts.families, agent: agentIDs) {
+            if let count = NamespaceConnections.count, count <= listeners { return NamespaceConnections() }
+            return try NamespaceConnections(of: plan, families: workload.facts.families, agent: agentIDs) {
                 ownership?.owns($0) ?? true
             }
         }
