@@ -69,7 +69,9 @@ extension WorkloadCapture {
         func look() throws -> NamespaceConnections { try connections(from, attachment) }
         if plan.outboundMode == .tproxy, !attachment.isOnHost {
             let before = try look()
-            if !before.own.isEmpty {
+            // Where nothing stands yet, a connection may begin before the rules do.
+            let isFirst = try inside(attachment.workload.namespace) { try NamespaceRules.nftablesNote() == nil }
+            if isFirst || !before.own.isEmpty {
                 var step = plan
                 step.isSettling = true
                 step.established = before.direct(since: before)
