@@ -37,8 +37,9 @@ package struct CaptureReport: Sendable {
 /// Sees that what is captured stays captured: told by netlink what changes in the namespaces of workloads, it looks at
 /// them and puts back what is amiss.
 ///
-/// One thread and two sockets serve every workload. Nothing is told of sysctls, so those are read twice a second (2 µs
-/// for each workload), and the rules of iptables-legacy where a workload's are such (some 50 µs); and everything is looked at every half minute, for what no event has told of.
+/// One thread and two sockets serve every workload. Nothing is told of sysctls, nor of the rules of iptables-legacy, so
+/// those are read twice a second, the sysctls through files that stay open; and everything is looked at every half
+/// minute, for what no event has told of.
 package final class CaptureWatch: Sendable {
     /// In milliseconds.
     package struct Rhythm: Sendable {
