@@ -8,6 +8,7 @@ the same afterwards. The full output of each tier is kept in .build/test-logs.
 """
 
 import argparse
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -15,6 +16,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -22,7 +24,8 @@ LOGS = ROOT / ".build" / "test-logs"
 STARTED = time.monotonic()
 
 # A network of its own for the tests of a tier: only loopback, no rules, a /run/netns nobody else sees.
-PRIVATE = ["unshare", "--mount", "--net", "--propagation", "private", "sh", "-euc",
+# Of processes, too: a cleanup goes by what /proc shows.
+PRIVATE = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private", "sh", "-euc",
            'mount -t tmpfs -o mode=755 tmpfs /run; mkdir /run/netns; ip link set lo up; exec "$@"', "private"]
 
 
@@ -33,12 +36,15 @@ BUILDING = r"^\[\d+/\d+\] (Emitting module [Tt]rammel|Linking)|^/.*(error|warnin
 
 class Tally:
     def __init__(self):
+        self.lock = threading.Lock()
         self.passed = self.failed = self.skipped = 0
         self.failures = []
 
     def count(self, tier, passed=0, failed=(), skipped=()):
-        self.passed, self.failed, self.skipped = self.passed + passed, self.failed + len(failed), self.skipped + len(skipped)
-        self.failures += [f"{tier}: {name}" for name in failed]
+        with self.lock:
+            self.passed, self.failed = self.passed + passed, self.failed + len(failed)
+            self.skipped += len(skipped)
+            self.failures += [f"{tier}: {name}" for name in failed]
         words = f"{passed} passed, {len(failed)} failed" + (f", {len(skipped)} skipped" if skipped else "")
         say(f"{tier}: {words}")
         for name in skipped:
@@ -47,6 +53,18 @@ class Tally:
 
 def say(text):
     print(f"[{(time.monotonic() - STARTED) / 60:5.1f} min] {text}", flush=True)
+
+
+RUNNING = set()
+
+
+def end(process):
+    """With whatever it has left running in its session."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()
 
 
 def run(name, command, timeout, show=None, environment=None):
@@ -59,6 +77,7 @@ def run(name, command, timeout, show=None, environment=None):
         process = subprocess.Popen(
             [str(word) for word in command], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL, start_new_session=True, env={**os.environ, **(environment or {})})
+    RUNNING.add(process)
     shown = set()
     with open(log, errors="replace") as lines:
         try:
@@ -68,7 +87,7 @@ def run(name, command, timeout, show=None, environment=None):
                 if line:
                     if show and line not in shown and re.search(show, line):
                         shown.add(line)  # a compiler says the same thing for every file
-                        print("    " + line.rstrip(), flush=True)
+                        print(f"    {name}: {line.rstrip()}", flush=True)
                 elif ended:
                     break
                 elif process.poll() is not None:
@@ -79,12 +98,8 @@ def run(name, command, timeout, show=None, environment=None):
                 else:
                     time.sleep(0.1)
         finally:
-            # Whatever a tier leaves running in its session ends with it.
-            try:
-                os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-            process.wait()
+            RUNNING.discard(process)
+            end(process)
     return process.returncode
 
 
@@ -136,16 +151,21 @@ def build(tally):
     return False
 
 
-def swift_testing(tally, target, parallel=True, timeout=600):
-    """One test target in a process of its own, so that a crash is that target's alone. What happened is read from
-    Swift Testing's event stream: a test that started or was due and never ended counts as failed."""
-    stream = LOGS / f"{target}.jsonl"
+def swift_testing(tally, target, parallel=True, timeout=600, only="", but=None, name=None):
+    """One test target, or of its suites those that `only` matches and `but` does not, in a process of its own, so that a crash is that target's alone. What happened is read from
+    Swift Testing's event stream: a test that started or was due and never ended counts as failed.
+
+    Not by `swift test`, which would wait for a build that is under way."""
+    name = name or target
+    stream = LOGS / f"{name}.jsonl"
     stream.unlink(missing_ok=True)
     status = run(
-        target,
-        [*PRIVATE, "swift", "test", "--skip-build", "--disable-xctest", "--parallel" if parallel else "--no-parallel",
-         "--filter", rf"^{target}\.", "--event-stream-output-path", stream, "--event-stream-version", "0"],
-        timeout, show=r"^✘ .*(recorded an issue|failed after)|^↳ (?!T(esting Library|arget Platform))|Fatal error|Crash")
+        name,
+        [*PRIVATE, ROOT / ".build/debug/trammelPackageTests.xctest", "--testing-library", "swift-testing",
+         *([] if parallel else ["--no-parallel"]), "--filter", rf"^{target}\.{only}",
+         *(["--skip", rf"^{target}\.{but}"] if but else []), "--event-stream-output-path", stream, "--event-stream-version", "0"],
+        timeout, show=r"^✘ .*(recorded an issue|failed after)|^↳ (?!T(esting Library|arget Platform))|Fatal error|Crash",
+        environment={"NO_COLOR": "1"})
     outcome, skippedSuites = {}, []
     for line in stream.read_text(errors="replace").splitlines() if stream.exists() else []:
         try:
@@ -171,22 +191,22 @@ def swift_testing(tally, target, parallel=True, timeout=600):
             outcome[test] = "passed" if symbol.startswith("pass") else "failed"
     passed, failed, skipped, unfinished = 0, [], [], False
     for test, what in outcome.items():
-        name = test.rsplit("/", 1)[0]
+        title = test.rsplit("/", 1)[0]
         whole = next((why for suite, why in skippedSuites if test.startswith(suite)), None)
         if what == "passed":
             passed += 1
         elif what == "not run" and whole:
-            skipped.append(f"{name}: {whole}")
+            skipped.append(f"{title}: {whole}")
         elif isinstance(what, tuple):
-            skipped.append(f"{name}: {what[1]}")
+            skipped.append(f"{title}: {what[1]}")
         else:
-            failed.append(name if what == "failed" else f"{name} ({what})")
+            failed.append(title if what == "failed" else f"{title} ({what})")
             unfinished = unfinished or what != "failed"
     if status != 0 and not failed:
         failed.append("did not come to its end" if status is None else f"ended with status {status}")
     if unfinished or (failed and not outcome):
-        tail(target)
-    tally.count(target, passed, failed, skipped)
+        tail(name)
+    tally.count(name, passed, failed, skipped)
 
 
 def test_targets():
@@ -200,8 +220,17 @@ def units(tally):
             swift_testing(tally, target, parallel=target != "TrammelControlTests")
 
 
+# About one half of what waits for the kernel; the rest is the other.
+HALF = "(Host|Iptables|Datagram|TurnedDatagrams|Conntrack)"
+
+
 def kernel(tally):
-    swift_testing(tally, "KernelTests", parallel=False, timeout=900)
+    """In two halves side by side, each in a network of its own, for most of the time is spent waiting."""
+    # A build beside them would have them wait for the processor instead.
+    Release.wait()
+    halves = [dict(only=HALF, name="KernelTests-1"), dict(but=HALF, name="KernelTests-2")]
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda half: swift_testing(tally, "KernelTests", parallel=False, timeout=900, **half), halves))
 
 
 def fuzz(tally):
@@ -217,18 +246,57 @@ def fuzz(tally):
     tally.count("fuzz", passed, failed)
 
 
+class Release:
+    """trammeld and trammel as users build them."""
+
+    _worker = concurrent.futures.ThreadPoolExecutor(1)
+    _building = None
+
+    @classmethod
+    def begin(cls):
+        """Beside whatever else is done."""
+        if cls._building is None:
+            say("building trammeld and trammel as users do")
+            cls._building = cls._worker.submit(run, "release", ["scripts/build", "release"], 2400, show=BUILDING)
+
+    @classmethod
+    def wait(cls):
+        if cls._building is not None and not cls._building.done():
+            cls._building.result()
+            say("trammeld and trammel are built")
+
+    @classmethod
+    def folder(cls):
+        """Where they are; None where they cannot be built."""
+        cls.begin()
+        cls.wait()
+        return (LOGS / "release.log").read_text().splitlines()[-1] if cls._building.result() == 0 else None
+
+
 def system(tally):
     """Programs in Tests/SystemTests that print TAP: the binaries as users run them, on this very machine."""
-    say("building trammeld and trammel as users do")
-    if run("release", ["scripts/build", "release"], 2400, show=BUILDING) != 0:
+    binaries = Release.folder()
+    if not binaries:
         tail("release")
         tally.count("system", failed=["a release build"])
         return
-    binaries = (LOGS / "release.log").read_text().splitlines()[-1]
-    for program in sorted((ROOT / "Tests" / "SystemTests").glob("*")):
-        if program.is_file() and os.access(program, os.X_OK):
-            say(f"system: {program.name}")
-            tap(tally, program.name, [program], 600, environment={"TRAMMEL_BIN_DIR": binaries})
+    programs = [program for program in sorted((ROOT / "Tests" / "SystemTests").glob("*"))
+                if program.is_file() and os.access(program, os.X_OK)]
+
+    def one(program):
+        say(f"system: {program.name}")
+        tap(tally, program.name, [program], 600, environment={"TRAMMEL_BIN_DIR": binaries})
+    # Those that make a node for themselves, processes and all, are in nobody's way.
+    pairs = [program for program in programs if program.name not in ALONE and "main(__file__" in program.read_text()]
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        list(pool.map(one, pairs))
+    for program in programs:
+        if program not in pairs:
+            one(program)
+
+
+# They say how long a thing may take, how much memory, or have a systemd of their own.
+ALONE = {"allocations", "badday", "enemies", "hosted", "units"}
 
 
 def bench(tally):
@@ -242,7 +310,7 @@ def bench(tally):
         tally.count("bench", failed=["scripts/bench"])
 
 
-TIERS = {"check": check, "build": build, "units": units, "kernel": kernel, "fuzz": fuzz, "system": system,
+TIERS = {"check": check, "build": build, "units": units, "fuzz": fuzz, "kernel": kernel, "system": system,
          "bench": bench}
 
 
@@ -256,6 +324,8 @@ def main():
             parser.error(f"there is no tier '{name}'; there are {', '.join(TIERS)}")
     if os.geteuid() != 0:
         sys.exit("test: network namespaces need root; run: sudo scripts/test")
+    # A shell has what it starts in the background ignore Ctrl-C, and so would the programs that are tested.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # Root reads checkouts that the tree's owner made.
     os.environ.update(GIT_CONFIG_COUNT="1", GIT_CONFIG_KEY_0="safe.directory", GIT_CONFIG_VALUE_0="*")
     toolchain = subprocess.run([ROOT / "scripts" / "build", "toolchain"], stdout=subprocess.PIPE, text=True)
@@ -269,7 +339,12 @@ def main():
             if TIERS[name](tally) is False:
                 say("nothing else can run without a build")
                 break
+            # What follows leaves a core idle, mostly.
+            if name == "build" and "system" in (chosen.tiers or TIERS):
+                Release.begin()
     except KeyboardInterrupt:
+        for process in list(RUNNING):
+            end(process)
         tally.failed += 1
         tally.failures.append("interrupted")
     owner = (ROOT / "Package.swift").stat()

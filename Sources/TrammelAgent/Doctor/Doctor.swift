@@ -33,7 +33,10 @@ struct Doctor: Sendable {
         checks += DoctorChecks.disk(settings)
         // Drift is told of at length, workload by workload.
         checks += warnings.filter { !$0.contains("have drifted") }.map { DoctorCheck("status", .warning, $0) }
-        checks += await onNode(hasWorkloads: !attachments.isEmpty)
+        checks += await onNode()
+        if attachments.contains(where: { $0.host != nil }) {
+            checks.append(DoctorChecks.accounting(isCounting: capture.isHostCounting))
+        }
         if let node = loads[nil] { checks.append(DoctorChecks.conntrack(nil, node.load, isPressed: node.isPressed)) }
         let leaks = await instruments.recentLeaks
         let probes = CaptureProbing(capture: capture, pending: dataPlane.probes)
@@ -76,7 +79,7 @@ struct Doctor: Sendable {
         return checks
     }
 
-    @concurrent private func onNode(hasWorkloads: Bool) async -> [DoctorCheck] {
+    @concurrent private func onNode() async -> [DoctorCheck] {
         var checks = [DoctorChecks.leftovers(capture.leftovers().map(\.description))]
         checks.append(DoctorChecks.bridge(BridgeFilter.switchedOn))
         checks += capture.missingAbilities().map(DoctorChecks.missing)

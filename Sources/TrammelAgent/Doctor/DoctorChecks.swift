@@ -137,6 +137,16 @@ enum DoctorChecks {
             advice: "do not flush it; or capture by tproxy, which needs no conntrack")
     }
 
+    /// - Parameter isCounting: conntrack, in the host's namespace.
+    static func accounting(isCounting: Bool) -> DoctorCheck {
+        DoctorCheck(
+            "accounting", .ok,
+            isCounting
+                ? "conntrack counts on the host what of units, cgroups and users goes past the agent"
+                : "net.netfilter.nf_conntrack_acct is off on the host: what of units, cgroups and users goes past the "
+                    + "agent is counted for TCP alone, by its sockets while they live")
+    }
+
     static func sourcePorts(_ conflicts: [SourcePortConflict: UInt64]) -> DoctorCheck {
         let (shared, none) = (conflicts[.shared] ?? 0, conflicts[.none] ?? 0)
         guard shared + none > 0 else {

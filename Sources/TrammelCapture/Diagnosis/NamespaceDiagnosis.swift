@@ -70,6 +70,9 @@ extension WorkloadCapture {
         return try? id.map { try sockets.withNetworkNamespace(of: $0) { try load() } } ?? load()
     }
 
+    /// Whether conntrack counts packets and bytes in the agent's own network namespace, which is the host's.
+    package var isHostCounting: Bool { HostFlows.isCounting }
+
     /// Network namespaces that hold rules or routes of Trammel's and that are not attached here.
     package func leftovers() -> [NetworkNamespace.Target] {
         let attached = Set(attachedNamespaces)

@@ -299,8 +299,7 @@ final class HostFlows: Sendable {
     /// What TCP connections have carried, by their sockets, where conntrack does not count; the host's sysctls are left
     /// as they are. Nil where it does.
     private static func payload() -> [ConntrackEntry.Tuple: ObservedSocket]? {
-        let setting = try? SystemFile.read("/proc/sys/net/netfilter/nf_conntrack_acct")
-        guard setting?.hasPrefix("1") != true, var diagnostics = try? SocketDiagnostics() else { return nil }
+        guard !isCounting, var diagnostics = try? SocketDiagnostics() else { return nil }
         var found: [ConntrackEntry.Tuple: ObservedSocket] = [:]
         for family in CapturePlan.families {
             for socket in (try? diagnostics.observedSockets(family, states: NamespaceConnections.living)) ?? [] {
@@ -308,6 +307,11 @@ final class HostFlows: Sendable {
             }
         }
         return found
+    }
+
+    /// Whether conntrack counts packets and bytes in the network namespace of the calling thread.
+    static var isCounting: Bool {
+        (try? SystemFile.read("/proc/sys/net/netfilter/nf_conntrack_acct"))?.hasPrefix("1") ?? false
     }
 
     private static func readAddresses(_ state: inout State) {

@@ -16,6 +16,8 @@ final class HostCapture: Sendable {
         var stands: Bool
         /// Whether it has been installed since it was opened.
         var isInstalled = false
+        /// Whether the table held it already when it was opened, so that its new connections were refused.
+        let wasHeldBack: Bool
     }
 
     private struct State {
@@ -23,6 +25,8 @@ final class HostCapture: Sendable {
         /// Members that nobody has open: of an agent before, or closed without being let go. Those that fail open are
         /// let past until somebody has.
         var expected: [CaptureIdentity: HostMember] = [:]
+        /// What was under way when the table had come to hold them.
+        var underWay = HostConnections()
         /// What the kernel holds, as far as this agent knows; nil before the first change and after the last.
         var installed: NftTable?
         /// The members in it, by index.
@@ -58,7 +62,8 @@ final class HostCapture: Sendable {
             // The very same where nothing has changed, so that its install need not look for what has.
             if let before, before.plan == member.plan, before.selector == member.selector { member = before }
             state.expected[identity] = nil
-            state.open[id] = Entry(member: member, stands: before.map { !$0.isOwned } ?? false)
+            let isHeldBack = before.map { !$0.isOwned } ?? false
+            state.open[id] = Entry(member: member, stands: isHeldBack, wasHeldBack: isHeldBack)
             return member
         }
     }
@@ -75,6 +80,9 @@ final class HostCapture: Sendable {
                     request, request.mode ?? .tproxy, at: freeIndex(&state))
             }
             try apply(&state)
+            // One list for all of them, for it takes long.
+            let areHeldBack = state.expected.values.contains { !$0.isOwned }
+            state.underWay = areHeldBack ? try HostConnections.list() : HostConnections()
         }
     }
 
@@ -175,6 +183,13 @@ final class HostCapture: Sendable {
         return HostOwnership(selector, others: others + [cgroup.reference], mount: cgroup.mount)
     }
 
+    /// The connections of a member that were under way before its new ones came to be refused: all that it had when it was
+    /// opened, and none of them comes to the agent. Nil for a member that was not held back.
+    func connectionsBefore(_ id: WorkloadID) throws -> [ConntrackEntry.Tuple]? {
+        guard let known = state.withLock({ $0.open[id]?.wasHeldBack == true ? $0.underWay : nil }) else { return nil }
+        return known.isEmpty ? [] : known.tuples(of: try ownership(id))
+    }
+
     // MARK: The tables
 
     /// What the kernel should hold: nothing, or the one that outlives the agent first.
@@ -221,7 +236,7 @@ final class HostCapture: Sendable {
             let selector = HostMember.Selector.user(user, ports: try ports(ownership(foreseen: added)))
             added = HostMember(added.plan, selector) ?? added
         }
-        state.open[WorkloadID(rawValue: .max)] = Entry(member: added, stands: true)
+        state.open[WorkloadID(rawValue: .max)] = Entry(member: added, stands: true, wasHeldBack: false)
         let wanted = wanted(state)
         return (added, [added.isOwned ? wanted.openTable : wanted.lastingTable, wanted.note].compactMap(\.self))
     }

@@ -5,8 +5,8 @@ import TrammelCore
 /// Which sockets of the host are a member's, by what sock_diag(7) tells of them: the same answer that the rules give.
 struct HostOwnership {
     /// The ids of the cgroups whose sockets it takes.
-    private var taken: Set<UInt64> = []
-    private var user: UInt32?
+    private(set) var taken: Set<UInt64> = []
+    private(set) var user: UInt32?
     /// The ids of cgroups that somebody else takes first.
     private var others: Set<UInt64> = []
 

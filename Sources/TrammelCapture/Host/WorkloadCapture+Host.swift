@@ -94,10 +94,7 @@ extension WorkloadCapture {
         var plan = installed ?? attachment.workload.plan
         try refreshListeners(id)
         try host.install(id)
-        if installed == nil {
-            let first = try connections(plan, attachment)
-            if !first.own.isEmpty { plan.established = try connections(plan, attachment).direct(since: first) }
-        }
+        if installed == nil { plan.established = try host.connectionsBefore(id) ?? connectionsPast(plan, attachment) }
         try DatagramFlows.turn(plan, of: attachment.workload.facts)
         return plan
     }

@@ -1,6 +1,7 @@
 import CNetfilter
 import Glibc
 import Synchronization
+import TrammelCore
 
 /// Closes netlink sockets on a thread of its own, which lives as long as there are some.
 ///
@@ -29,18 +30,10 @@ enum LateClosing {
             guard state.handles.count < most else { return false }
             state.handles.append(handle)
             guard !state.hasThread else { return true }
-            var thread = pthread_t()
-            let failure = pthread_create(
-                &thread, nil,
-                { _ in
-                    LateClosing.work()
-                    return nil
-                }, nil)
-            guard failure == 0 else {
+            guard OwnThread.start("trammel-closing", work) == 0 else {
                 state.handles.removeLast()
                 return false
             }
-            pthread_detach(thread)
             state.hasThread = true
             return true
         }

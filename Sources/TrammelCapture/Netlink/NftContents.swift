@@ -1,18 +1,19 @@
 import CNetfilter
 import Glibc
+import Synchronization
 import TrammelCore
 
 /// What a table holds, in the kernel or as it was encoded, in a form that can be compared: expressions as the kernel's
 /// bytecode is written, without counts and handles.
-struct NftContents: Equatable {
-    struct Chain: Equatable {
+struct NftContents: Equatable, Sendable {
+    struct Chain: Equatable, Sendable {
         let name: String
         /// `type filter hook 0 priority -150`, or empty for one that is only jumped to.
         let hook: String
         var rules: [Rule] = []
     }
 
-    struct Rule: Equatable {
+    struct Rule: Equatable, Sendable {
         let expressions: [String]
         /// What its counter has seen; not compared.
         var packets: UInt64? = nil
@@ -45,6 +46,18 @@ struct NftContents: Equatable {
                     rules: try chain.rules.map { try NftContents.rule($0, table.name, ids) }))
         }
     }
+
+    /// The same, remembered for as long as no other table is asked for: many namespaces hold one that is alike.
+    static func expected(of table: NftTable) throws -> NftContents {
+        var key = table
+        key.comment = nil
+        if let contents = last.withLock({ $0?.table == key ? $0?.contents : nil }) { return contents }
+        let contents = try NftContents(encoding: key)
+        last.withLock { $0 = (key, contents) }
+        return contents
+    }
+
+    private static let last = Mutex<(table: NftTable, contents: NftContents)?>(nil)
 
     private static func rule(_ rule: NftRule, _ table: String, _ setIDs: [String: UInt32]) throws -> Rule {
         var encoder = try NftRuleEncoder(table: table, chain: "", comment: nil)

@@ -61,7 +61,7 @@ extension InstalledRules {
             return
         }
         let table = plan.table
-        let wanted = try NftContents(encoding: table)
+        let wanted = try NftContents.expected(of: table)
         var nft = try NftSocket()
         let found = try nft.contents(ofTable: table.name)
         var drift: [String] = []

@@ -49,12 +49,21 @@ enum NamespaceRules {
         if !alone { try remove(owner) { $0 != plan.backend } }
     }
 
+    /// Whether the plan's own rules stand there already, as those of an agent before this one do.
+    static func stand(for plan: CapturePlan) throws -> Bool {
+        guard plan.backend == .nftables, let note = try nftablesNote() else { return false }
+        var plan = plan
+        plan.comment = note
+        var nft = try NftSocket()
+        return try isThere(plan.table, &nft)
+    }
+
     /// Whether the very table stands there already, as another agent's before this one. Putting it there again would
     /// wait for every CPU and lose what its counters have counted.
     private static func isThere(_ table: NftTable, _ nft: inout NftSocket) throws -> Bool {
         guard try nft.comment(ofTable: table.name) == table.comment, let found = try nft.contents(ofTable: table.name)
         else { return false }
-        return try InstalledRules.differences(of: table, NftContents(encoding: table), found).isEmpty
+        return try InstalledRules.differences(of: table, .expected(of: table), found).isEmpty
     }
 
     /// Removes the rules of every backend. Nothing there is no error.

@@ -23,30 +23,24 @@ struct NamespaceConnections {
         of plan: CapturePlan, families: [IPAddress.Family], agent: Set<UInt64>,
         owns: (TCPSocketInfo) -> Bool = { _ in true }
     ) throws {
-        var route = try RouteSocket()
-        let addresses = Set(try route.addresses().map(\.address))
+        let listing = try SocketListing(families)
         let ports = [plan.settings.ports.outbound, plan.settings.ports.dns]
         listeners = Set(
             families.flatMap { family in ports.map { IPEndpoint(plan.place.address(family), $0) } })
         let marks = plan.marks
-        var diagnostics = try SocketDiagnostics()
-        for family in families {
-            for socket in try diagnostics.tcpSockets(family, states: NamespaceConnections.living) {
-                let tuple = NamespaceConnections.tuple(of: socket)
-                let isForeign = !tuple.source.address.isLoopback && !addresses.contains(tuple.source.address)
-                if isForeign, [marks.outbound, marks.inside].contains(socket.mark & marks.mask) {
-                    // One that is not through with its handshake has no cgroup yet.
-                    agents.insert(tuple)
-                    turned.insert(tuple.reversed)
-                } else if socket.cgroup.map(agent.contains) ?? false
-                    || (isForeign && socket.mark & marks.mask == marks.upstream)
-                {
-                    agents.insert(tuple)
-                } else if !tuple.destination.address.isLoopback, !addresses.contains(tuple.destination.address),
-                    owns(socket)
-                {
-                    own.insert(tuple)
-                }
+        for socket in listing.sockets {
+            let tuple = NamespaceConnections.tuple(of: socket)
+            let isForeign = listing.isElsewhere(tuple.source.address)
+            if isForeign, [marks.outbound, marks.inside].contains(socket.mark & marks.mask) {
+                // One that is not through with its handshake has no cgroup yet.
+                agents.insert(tuple)
+                turned.insert(tuple.reversed)
+            } else if socket.cgroup.map(agent.contains) ?? false
+                || (isForeign && socket.mark & marks.mask == marks.upstream)
+            {
+                agents.insert(tuple)
+            } else if listing.isElsewhere(tuple.destination.address), owns(socket) {
+                own.insert(tuple)
             }
         }
     }
@@ -79,6 +73,24 @@ struct NamespaceConnections {
             source: IPEndpoint(socket.local.address.unmapped, socket.local.port),
             destination: IPEndpoint(socket.remote.address.unmapped, socket.remote.port))
     }
+}
+
+/// The TCP sockets of a network namespace at one moment, but for those in TIME_WAIT and those that only listen.
+struct SocketListing {
+    let sockets: [TCPSocketInfo]
+    private let addresses: Set<IPAddress>
+
+    /// Called inside the namespace. Costs the more the more sockets there are on the whole node, those in TIME_WAIT too,
+    /// for the kernel goes over its one table of all of them.
+    init(_ families: [IPAddress.Family]) throws {
+        var route = try RouteSocket()
+        addresses = Set(try route.addresses().map(\.address))
+        var diagnostics = try SocketDiagnostics()
+        sockets = try families.flatMap { try diagnostics.tcpSockets($0, states: NamespaceConnections.living) }
+    }
+
+    /// Whether an address is none of the namespace's.
+    func isElsewhere(_ address: IPAddress) -> Bool { !address.isLoopback && !addresses.contains(address) }
 }
 
 extension ConntrackEntry.Tuple {

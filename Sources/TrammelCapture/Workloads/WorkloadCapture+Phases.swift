@@ -69,9 +69,9 @@ extension WorkloadCapture {
         func look() throws -> NamespaceConnections { try connections(from, attachment) }
         if plan.outboundMode == .tproxy, !attachment.isOnHost {
             let before = try look()
-            // Where nothing stands yet, a connection may begin before the rules do.
-            let isFirst = try inside(attachment.workload.namespace) { try NamespaceRules.nftablesNote() == nil }
-            if isFirst || !before.own.isEmpty {
+            // Where new connections are let past until now, one may have begun since.
+            let areHeldBack = try inside(attachment.workload.namespace) { try NamespaceRules.stand(for: plan) }
+            if !areHeldBack || !before.own.isEmpty {
                 var step = plan
                 step.isSettling = true
                 step.established = before.direct(since: before)
@@ -86,9 +86,7 @@ extension WorkloadCapture {
             }
         } else {
             try put(plan, of: attachment)
-            // No rule needs them, and people want to know of them all the same.
-            let first = try look()
-            if !first.own.isEmpty { plan.established = try look().direct(since: first) }
+            plan.established = try connectionsPast(from, attachment)
         }
         try inside(attachment.workload.namespace) {
             try DatagramFlows.turn(plan, of: attachment.isOnHost ? attachment.workload.facts : nil)
@@ -115,6 +113,13 @@ extension WorkloadCapture {
             try put(left, of: attachment, parts: [.rules])
         }
         return left
+    }
+
+    /// Connections of the workload's processes that go past the agent and its rules, which stand. No rule needs the list;
+    /// people want to know of them all the same.
+    func connectionsPast(_ plan: CapturePlan, _ attachment: Attachment) throws -> [ConntrackEntry.Tuple] {
+        let first = try connections(plan, attachment)
+        return first.own.isEmpty ? [] : try connections(plan, attachment).direct(since: first)
     }
 
     func connections(_ plan: CapturePlan, _ attachment: Attachment) throws -> NamespaceConnections {

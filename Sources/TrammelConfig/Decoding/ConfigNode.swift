@@ -90,6 +90,11 @@ package struct ConfigScalar: Sendable, Hashable {
         }
     }
 
+    /// A number without the plus before it, which JSON has no place for; the text of anything else.
+    var unsigned: Substring { text.dropFirst(isNumber && text.hasPrefix("+") ? 1 : 0) }
+
+    private var isNumber: Bool { type == .integer || type == .float }
+
     private static func type(ofPlain text: String) -> ScalarType {
         // No word below is longer; a number of more digits is a number still.
         guard let first = text.utf8.first else { return .null }
@@ -158,7 +163,7 @@ extension ConfigNode {
             if a.type == .null || b.type == .null { return a.type == b.type }
             // `yes` and `true` are written alike once they have been stored.
             if let one = a.boolValue, let other = b.boolValue { return one == other }
-            return a.type == b.type && a.text == b.text
+            return a.type == b.type && a.unsigned == b.unsigned
         case (.sequence(let a), .sequence(let b)):
             return a.count == b.count && zip(a, b).allSatisfy { $0.says(sameAs: $1) }
         case (.mapping(let a), .mapping(let b)):

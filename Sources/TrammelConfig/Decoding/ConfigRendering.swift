@@ -101,7 +101,7 @@ extension ConfigScalar {
         switch type {
         case .null: "null"
         case .bool, .oldBool: boolValue == true ? "true" : "false"
-        case .integer, .float: isJSONNumber ? text : ConfigScalar.quoted(text)
+        case .integer, .float: isJSONNumber ? String(unsigned) : ConfigScalar.quoted(text)
         case .string: ConfigScalar.quoted(text)
         }
     }
@@ -117,7 +117,7 @@ extension ConfigScalar {
 
     /// RFC 8259 section 6.
     private var isJSONNumber: Bool {
-        var digits = text.utf8[...]
+        var digits = unsigned.utf8[...]
         if digits.first == UInt8(ascii: "-") { digits = digits.dropFirst() }
         if digits.first == UInt8(ascii: "0"), let second = digits.dropFirst().first, (0x30...0x39).contains(second) {
             return false

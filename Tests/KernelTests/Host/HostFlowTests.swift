@@ -170,9 +170,10 @@ extension HostTests {
                     (place, remote, 80, TrafficDirection.outbound), (.remote, own, 8091, .inbound),
                     (.elsewhere, own, 8091, .inbound),
                 ] {
-                    #expect(try world.dial(from, to, port).finish().contains("hello"))
+                    let held = try world.hold(from, to, port)
                     count += 1
                     try Self.until({ Self.leaks(capture) == [.tcp: count] }, { "the leak from \(from) to \(to)" })
+                    held.stop()
                     let leak = try await Self.next(capture)
                     #expect(leak.destination == IPEndpoint(try #require(IPAddress(to)), UInt16(port)))
                     #expect(leak.transport == .tcp && leak.direction == direction && leak.workload.rawValue == 1)
@@ -212,8 +213,9 @@ extension HostTests {
             world.removeCgroup(before.path)
             let now = try world.cgroup("web.service")
             #expect(now.id != before.id)
-            #expect(try world.dial(.cgroup(now), HostWorld.remote4, 80).finish().contains("hello"))
+            let held = try world.hold(.cgroup(now), HostWorld.remote4, 80)
             let leak = try await Self.next(capture)
+            held.stop()
             #expect(leak.reason.contains("was made anew and the rules still name the one before"), "\(leak.reason)")
             try member.uninstall()
             server.stop()
@@ -231,8 +233,9 @@ extension HostTests {
                 "add table ip thief; add chain ip thief out { type nat hook output priority -150; }; "
                     + "add rule ip thief out tcp dport 80 redirect to :8088")
             defer { _ = try? world.host.run("nft", "delete", "table", "ip", "thief") }
-            #expect(try world.dial(place, HostWorld.remote4, 80).finish().contains("hello"))
+            let held = try world.hold(place, HostWorld.remote4, 80)
             let leak = try await Self.next(capture)
+            held.stop()
             #expect(leak.reason.hasPrefix("another rule took it first and sent it to 127.0.0.1:8088"), "\(leak.reason)")
             try member.uninstall()
             server.stop()
@@ -273,9 +276,10 @@ extension HostTests {
             defer { _ = try? world.host.run("nft", "delete", "table", "inet", "other") }
             let capture = try TestAgent.capture()
             let member = try HostMemberAtWork(capture, 1, .cgroup(shop), .tproxy) { $0.excludedOutboundPorts = [8080] }
-            #expect(try world.dial(.cgroup(shop), HostWorld.remote4, 8080).finish().contains("hello"))
+            let held = try world.hold(.cgroup(shop), HostWorld.remote4, 8080)
             #expect(try world.host.run("conntrack", "-L", "-p", "tcp", "--dport", "8080").contains("mark=262144"))
             try Self.until { Self.kinds(capture)[FlowKind(.tcp, .outbound, .excluded)]?.flows == 1 }
+            held.stop()
             #expect(Self.leaks(capture) == [:])
             try member.uninstall()
             server.stop()

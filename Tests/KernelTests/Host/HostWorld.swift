@@ -127,6 +127,17 @@ final class HostWorld {
         return child
     }
 
+    /// A client that has got its answer and keeps its socket until it is stopped: whose a connection was that has ended
+    /// nobody could tell.
+    func hold(_ place: Place, _ address: String, _ port: Int) throws -> TestChild {
+        let child = try dial(place, address, port, "hold=")
+        let said = child.line() ?? child.finish()
+        guard said.contains("hello") else {
+            throw CommandFailure(description: "no answer from \(address):\(port): \(said) \(child.errors)")
+        }
+        return child
+    }
+
     func dial(_ place: Place, _ address: String, _ port: Int, _ options: String...) throws -> TestChild {
         try start(place, ["python3", "-u", "-c", Play.client, address, String(port)] + options)
     }

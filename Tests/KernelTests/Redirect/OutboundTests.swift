@@ -88,7 +88,7 @@ import TrammelTestSupport
         let agent = try TestAgent.cgroup.get()
         let own = agent.reference.path
         let above = own.split(separator: "/").dropLast().map { "/\($0)" }.joined()
-        let elsewhere = "/trammel-like-\(getpid())"
+        let elsewhere = "/trammel-like-\(UInt32.random(in: 0...UInt32.max))"
         let name = own.split(separator: "/").last ?? ""
         for path in [own + "-beside", "\(elsewhere)/\(name)", above] {
             let program = """

@@ -68,9 +68,9 @@ final class Acceptor {
 /// Programs that play applications. Each prints what happened to it.
 enum Play {
     /// Connects to address and port, prints `local LOCAL`, then what it was sent until the end, or the error's name.
-    /// Options: `mark=N`, `source=A`, `wait=S`.
+    /// Options: `mark=N`, `source=A`, `wait=S`, `hold=` to keep its socket until it is stopped.
     static let client = """
-        import socket, sys, errno
+        import socket, sys, errno, signal
         options = dict(o.split("=", 1) for o in sys.argv[3:])
         host, port = sys.argv[1], int(sys.argv[2])
         s = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
@@ -86,12 +86,13 @@ enum Play {
                 if not more: break
                 got += more
             print(got.decode().strip() or "end")
+            if "hold" in options: signal.pause()
         except socket.timeout: print("timeout")
         except OSError as e: print(errno.errorcode.get(e.errno, str(e)))
         """
 
     /// Listens on address and port, prints `ready`, answers every connection with a greeting that names the peer, and
-    /// prints the peer.
+    /// prints the peer. It keeps each socket until the next comes.
     static let server = """
         import socket, sys
         host, port, greeting = sys.argv[1], int(sys.argv[2]), sys.argv[3]
@@ -102,7 +103,7 @@ enum Play {
         while True:
             c, peer = s.accept()
             print(peer[0])
-            c.sendall((greeting + " " + peer[0] + "\\n").encode()); c.close()
+            c.sendall((greeting + " " + peer[0] + "\\n").encode()); c.shutdown(socket.SHUT_WR)
         """
 }
 

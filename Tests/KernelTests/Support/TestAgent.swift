@@ -11,7 +11,7 @@ extension Trait where Self == ConditionTrait {
 
 /// The test process as an agent: in a cgroup of its own, which the processes that play applications are kept out of.
 enum TestAgent {
-    private static let name = "test-\(getpid())"
+    private static let name = "test-\(UInt32.random(in: 0...UInt32.max))"
 
     static let cgroup = Result {
         let cgroup = try AgentCgroup.enter(name: name)
