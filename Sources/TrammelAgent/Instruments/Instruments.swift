@@ -34,12 +34,7 @@ actor Instruments {
                 for await leak in self.capture.flows.leaks { await self.note(leak) }
             }
             group.addTask {
-                // At most a hundredth of a core, however many workloads there are.
-                var pause = Duration.seconds(1)
-                while (try? await Task.sleep(for: pause)) != nil {
-                    let took = await Self.lookAtSockets(of: self.capture.flows)
-                    pause = max(.seconds(1), took * 100)
-                }
+                while !Task.isCancelled { await self.lookAtSockets() }
             }
             group.addTask {
                 while (try? await Task.sleep(for: Self.betweenLoads)) != nil { await self.lookAtTables() }
@@ -49,8 +44,15 @@ actor Instruments {
 
     private static let betweenLoads = Duration.seconds(5)
 
-    @concurrent private static func lookAtSockets(of flows: FlowWatch) async -> Duration {
-        ContinuousClock().measure { flows.lookAtSockets() }
+    /// Each workload once a second. At most a hundredth of a core, however many there are, and a moment at a time, so
+    /// that no call waits for it.
+    @concurrent private nonisolated func lookAtSockets() async {
+        let workloads = capture.flows.withSockets
+        let share = Duration.seconds(1) / max(1, workloads.count)
+        for workload in workloads.isEmpty ? [nil] : workloads.map(Optional.some) {
+            let took = workload.map { id in ContinuousClock().measure { capture.flows.lookAtSockets(of: id) } }
+            guard (try? await Task.sleep(for: max(share, (took ?? .zero) * 100))) != nil else { return }
+        }
     }
 
     /// Of the last quarter of an hour.

@@ -14,6 +14,9 @@ package struct FlowReport: Sendable {
 }
 
 extension FlowWatch {
+    /// In nanoseconds.
+    private static let moment: UInt64 = 50_000_000
+
     /// Of every watched workload, as of the last event or look.
     package func reports() -> [FlowReport] {
         all.map { watched in
@@ -33,12 +36,17 @@ extension FlowWatch {
     }
 
     /// Brings what living flows have carried up to date. Costs the length of the conntrack table where flows are
-    /// tracked, and a look at the sockets where they are not.
+    /// tracked, and a look at the sockets where they are not: of all workloads while that takes no more than a moment,
+    /// and else of those that have such flows.
     package func refresh() {
         host.withLock { $0 }?.refresh()
+        let began = MonotonicTime.now()
         for watched in all where !watched.isOnHost {
             guard watched.isTracked else {
-                lookAtSockets(of: watched.id)
+                let isInTime = MonotonicTime.now().nanoseconds(since: began) < FlowWatch.moment
+                if isInTime || watched.state.withLock({ !$0.sockets.passing.isEmpty }) {
+                    lookAtSockets(of: watched.id)
+                }
                 continue
             }
             guard watched.state.withLock({ !$0.ledger.passing.isEmpty }) else { continue }

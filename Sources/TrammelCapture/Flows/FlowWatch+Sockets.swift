@@ -3,14 +3,11 @@ import Glibc
 package import TrammelCore
 
 extension FlowWatch {
-    /// Looks once at the sockets of every watched workload. To be called over and over; each look costs the kernel a
-    /// walk over all sockets of the machine, so the caller rests in proportion to what it took.
-    package func lookAtSockets() {
-        let agents = agent.family
-        for watched in all where !watched.isOnHost { look(at: watched, agents) }
-    }
+    /// The watched workloads that have sockets of their own to look at.
+    package var withSockets: [WorkloadID] { all.filter { !$0.isOnHost }.map(\.id) }
 
-    /// The same of one workload.
+    /// Looks once at the sockets of a watched workload. To be called over and over; each look costs the kernel a walk
+    /// over all sockets of the machine, so the caller rests in proportion to what it took.
     package func lookAtSockets(of workload: WorkloadID) {
         if let watched = self[workload], !watched.isOnHost { look(at: watched, agent.family) }
     }

@@ -16,3 +16,10 @@ extension FlowWatch {
         return await next.value
     }
 }
+
+extension FlowWatch {
+    /// Once at the sockets of each workload.
+    func lookAtSockets() {
+        for workload in withSockets { lookAtSockets(of: workload) }
+    }
+}
