@@ -20,6 +20,11 @@ package struct Agent: Sendable {
 
     /// - Parameter logLevel: what `logger` goes by, so that it can be changed while the agent runs.
     package init(settings: AgentSettings, logger: Logger, logLevel: LogLevelSwitch) {
+        var settings = settings
+        // systemd.exec(5): what `LogsDirectory=` of a service names, with a colon between several.
+        if settings.accessLog.path == nil, let folder = getenv("LOGS_DIRECTORY") {
+            settings.accessLog.path = "\(String(cString: folder).prefix { $0 != ":" })/access.log"
+        }
         self.settings = settings
         self.logger = logger
         self.logLevel = logLevel

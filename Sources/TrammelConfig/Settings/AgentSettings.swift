@@ -51,8 +51,8 @@ package struct AgentSettings: Sendable, Equatable {
     }
 
     package struct AccessLog: Sendable, Equatable {
-        /// Nil: standard output when run by hand, `/var/log/trammel/access.log` under systemd. `-` is standard output,
-        /// `none` is no log.
+        /// Nil: `access.log` in `$LOGS_DIRECTORY`, which systemd sets, and standard output when run by hand. `-` is standard
+        /// output, `none` is no log.
         package var path: String?
         package var format = Format.json
         /// Of the JSON object only these keys, in this order; nil for all.

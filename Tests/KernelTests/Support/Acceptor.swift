@@ -103,7 +103,8 @@ enum Play {
         while True:
             c, peer = s.accept()
             print(peer[0])
-            c.sendall((greeting + " " + peer[0] + "\\n").encode()); c.shutdown(socket.SHUT_WR)
+            try: c.sendall((greeting + " " + peer[0] + "\\n").encode()); c.shutdown(socket.SHUT_WR)
+            except OSError: pass
         """
 }
 

@@ -111,10 +111,10 @@ def guard():
 
 
 class Machine:
-    """`name` is also that of its cgroup, as `pods.main` has it."""
+    """`name` is also that of its cgroup, as `pods.main` has it; `programs` are there as if they had been installed."""
 
-    def __init__(self, name):
-        self.name = name
+    def __init__(self, name, programs=PROGRAMS):
+        self.name, self.programs = name, programs
         self.cgroup = hierarchy() / name
         self.place = pathlib.Path("/run") / name
         sh(f"mount -t tmpfs -o mode=755 tmpfs /run; mkdir -p {self.place}")
@@ -131,7 +131,7 @@ class Machine:
         self.supervisor = subprocess.Popen(
             ["unshare", "--mount", "--uts", "--ipc", "--net", "--cgroup", "--pid", "--fork", "--kill-child",
              "--propagation", "private", "sh", "-c", script, "boot", str(self.place), self.name,
-             *(str(BIN / program) for program in PROGRAMS)],
+             *(str(BIN / program) for program in self.programs)],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             preexec_fn=lambda: (self.cgroup / "cgroup.procs").write_text(str(os.getpid())))
         def first():
