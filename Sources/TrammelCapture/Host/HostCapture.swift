@@ -16,8 +16,9 @@ final class HostCapture: Sendable {
         var stands: Bool
         /// Whether it has been installed since it was opened.
         var isInstalled = false
-        /// Whether the table held it already when it was opened, so that its new connections were refused.
-        let wasHeldBack: Bool
+        /// Whether the table held it already when it was opened and has ever since, so that its new connections were
+        /// refused until it was installed.
+        var wasHeldBack: Bool
     }
 
     private struct State {
@@ -98,6 +99,7 @@ final class HostCapture: Sendable {
         try change(id) {
             $0.stands = false
             $0.isInstalled = false
+            $0.wasHeldBack = false
         }
     }
 

@@ -61,6 +61,27 @@ extension HostTests {
             escape.stop()
         }
 
+        /// One list is read for all that are taken up; it is of no use for one that was let past since.
+        @Test("what was under way before a member was held back is known when it is taken up again")
+        func takenUp() throws {
+            let world = try HostWorld()
+            let (shop, bank) = (try world.cgroup("shop.service"), try world.cgroup("bank.service"))
+            let server = try world.serve(.remote, HostWorld.remote4, 80)
+            let older = try world.hold(.cgroup(shop), HostWorld.remote4, 80)
+            let others = try world.hold(.cgroup(bank), HostWorld.remote4, 80)
+            let capture = try TestAgent.capture()
+            try capture.expect([CaptureRequest(target: .cgroup(shop))])
+            let member = try HostMemberAtWork(capture, 1, .cgroup(shop), .tproxy)
+            #expect(try capture.olderConnections(of: member.workload.id) == 1)
+            try capture.expect([])
+            try capture.uninstall(member.workload.id)
+            let meanwhile = try world.hold(.cgroup(shop), HostWorld.remote4, 80)
+            try capture.install(member.workload)
+            #expect(try capture.olderConnections(of: member.workload.id) == 2)
+            try member.uninstall()
+            for child in [older, others, meanwhile, server] { child.stop() }
+        }
+
         @Test("row 1: connections older than the rules go on", arguments: CapturedPod.modes)
         func olderConnections(mode: CaptureMode) throws {
             let world = try HostWorld()
