@@ -103,6 +103,10 @@ package struct Agent: Sendable {
 
         let log = logger
         let socket = settings.socket
+        // Thrice in the time that it may take, so that one word may get lost.
+        let heartbeat = ServiceNotification.watchdog.map {
+            dataPlane.heartbeat(rest: .nanoseconds($0 / 3)) { ServiceNotification.alive() }
+        }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
                 try await server.run {
@@ -129,6 +133,9 @@ package struct Agent: Sendable {
             group.addTask {
                 for await _ in reopenings { accessLog?.reopen() }
             }
+            if ServiceNotification.isWanted {
+                group.addTask { await StatusLine(mesh: mesh, dataPlane: dataPlane).run() }
+            }
             group.addTask { await Signals.untilTermination() }
             // The first to end is a signal or a failure; either ends the others.
             do {
@@ -151,6 +158,7 @@ package struct Agent: Sendable {
         }
         _ = accessLog?.close(seconds: 5)
         store.close()
+        await heartbeat?.end()
         try? await dataGroup.shutdownGracefully()
         try? await controlGroup.shutdownGracefully()
     }

@@ -8,7 +8,7 @@ package import TrammelWire
 
 /// The data path as the rest of the agent sees it: listeners and snapshots go in, facts about connections come out.
 package final class DataPlane: Sendable {
-    private let group: MultiThreadedEventLoopGroup
+    let group: MultiThreadedEventLoopGroup
     let loops: LoopGroup
     private let destinations: any OriginalDestinationSource
     private let listeners = Mutex<[WorkloadID: [any Channel]]>([:])
