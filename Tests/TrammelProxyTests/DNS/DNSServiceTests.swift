@@ -66,7 +66,7 @@ import TrammelWire
     }
 
     @Test func moreThanMayWaitAreDroppedAndTheMeshIsStillAnswered() async throws {
-        var limits = DNSLimits()
+        var limits = DNSRig.limits
         limits.waiting = 3
         try await DNSRig.run(limits) { rig in
             for id: UInt16 in 1...5 { try rig.ask("example.com", id: id) }
