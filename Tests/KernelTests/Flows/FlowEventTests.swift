@@ -213,7 +213,8 @@ import TrammelTestSupport
         captured.capture.flows.take([], of: watched, hasLost: true)
         let kind = FlowKind(.udp, .outbound, .protocol)
         try Self.until { Self.kinds(captured)[kind]?.flows == 4000 }
-        #expect(captured.capture.flows.reports().first?.eventsLost == 1)
+        // Twice or more where this process is slow to read again.
+        #expect((captured.capture.flows.reports().first?.eventsLost ?? 0) > 0)
     }
 
     @Test("row 24: nothing of the instruments keeps a namespace alive")
