@@ -48,10 +48,14 @@ actor Instruments {
     /// that no call waits for it.
     @concurrent private nonisolated func lookAtSockets() async {
         let workloads = capture.flows.withSockets
-        let share = Duration.seconds(1) / max(1, workloads.count)
-        for workload in workloads.isEmpty ? [nil] : workloads.map(Optional.some) {
-            let took = workload.map { id in ContinuousClock().measure { capture.flows.lookAtSockets(of: id) } }
-            guard (try? await Task.sleep(for: max(share, (took ?? .zero) * 100))) != nil else { return }
+        guard !workloads.isEmpty else {
+            try? await Task.sleep(for: .seconds(1))
+            return
+        }
+        for workload in workloads {
+            let took = ContinuousClock().measure { capture.flows.lookAtSockets(of: workload) }
+            let share = Duration.seconds(1) / workloads.count
+            guard (try? await Task.sleep(for: max(share, took * 100))) != nil else { return }
         }
     }
 

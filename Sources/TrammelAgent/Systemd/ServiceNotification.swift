@@ -17,10 +17,10 @@ enum ServiceNotification {
     /// never does.
     static var watchdog: Int64? {
         func number(_ name: String) -> Int64? { getenv(name).flatMap { Int64(String(cString: $0)) } }
-        guard let microseconds = number("WATCHDOG_USEC"), microseconds > 0,
+        guard let microseconds = number("WATCHDOG_USEC"), (1...Int64.max / 1000).contains(microseconds),
             number("WATCHDOG_PID").map({ $0 == Int64(getpid()) }) ?? true
         else { return nil }
-        return microseconds.multipliedReportingOverflow(by: 1000).partialValue
+        return microseconds * 1000
     }
 
     /// Nothing where no manager asked to be told.
