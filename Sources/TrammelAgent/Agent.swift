@@ -45,13 +45,18 @@ package struct Agent: Sendable {
             try AccessLogSink(destination, metrics: agentMetrics) { logger.warning("\($0)") }
         }
 
+        let descriptors = DescriptorStore()
+        let keeper = ListenerKeeper(store: descriptors)
+        let inherited = DescriptorStore.takeInherited()
+        for descriptor in keeper.kept.add(inherited.map(\.descriptor)) { close(descriptor) }
+
         var ports = CapturePorts()
         ports.outbound = settings.ports.outbound
         ports.inbound = settings.ports.inbound
         ports.dns = settings.ports.dns
         let capture = try WorkloadCapture(
             cgroup: cgroup, ports: ports, virtualRanges: [settings.vips.ipv4, settings.vips.ipv6],
-            backend: CaptureBackendChoice(rawValue: settings.captureBackend.rawValue) ?? .auto)
+            backend: CaptureBackendChoice(rawValue: settings.captureBackend.rawValue) ?? .auto, keeper: keeper)
         let store = try StateStore(directory: StateDirectory.prepare(settings.stateDirectory))
         let ledger = RepairLedger(agentMetrics)
         let bypass = Bypass(
@@ -79,7 +84,11 @@ package struct Agent: Sendable {
             on: controlGroup.next(), servers: settings.resolvers, metrics: agentMetrics, logger: logger)
         await mesh.serve(through: dataPlane, resolvingBy: resolver)
         for warning in store.warnings { logger.warning("\(warning)") }
+        dataPlane.holdConnections()
         for trouble in try await mesh.restore() { logger.warning("\(trouble)") }
+        // What is left was for workloads that are not there any more.
+        keeper.kept.closeRest()
+        await mesh.dropNames(inherited.map(\.name), from: descriptors)
         await mesh.lookAtDirectory()
         await mesh.lookForWorkloads()
 
@@ -106,6 +115,11 @@ package struct Agent: Sendable {
         // Thrice in the time that it may take, so that one word may get lost.
         let heartbeat = ServiceNotification.watchdog.map {
             dataPlane.heartbeat(rest: .nanoseconds($0 / 3)) { ServiceNotification.alive() }
+        }
+        // Not of the group, in which the first to end ends the others.
+        Task {
+            await mesh.untilNamesAreKnown(within: .seconds(1))
+            await dataPlane.admitConnections()
         }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {

@@ -12,6 +12,8 @@ package final class DataPlane: Sendable {
     let loops: LoopGroup
     private let destinations: any OriginalDestinationSource
     private let listeners = Mutex<[WorkloadID: [any Channel]]>([:])
+    /// Whether connections wait in their listeners.
+    private let isHolding = Mutex(false)
     private let dns: DNSService
     private let udp: UDPService
     /// Connections that are awaited by whoever looks whether capture works.
@@ -107,7 +109,18 @@ package final class DataPlane: Sendable {
     private func acceptor(of listener: CaptureListener, _ workload: AttachedWorkload) -> CaptureAcceptor {
         CaptureAcceptor(
             listener: listener, workload: workload, loops: loops, destinations: destinations, probes: probes,
-            onUnknown: onUnknown)
+            isHeld: isHolding.withLock { $0 }, onUnknown: onUnknown)
+    }
+
+    /// From now on connections wait in the listeners that are taken over, as those do that have come to them before this
+    /// agent was there: they are not to be judged while only some of the workloads are known. `admitConnections` ends it.
+    package func holdConnections() { isHolding.withLock { $0 = true } }
+
+    package func admitConnections() async {
+        isHolding.withLock { $0 = false }
+        for channel in listeners.withLock({ $0.values.flatMap { $0 } }) {
+            try? await channel.setOption(.autoRead, value: true).get()
+        }
     }
 
     /// Closes a workload's listeners and every connection made through them.

@@ -12,9 +12,9 @@ import TrammelCore
 final class TableOwner: Sendable {
     private let nft: Mutex<NftSocket>
 
-    /// In the network namespace that the calling thread is in.
-    init() throws {
-        var socket = try NftSocket(closesAtOnce: true)
+    /// In the network namespace that the calling thread is in: the owner that an agent before has passed on, or a new one.
+    init(_ kept: KeptSockets) throws {
+        var socket = try kept.takeOwner().map(NftSocket.init(owner:)) ?? NftSocket(closesAtOnce: true)
         socket.socket.rest()
         nft = Mutex(socket)
     }
@@ -35,6 +35,11 @@ final class TableOwner: Sendable {
             if let installed, try nft.update(from: installed, to: table) { return }
             try nft.replace(table)
         }
+    }
+
+    /// Lends the socket to whoever passes it on.
+    func withDescriptor<R>(_ body: (CInt) throws -> R) rethrows -> R {
+        try nft.withLock { try body($0.socket.descriptor) }
     }
 
     /// Removes the table; one that is not there is no error.

@@ -146,7 +146,7 @@ extension WorkloadCapture {
         }
         try inside(attachment.workload.namespace) {
             try NamespaceCapture.install(
-                plan, hasIPv6: attachment.capturesIPv6, owner: try attachment.owner(of: plan), parts: parts)
+                plan, hasIPv6: attachment.capturesIPv6, owner: try attachment.owner(of: plan, keeper), parts: parts)
         }
     }
 }
