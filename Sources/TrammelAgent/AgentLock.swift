@@ -32,7 +32,17 @@ package final class AgentLock: Sendable {
         }
     }
 
+    /// Takes over the one that another process of the same agent holds: the kernel lets go of it when the last of the two
+    /// has ended.
+    init(adopting descriptor: CInt, besides socket: String) {
+        directory = socket.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
+        path = directory + "/lock"
+        self.descriptor = descriptor
+    }
+
     deinit { close(descriptor) }
+
+    func withDescriptor<R>(_ body: (CInt) throws -> R) rethrows -> R { try body(descriptor) }
 
     /// One agent's cgroup is not another's: tests run several, each with a socket of its own.
     package var cgroupName: String {

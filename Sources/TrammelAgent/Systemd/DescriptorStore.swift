@@ -13,9 +13,31 @@ final class DescriptorStore: ListenerStore {
     /// What the store holds of connections that were carried.
     static let connections = "c"
 
+    /// What is to be done once the manager listens; nil from then on.
+    private let deferred: Mutex<[@Sendable (DescriptorStore) -> Void]?>
+
     /// Nil where no manager asked to be told.
-    init?() {
+    /// - Parameter isDeferred: the manager listens to another process still, until `begin`.
+    init?(isDeferred: Bool = false) {
         guard ServiceNotification.isWanted else { return nil }
+        deferred = Mutex(isDeferred ? [] : nil)
+    }
+
+    func begin() {
+        let orders = deferred.withLock { deferred in
+            defer { deferred = nil }
+            return deferred ?? []
+        }
+        for order in orders { order(self) }
+    }
+
+    /// - Returns: whether it is to be done later.
+    private func put(off order: @autoclosure () -> @Sendable (DescriptorStore) -> Void) -> Bool {
+        deferred.withLock { deferred in
+            guard deferred != nil else { return false }
+            deferred?.append(order())
+            return true
+        }
     }
 
     // MARK: ListenerStore
@@ -31,6 +53,8 @@ final class DescriptorStore: ListenerStore {
     /// - Returns: false where the manager was not told.
     @discardableResult
     func keep(_ descriptors: [CInt], as name: String) -> Bool {
+        let copies = { descriptors.map { fcntl($0, F_DUPFD_CLOEXEC, 0) } }
+        if put(off: Self.keeping(copies(), as: name)) { return true }
         var rest = descriptors[...]
         while !rest.isEmpty {
             let some = rest.prefix(Int(TRAMMEL_MOST_DESCRIPTORS))
@@ -43,7 +67,18 @@ final class DescriptorStore: ListenerStore {
         return true
     }
 
-    func drop(_ name: String) { ServiceNotification.send("FDSTOREREMOVE=1\nFDNAME=\(name)") }
+    /// Whoever they are of may have closed them by then, so these are copies.
+    private static func keeping(_ copies: [CInt], as name: String) -> @Sendable (DescriptorStore) -> Void {
+        { store in
+            store.keep(copies.filter { $0 >= 0 }, as: name)
+            for copy in copies where copy >= 0 { close(copy) }
+        }
+    }
+
+    func drop(_ name: String) {
+        if put(off: { $0.drop(name) }) { return }
+        ServiceNotification.send("FDSTOREREMOVE=1\nFDNAME=\(name)")
+    }
 
     static func name(of workload: WorkloadID) -> String { "w" + String(workload.rawValue, radix: 36) }
 

@@ -1,10 +1,14 @@
 import CTrammelLinux
 import Glibc
+import Synchronization
 import TrammelCore
 
 /// Tells the service manager that started the agent how it is with it (sd_notify(3)): units that come after the agent wait
 /// until it has taken up the workloads that it knows.
 enum ServiceNotification {
+    /// Whether another process is the service's main one still, and the only one that the manager listens to.
+    static let isSilent = Atomic<Bool>(false)
+
     static func ready() { send("READY=1") }
     static func stopping() { send("STOPPING=1") }
     /// It is alive; to be said more often than every `watchdog` nanoseconds. Does not block.
@@ -50,7 +54,9 @@ enum ServiceNotification {
     /// - Returns: whether it was sent; not where no manager asked to be told.
     @discardableResult
     static func send(_ state: String, with descriptors: [CInt] = [], waits: Bool = true) -> Bool {
-        guard let name = getenv("NOTIFY_SOCKET").map({ String(cString: $0) }), "/@".contains(name.prefix(1)) else {
+        guard !isSilent.load(ordering: .relaxed), let name = getenv("NOTIFY_SOCKET").map({ String(cString: $0) }),
+            "/@".contains(name.prefix(1))
+        else {
             return false
         }
         var address = sockaddr_un()

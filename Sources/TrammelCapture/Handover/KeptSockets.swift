@@ -17,6 +17,7 @@ package final class KeptSockets: Sendable {
     private struct State {
         var listeners: [Place: CInt] = [:]
         var owners: [UInt64: CInt] = [:]
+        var established: [WorkloadID: [ConntrackEntry.Tuple]] = [:]
     }
 
     private let state = Mutex(State())
@@ -50,6 +51,16 @@ package final class KeptSockets: Sendable {
     func takeOwner() -> CInt? {
         guard state.withLock({ !$0.owners.isEmpty }), let namespace = SocketFacts.namespaceHere() else { return nil }
         return state.withLock { $0.owners.removeValue(forKey: namespace) }
+    }
+
+    /// The workload's rules stand, under an agent that lives, and these connections of it are exempt from them.
+    package func add(established: [ConntrackEntry.Tuple], of workload: WorkloadID) {
+        state.withLock { $0.established[workload] = established }
+    }
+
+    /// Once.
+    func takeEstablished(of workload: WorkloadID) -> [ConntrackEntry.Tuple]? {
+        state.withLock { $0.established.removeValue(forKey: workload) }
     }
 
     /// Closes what nobody has taken: it was for what is not attached any more.
@@ -96,7 +107,18 @@ package final class ListenerKeeper: Sendable {
         self.store = store
     }
 
+    /// What is open of each workload, adopted by whoever serves it.
+    private let open = Mutex<[WorkloadID: [CInt]]>([:])
+
     func keep(_ opened: ListenerSockets.Listeners, of workload: WorkloadID) {
+        open.withLock { $0[workload, default: []] += opened.all }
         if !opened.new.isEmpty { store?.keep(opened.new, of: workload) }
     }
+
+    func drop(_ workload: WorkloadID) {
+        _ = open.withLock { $0.removeValue(forKey: workload) }
+        store?.drop(workload)
+    }
+
+    var listeners: [CInt] { open.withLock { $0.values.flatMap { $0 } } }
 }

@@ -201,6 +201,9 @@ final class HostCapture: Sendable {
 
     // MARK: The tables
 
+    /// Holds the table that goes with the agent, where there is one.
+    var owners: [TableOwner] { state.withLock { [$0.owner].compactMap(\.self) } }
+
     /// What the kernel should hold: nothing, or the one that outlives the agent first.
     var tables: [NftTable] { state.withLock { [$0.installed, $0.installedOpen].compactMap(\.self) } }
 

@@ -81,7 +81,7 @@ extension WorkloadCapture {
                 try admit(workload)
             } catch {
                 listeners.close()
-                keeper.store?.drop(id)
+                keeper.drop(id)
                 throw error
             }
             return workload

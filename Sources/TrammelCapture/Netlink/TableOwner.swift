@@ -37,10 +37,8 @@ final class TableOwner: Sendable {
         }
     }
 
-    /// Lends the socket to whoever passes it on.
-    func withDescriptor<R>(_ body: (CInt) throws -> R) rethrows -> R {
-        try nft.withLock { try body($0.socket.descriptor) }
-    }
+    /// The socket, for as long as this lives, for whoever passes it on.
+    var descriptor: CInt { nft.withLock { $0.socket.descriptor } }
 
     /// Removes the table; one that is not there is no error.
     func remove(tableNamed name: String) throws {

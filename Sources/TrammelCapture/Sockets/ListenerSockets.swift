@@ -35,11 +35,9 @@ enum ListenerSockets {
         /// Of all of these, those that were not there before.
         fileprivate(set) var new: [CInt] = []
 
-        func close() {
-            for listener in datagrams { Descriptor.close(listener.socket) }
-            for listener in streams { Descriptor.close(listener.socket) }
-            for listener in dns { Descriptor.close(listener.socket) }
-        }
+        var all: [CInt] { streams.map(\.socket) + dns.map(\.socket) + datagrams.map(\.socket) }
+
+        func close() { for socket in all { Descriptor.close(socket) } }
     }
 
     static func open(_ plan: CapturePlan, hasIPv6: Bool, _ keeper: ListenerKeeper) throws -> Listeners {

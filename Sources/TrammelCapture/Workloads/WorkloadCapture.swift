@@ -147,7 +147,7 @@ package final class WorkloadCapture: Sendable {
             try admit(workload)
         } catch {
             workload.closeListeners()
-            keeper.store?.drop(id)
+            keeper.drop(id)
             throw error
         }
         return workload
@@ -239,7 +239,7 @@ package final class WorkloadCapture: Sendable {
     /// Forgets the workload and lets go of its namespace. Rules that are installed stay as they are.
     package func close(_ id: WorkloadID) {
         _ = attachments.withLock { $0.removeValue(forKey: id) }
-        keeper.store?.drop(id)
+        keeper.drop(id)
         host.close(id)
         flows.end(id)
         watch.withLock { $0 }?.forget(id)
@@ -248,7 +248,7 @@ package final class WorkloadCapture: Sendable {
     }
 
     /// Its listeners are closed, and are not to be kept for an agent after this one either.
-    package func dropListeners(of id: WorkloadID) { keeper.store?.drop(id) }
+    package func dropListeners(of id: WorkloadID) { keeper.drop(id) }
 
     /// What a workload's namespace should hold; nil while its traffic is not turned.
     package func plan(of id: WorkloadID) -> CapturePlan? {
