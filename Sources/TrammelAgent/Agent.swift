@@ -164,6 +164,7 @@ package struct Agent: Sendable {
                 }
                 log.info("ready", metadata: ["socket": "\(socket)"])
                 ServiceNotification.ready()
+                inheritance?.receive { dataPlane.take($0, $1) }
                 await mesh.untilNamesAreKnown(within: .seconds(1))
                 await dataPlane.admitConnections()
                 // Reading settings, store and files takes much of the program, and serving little of that.

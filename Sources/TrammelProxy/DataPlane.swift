@@ -14,8 +14,8 @@ package final class DataPlane: Sendable {
     private let listeners = Mutex<[WorkloadID: [any Channel]]>([:])
     /// Whether connections wait in their listeners.
     private let isHolding = Mutex(false)
-    private let dns: DNSService
-    private let udp: UDPService
+    let dns: DNSService
+    let udp: UDPService
     /// Connections that are awaited by whoever looks whether capture works.
     package let probes: PendingProbes
     private let onUnknown: @Sendable (WorkloadID, ClientAddress) -> Void
@@ -206,14 +206,18 @@ package final class DataPlane: Sendable {
         }.reduce((0, 0)) { ($0.0 + $1.0, $0.1 + $1.1) }
     }
 
-    /// Takes no new connections, lets requests under way end, and closes what is left when `deadline` is over. Names are
-    /// answered until then.
-    package func drain(for deadline: TimeAmount) async {
+    func stopListening() async {
         let channels = listeners.withLock { all in
             defer { all.removeAll() }
             return all.values.flatMap { $0 }
         }
         for channel in channels { try? await channel.close() }
+    }
+
+    /// Takes no new connections, lets requests under way end, and closes what is left when `deadline` is over. Names are
+    /// answered until then.
+    package func drain(for deadline: TimeAmount) async {
+        await stopListening()
         await udp.close()
         let end = NIODeadline.now() + deadline
         while true {

@@ -12,12 +12,14 @@ package struct CarriedConnection: Codable, Sendable {
 
     package var stage: Stage
     package var workload: UInt32
+    /// `TrafficDirection`, `CaptureMode`.
     package var direction: String
     package var mode: String
     package var client: String
     package var destination: String
-    /// Nanoseconds since 1970.
-    package var openedAt: Int64
+    /// Nanoseconds on CLOCK_MONOTONIC, which is the same for both, and since 1970.
+    package var openedAt: UInt64
+    package var openedAtWall: Int64
     package var applicationProtocol: String
     package var serverName: String?
     package var decision: String?
@@ -26,10 +28,13 @@ package struct CarriedConnection: Codable, Sendable {
     package var bytesToClient: UInt64 = 0
     /// What the client has said and nobody has been told yet.
     package var held: [UInt8] = []
-    /// Each side has ended, and the other has been told so.
-    package var hasClientEnded = false
-    package var hasUpstreamEnded = false
+    /// It has been counted as opened, and its bytes up to here.
+    package var isRecorded = false
+    /// It is to be counted and logged at all.
+    package var isLogged = true
     package var upstream: Upstream?
+    package var service: ServiceName?
+    package var route: String?
 
     /// Where it goes on.
     package struct Upstream: Codable, Sendable {
@@ -37,10 +42,9 @@ package struct CarriedConnection: Codable, Sendable {
         package var remote: String
         package var source: String?
         package var reachesApplication: Bool
-        /// The name of the cluster that it was sent to, and the one of its endpoints; nil where it goes on as asked.
+        /// The name of the cluster that it was sent to, and the address of its endpoint; nil where it goes on as asked.
         package var cluster: String?
-        package var service: ServiceName?
-        package var route: String?
+        package var endpoint: String?
     }
 
     package struct ServiceName: Codable, Sendable {
