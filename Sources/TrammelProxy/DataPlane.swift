@@ -211,6 +211,10 @@ package final class DataPlane: Sendable {
             defer { all.removeAll() }
             return all.values.flatMap { $0 }
         }
+        // NIO closes a connection that it has accepted, and not yet handed to its loop and back, when the listener's channel
+        // closes meanwhile: so nothing is accepted first, and each loop has had its turn twice then.
+        for channel in channels { try? await channel.setOption(.autoRead, value: false).get() }
+        for _ in 0..<2 { _ = await loops.onEach { _ in } }
         for channel in channels { try? await channel.close() }
     }
 
