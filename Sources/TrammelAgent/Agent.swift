@@ -61,7 +61,13 @@ package struct Agent: Sendable {
 
         let descriptors = DescriptorStore(isDeferred: inheritance != nil)
         let keeper = ListenerKeeper(store: descriptors)
-        let inherited = DescriptorStore.takeInherited()
+        var inherited = DescriptorStore.takeInherited()
+        var carried: [(CarriedConnection, [CInt])] = []
+        do {
+            carried = try ConnectionStore.take(from: &inherited)
+        } catch {
+            logger.warning("the connections of the agent before cannot be taken up, and end: \(error)")
+        }
         for descriptor in keeper.kept.add(inheritance?.sockets ?? inherited.map(\.descriptor)) { close(descriptor) }
         for workload in inheritance?.state.workloads ?? [] {
             keeper.kept.add(
@@ -104,6 +110,7 @@ package struct Agent: Sendable {
         for warning in store.warnings { logger.warning("\(warning)") }
         dataPlane.holdConnections()
         for trouble in try await mesh.restore() { logger.warning("\(trouble)") }
+        let taken = carried
         // What is left was for workloads that are not there any more.
         keeper.kept.closeRest()
         await mesh.dropNames(inherited.map(\.name), from: descriptors)
@@ -165,6 +172,9 @@ package struct Agent: Sendable {
                 log.info("ready", metadata: ["socket": "\(socket)"])
                 ServiceNotification.ready()
                 inheritance?.receive { dataPlane.take($0, $1) }
+                for (connection, sockets) in taken { dataPlane.take(connection, sockets) }
+                if !taken.isEmpty { log.notice("\(taken.count) connections of the agent before are taken up") }
+                ConnectionStore.drop(from: descriptors)
                 await mesh.untilNamesAreKnown(within: .seconds(1))
                 await dataPlane.admitConnections()
                 // Reading settings, store and files takes much of the program, and serving little of that.
@@ -198,10 +208,21 @@ package struct Agent: Sendable {
                 group.cancelAll()
                 await dataPlane.leave(to: successor, for: settings.limits.drainTimeout, logger: log)
             } else {
-                log.info("draining")
                 ServiceNotification.stopping()
                 await mesh.letPastWhatFailsOpen()
-                await dataPlane.drain(for: .nanoseconds(Int64(clamping: settings.limits.drainTimeout)))
+                if let descriptors, let service = Systemd.ownService(), service.isRestarting {
+                    log.info("making room for the agent that is started next")
+                    let lasting = await mesh.lasting
+                    let writer = ConnectionStore.Writer(room: service.room) { lasting.contains($0) }
+                    // New connections wait meanwhile.
+                    let patience = min(settings.limits.drainTimeout, 5_000_000_000)
+                    let cut = await dataPlane.leave(for: .nanoseconds(Int64(clamping: patience))) { writer.add($0, $1) }
+                    let kept = try writer.keep(in: descriptors)
+                    log.info("\(kept) connections are kept for it, \(cut) were cut")
+                } else {
+                    log.info("draining")
+                    await dataPlane.drain(for: .nanoseconds(Int64(clamping: settings.limits.drainTimeout)))
+                }
                 await mesh.endDraining()
                 group.cancelAll()
             }

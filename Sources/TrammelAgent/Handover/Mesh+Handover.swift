@@ -11,6 +11,9 @@ extension Mesh {
             })
     }
 
+    /// Those whose rules outlive the agent.
+    var lasting: Set<WorkloadID> { Set(attachments.values.filter { $0.request.failureMode == .closed }.map(\.id)) }
+
     /// Returns when nothing that was detached waits for its connections to end, or after a while.
     func untilDrained(within patience: Duration) async {
         let end = ContinuousClock.now + patience

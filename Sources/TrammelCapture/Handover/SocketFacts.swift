@@ -43,9 +43,15 @@ struct SocketFacts: Hashable {
         return namespace(of: socket.number)
     }
 
-    private static func option<Value: FixedWidthInteger>(_ name: CInt, of socket: CInt, _ empty: Value) -> Value? {
+    fileprivate static func option<Value: FixedWidthInteger>(_ name: CInt, of socket: CInt, _ empty: Value) -> Value? {
         var value = empty
         var length = socklen_t(MemoryLayout<Value>.size)
         return getsockopt(socket, SOL_SOCKET, name, &value, &length) == 0 ? value : nil
     }
+}
+
+/// The kernel's number for a socket (SO_COOKIE, Linux 4.12), which no other has while the machine runs, whichever process has
+/// it open.
+package enum SocketNumber {
+    package static func of(_ socket: CInt) -> UInt64? { SocketFacts.option(57, of: socket, 0) }
 }
