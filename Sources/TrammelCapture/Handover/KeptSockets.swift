@@ -53,6 +53,12 @@ package final class KeptSockets: Sendable {
         return state.withLock { $0.owners.removeValue(forKey: namespace) }
     }
 
+    /// Whether there is one that owns tables in the network namespace that the calling thread is in.
+    var hasOwner: Bool {
+        guard state.withLock({ !$0.owners.isEmpty }), let namespace = SocketFacts.namespaceHere() else { return false }
+        return state.withLock { $0.owners[namespace] != nil }
+    }
+
     /// The workload's rules stand, under an agent that lives, and these connections of it are exempt from them.
     package func add(established: [ConntrackEntry.Tuple], of workload: WorkloadID) {
         state.withLock { $0.established[workload] = established }

@@ -38,6 +38,8 @@ final class HostCapture: Sendable {
         var claims: Set<HostMember.Selector> = []
         /// Holds that table.
         var owner: TableOwner?
+        /// Whether that table has lived on without the agent that made it, so that whoever is expected is in it still.
+        var inheritsOpen = false
         /// Where to begin looking for a free index. An index that was given up is the last to be used again, since its
         /// listeners live as long as connections under way.
         var nextIndex = CapturePlace.hostIndices.lowerBound
@@ -67,7 +69,7 @@ final class HostCapture: Sendable {
             // The very same where nothing has changed, so that its install need not look for what has.
             if let before, before.plan == member.plan, before.selector == member.selector { member = before }
             state.expected[identity] = nil
-            let isHeldBack = before.map { !$0.isOwned } ?? false
+            let isHeldBack = before.map { !$0.isOwned || state.inheritsOpen } ?? false
             state.open[id] = Entry(member: member, stands: isHeldBack, wasHeldBack: isHeldBack)
             return member
         }
@@ -76,6 +78,7 @@ final class HostCapture: Sendable {
     func expect(_ members: [ExpectedMember]) throws {
         try state.withLock { state in
             state.expected = [:]
+            state.inheritsOpen = keeper.kept.hasOwner
             let open = Set(state.open.values.map(\.member.identity))
             // Those first whose place is known, lest another has it.
             for expected in members.filter({ $0.index != nil }) + members.filter({ $0.index == nil })
@@ -323,9 +326,9 @@ final class HostCapture: Sendable {
 
     private func wanted(_ state: State) -> Wanted {
         let standing = state.open.values.filter(\.stands).map(\.member)
-        let expected = state.expected.values.filter { !$0.isOwned }
-        let (open, lasting) = (standing.filter(\.isOwned), standing.filter { !$0.isOwned } + expected)
-        let past = state.expected.values.filter(\.isOwned)
+        let expected = state.expected.values.filter { !$0.isOwned || state.inheritsOpen }
+        let (open, lasting) = ((standing + expected).filter(\.isOwned), (standing + expected).filter { !$0.isOwned })
+        let past = state.expected.values.filter { $0.isOwned && !state.inheritsOpen }
         return Wanted(
             lasting: lasting,
             lastingTable: open.isEmpty && lasting.isEmpty
@@ -350,7 +353,8 @@ final class HostCapture: Sendable {
             return
         }
         try routing()
-        try nft.replace(table)
+        // Another agent's before this one may be the very same: to put it there again would have packets meet it half gone.
+        if try state.installed != nil || isRepair || !NamespaceRules.isThere(table, &nft) { try nft.replace(table) }
         state.installed = table
     }
 
@@ -363,7 +367,9 @@ final class HostCapture: Sendable {
             let installed = isRepair ? nil : state.installedOpen
             guard installed != table else { return }
             if state.installed == nil { try routing() }
-            try owner.put(table, over: installed)
+            var nft = try NftSocket()
+            let stands = try owner.isInherited && state.installedOpen == nil && NamespaceRules.isThere(table, &nft)
+            if !stands { try owner.put(table, over: installed) }
         } else {
             // In two steps: a packet that is being judged at this moment would find the maps of a table that is removed
             // empty, and be refused as nobody's.

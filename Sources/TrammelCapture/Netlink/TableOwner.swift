@@ -11,10 +11,14 @@ import TrammelCore
 /// table has to go through its owner.
 final class TableOwner: Sendable {
     private let nft: Mutex<NftSocket>
+    /// What it owns may stand already.
+    let isInherited: Bool
 
     /// In the network namespace that the calling thread is in: the owner that an agent before has passed on, or a new one.
     init(_ kept: KeptSockets) throws {
-        var socket = try kept.takeOwner().map(NftSocket.init(owner:)) ?? NftSocket(closesAtOnce: true)
+        let inherited = kept.takeOwner()
+        isInherited = inherited != nil
+        var socket = try inherited.map(NftSocket.init(owner:)) ?? NftSocket(closesAtOnce: true)
         socket.socket.rest()
         nft = Mutex(socket)
     }

@@ -37,7 +37,7 @@ enum NamespaceRules {
             let table = plan.table
             if let note = plan.noteTable { try nft.replace(note) }
             if let owner {
-                try owner.replace(table)
+                if try !owner.isInherited || !isThere(table, &nft) { try owner.replace(table) }
             } else if try !isThere(table, &nft) {
                 try nft.replace(table)
             }
@@ -60,7 +60,7 @@ enum NamespaceRules {
 
     /// Whether the very table stands there already, as another agent's before this one. Putting it there again would
     /// wait for every CPU and lose what its counters have counted.
-    private static func isThere(_ table: NftTable, _ nft: inout NftSocket) throws -> Bool {
+    static func isThere(_ table: NftTable, _ nft: inout NftSocket) throws -> Bool {
         guard try nft.comment(ofTable: table.name) == table.comment, let found = try nft.contents(ofTable: table.name)
         else { return false }
         return try InstalledRules.differences(of: table, .expected(of: table), found).isEmpty

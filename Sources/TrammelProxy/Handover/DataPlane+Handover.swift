@@ -78,6 +78,11 @@ private struct Arrival {
         upstream.dialled(.success(()))
         // Nothing is read before both are there.
         adopt(sockets[1], upstream, reads: false)
+        guard upstream.channel != nil else {
+            // It has ended on the way.
+            close(sockets[0])
+            return loop.closed(connection)
+        }
         adopt(sockets[0], client)
         upstream.setReading(true)
     }

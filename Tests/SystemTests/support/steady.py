@@ -1,8 +1,8 @@
 """Servers, and clients that never rest, for tests that do something to the agent under load. Run by the virtual environment's
 Python, inside the network namespace in question:
 
-  steady.py serve                 HTTP/1.1 on 8080, an echo over TCP on 9000, one that speaks first on 9001, WebSocket on 8081,
-                                  gRPC on 50051, of both families
+  steady.py serve                 HTTP/1.1 on 8080, over TCP an echo on 9000, one that speaks first on 9001, plenty on 9002,
+                                  an answer after the client's end on 9003; WebSocket on 8081, gRPC on 50051
   steady.py load HOST [KIND:COUNT…]
                                   clients of each kind until SIGTERM; then one line of JSON: by kind how many calls went well,
                                   how many did not and why, and the slowest in ms. Says `ready` when every client has been
@@ -21,6 +21,7 @@ import threading
 import time
 
 TIMEOUT = 20
+PATTERN = b"".join(number.to_bytes(4, "big") for number in range(1 << 14))
 
 
 # MARK: servers
@@ -59,6 +60,27 @@ class Greeter(Echo):
     greeting = b"220 ready\n"
 
 
+class Flow(socketserver.BaseRequestHandler):
+    """Sends as many bytes as it is asked for, of a pattern in which each place can be told."""
+
+    def handle(self):
+        left = int.from_bytes(exactly(self.request, 8), "big")
+        while left > 0:
+            self.request.sendall(PATTERN[:left])
+            left -= len(PATTERN)
+
+
+class After(socketserver.BaseRequestHandler):
+    """Waits for the end of what the client says, and a moment, and then says how much it was."""
+
+    def handle(self):
+        count = 0
+        while data := self.request.recv(1 << 16):
+            count += len(data)
+        time.sleep(0.3)
+        self.request.sendall(count.to_bytes(8, "big"))
+
+
 class Threads(socketserver.ThreadingMixIn):
     address_family = socket.AF_INET6
     daemon_threads = True
@@ -86,7 +108,8 @@ def serve():
     from concurrent import futures
     from websockets.sync.server import serve as websockets
 
-    for server in (Web(("::", 8080), Pages), Stream(("::", 9000), Echo), Stream(("::", 9001), Greeter)):
+    for server in (Web(("::", 8080), Pages), Stream(("::", 9000), Echo), Stream(("::", 9001), Greeter),
+                   Stream(("::", 9002), Flow), Stream(("::", 9003), After)):
         threading.Thread(target=server.serve_forever, daemon=True).start()
 
     def repeat(connection):
@@ -176,6 +199,34 @@ def stream(host):
             yield
 
 
+def trickle(host):
+    """A client that reads slowly what a server has in plenty, so that there is always more on its way."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+    connection.settimeout(TIMEOUT)
+    connection.connect((host, 9002))
+    length = 64 << 20
+    connection.sendall(length.to_bytes(8, "big"))
+    place = 0
+    while place < length:
+        got = connection.recv(min(16384, length - place))
+        start = place % len(PATTERN)
+        assert got and got == (PATTERN + PATTERN)[start:start + len(got)], f"not what was sent, at {place}"
+        place += len(got)
+        yield
+
+
+def halfclosed(host):
+    """A client that has said everything and waits for the answer."""
+    while True:
+        with dial(host, 9003) as connection:
+            connection.sendall(b"x" * 1000)
+            connection.shutdown(socket.SHUT_WR)
+            assert int.from_bytes(exactly(connection, 8), "big") == 1000
+            assert connection.recv(1) == b""
+        yield
+
+
 def keepalive(host):
     """HTTP/1.1 over one connection. A server may say that it closes; without a word it may not."""
     connection = http.client.HTTPConnection(host, 8080, timeout=TIMEOUT)
@@ -252,7 +303,7 @@ def grpc_stream(host):
             yield
 
 
-KINDS = {"connect": connect, "greet": greet, "stream": stream, "keepalive": keepalive, "slow": slow, "websocket": websocket,
+KINDS = {"connect": connect, "greet": greet, "stream": stream, "trickle": trickle, "halfclosed": halfclosed, "keepalive": keepalive, "slow": slow, "websocket": websocket,
          "grpc": grpc_call, "grpc-stream": grpc_stream}
 
 
