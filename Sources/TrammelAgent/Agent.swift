@@ -124,7 +124,8 @@ package struct Agent: Sendable {
         let watch = CaptureWatch(capture)
         let metricsPort = MetricsPort()
         let succession = Succession(
-            mesh: mesh, capture: capture, watch: watch, metrics: metricsPort, lock: lock, logger: logger)
+            mesh: mesh, dataPlane: dataPlane, capture: capture, watch: watch, metrics: metricsPort, lock: lock,
+            logger: logger)
         let service = AgentService(
             mesh: mesh, dataPlane: dataPlane, labels: labels, agentMetrics: agentMetrics, settings: settings,
             loops: settings.dataLoops ?? System.coreCount, logLevel: logLevel, traffic: traffic, bypass: bypass,

@@ -206,15 +206,23 @@ package final class DataPlane: Sendable {
         }.reduce((0, 0)) { ($0.0 + $1.0, $0.1 + $1.1) }
     }
 
+    /// Connections wait in the listeners until `admitConnections`; those that were accepted are under way when this returns.
+    package func stopAccepting() async {
+        for channel in listeners.withLock({ $0.values.flatMap { $0 } }) {
+            try? await channel.setOption(.autoRead, value: false).get()
+        }
+        // From the listener's loop to the connection's and back.
+        for _ in 0..<2 { _ = await loops.onEach { _ in } }
+    }
+
     func stopListening() async {
+        // NIO closes a connection that it has accepted, and not yet handed to its loop and back, when the listener's channel
+        // closes meanwhile.
+        await stopAccepting()
         let channels = listeners.withLock { all in
             defer { all.removeAll() }
             return all.values.flatMap { $0 }
         }
-        // NIO closes a connection that it has accepted, and not yet handed to its loop and back, when the listener's channel
-        // closes meanwhile: so nothing is accepted first, and each loop has had its turn twice then.
-        for channel in channels { try? await channel.setOption(.autoRead, value: false).get() }
-        for _ in 0..<2 { _ = await loops.onEach { _ in } }
         for channel in channels { try? await channel.close() }
     }
 

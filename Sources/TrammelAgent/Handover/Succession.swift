@@ -12,6 +12,7 @@ import TrammelProxy
 /// not come to serve leaves everything as it was.
 final class Succession: Sendable {
     private let mesh: Mesh
+    private let dataPlane: DataPlane
     private let capture: WorkloadCapture
     private let watch: CaptureWatch
     private let metrics: MetricsPort
@@ -24,10 +25,12 @@ final class Succession: Sendable {
     private static let patience = 60
 
     init(
-        mesh: Mesh, capture: WorkloadCapture, watch: CaptureWatch, metrics: MetricsPort, lock: AgentLock,
+        mesh: Mesh, dataPlane: DataPlane, capture: WorkloadCapture, watch: CaptureWatch, metrics: MetricsPort,
+        lock: AgentLock,
         logger: Logger
     ) {
         self.mesh = mesh
+        self.dataPlane = dataPlane
         self.capture = capture
         self.watch = watch
         self.metrics = metrics
@@ -73,6 +76,10 @@ final class Succession: Sendable {
             try await OwnThread.result("trammel-upgrade") {
                 try channel.send(.proceed)
                 guard case .serving = try Self.next(channel) else { throw Self.confused }
+            }
+            // Never do two of them wait for the same connection.
+            await dataPlane.stopAccepting()
+            try await OwnThread.result("trammel-upgrade") {
                 // Before the other one speaks to the manager, which listens to the main process only.
                 ServiceNotification.mainProcess(is: started.pid)
                 try channel.send(.done)
@@ -84,6 +91,7 @@ final class Succession: Sendable {
         } catch {
             process?.end()
             metrics.resume()
+            await dataPlane.admitConnections()
             watch.resume()
             ServiceNotification.ready()
             logger.error("the process that was to take over did not, and this one goes on: \(error)")
