@@ -207,7 +207,7 @@ package struct Agent: Sendable {
             watch.end()
             if let successor {
                 group.cancelAll()
-                await dataPlane.leave(to: successor, for: settings.limits.drainTimeout, logger: log)
+                await dataPlane.leave(to: successor, for: settings.limits.upgradeTimeout, logger: log)
             } else {
                 ServiceNotification.stopping()
                 await mesh.letPastWhatFailsOpen()

@@ -119,6 +119,8 @@ package struct AgentSettings: Sendable, Equatable {
         package var udpFlowsPerWorkload = 4_096
         /// Nanoseconds that connections are given to end when the agent stops.
         package var drainTimeout: UInt64 = 30_000_000_000
+        /// Nanoseconds that an agent which has made room for another carries on what cannot be moved to that one.
+        package var upgradeTimeout: UInt64 = 600_000_000_000
         /// Percent of a conntrack table in use at which to warn, 1…100.
         package var conntrackWarning = 80
 

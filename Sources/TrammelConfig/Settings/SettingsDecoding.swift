@@ -134,7 +134,7 @@ extension AgentSettings.Metrics {
 extension AgentSettings.Limits {
     private static let fields = FieldSet([
         "maxHeadBytes", "maxHeaderCount", "headTimeout", "idleTimeout", "connectionsPerWorkload", "drainTimeout",
-        "conntrackWarning", "udpIdleTimeout", "udpFlowsPerWorkload",
+        "upgradeTimeout", "conntrackWarning", "udpIdleTimeout", "udpFlowsPerWorkload",
     ])
 
     fileprivate mutating func read(_ field: Field) {
@@ -154,6 +154,7 @@ extension AgentSettings.Limits {
             connectionsPerWorkload = value
         }
         if let value = object["drainTimeout"]?.duration(0...3600 * second) { drainTimeout = value }
+        if let value = object["upgradeTimeout"]?.duration(0...24 * 3600 * second) { upgradeTimeout = value }
         if let value = object["conntrackWarning"]?.integer(1...100, "percent") { conntrackWarning = value }
     }
 }

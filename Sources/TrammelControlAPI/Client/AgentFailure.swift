@@ -1,9 +1,11 @@
 import Glibc
 
 /// Why the agent could not be asked, with what to do about it.
-package struct AgentUnreachable: Error, Hashable, Sendable {
+package struct AgentUnreachable: Error, Hashable, Sendable, CustomStringConvertible {
     package let message: String
     package let hint: String
+
+    package var description: String { "\(message); \(hint)" }
 
     /// Asks the kernel why a connection to `socket` fails; `fallback` is said where, by now, it would succeed.
     package static func diagnose(socket path: String, fallback: String) -> AgentUnreachable {

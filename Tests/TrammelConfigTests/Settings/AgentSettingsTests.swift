@@ -41,6 +41,7 @@ import TrammelCore
               idleTimeout: 1m30s
               connectionsPerWorkload: 10
               drainTimeout: 0s
+              upgradeTimeout: 2m
               conntrackWarning: 7
             store: sqlite
             logLevel: warn
@@ -70,6 +71,7 @@ import TrammelCore
         expected.limits.idleTimeout = 90_000_000_000
         expected.limits.connectionsPerWorkload = 10
         expected.limits.drainTimeout = 0
+        expected.limits.upgradeTimeout = 120_000_000_000
         expected.limits.conntrackWarning = 7
         expected.logLevel = .warning
         expected.vips = .init(ipv4: try #require(CIDR("10.9.0.0/20")), ipv6: try #require(CIDR("fd00::/64")))
