@@ -34,7 +34,7 @@ package struct Agent: Sendable {
     package func run() async throws {
         let lock = try AgentLock(besides: settings.socket)
         defer { withExtendedLifetime(lock) {} }
-        DescriptorLimit.raise()
+        let descriptors = DescriptorLimit.raise()
         let cgroup = try AgentCgroup.enter(name: lock.cgroupName)
         let agentMetrics = AgentMetrics()
         let labels = LabelRegistry()
@@ -64,10 +64,13 @@ package struct Agent: Sendable {
         let dataGroup = MultiThreadedEventLoopGroup(numberOfThreads: settings.dataLoops ?? System.coreCount)
         let controlGroup = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let refusedDials = RefusedDials()
+        let memory = MemoryWatch(
+            MemoryBudget(asked: settings.limits.memory), metrics: agentMetrics, logger: logger)
         let instruments = Instruments(
             mesh: mesh, capture: capture, settings: settings, metrics: agentMetrics, logger: logger)
         let dataPlane = DataPlane(
-            group: dataGroup, settings: ProxySettings(settings), snapshot: await mesh.snapshot,
+            group: dataGroup, settings: ProxySettings(settings, descriptors, memory.budget),
+            snapshot: await mesh.snapshot,
             sockets: capture.sockets, destinations: KernelOriginalDestination(ports: ports),
             telemetry: Telemetry(
                 labels: labels, accessLog: accessLog, format: format, clients: capture.flows.translated),
@@ -89,7 +92,7 @@ package struct Agent: Sendable {
         let service = AgentService(
             mesh: mesh, dataPlane: dataPlane, labels: labels, agentMetrics: agentMetrics, settings: settings,
             loops: settings.dataLoops ?? System.coreCount, logLevel: logLevel, traffic: traffic, bypass: bypass,
-            instruments: instruments)
+            instruments: instruments, memory: memory)
         let watch = CaptureWatch(capture)
         if let blindness = watch.blindness {
             logger.warning(
@@ -130,6 +133,7 @@ package struct Agent: Sendable {
             group.addTask { await DirectoryWatch(mesh: mesh, directory: settings.configDirectory).run() }
             group.addTask { await traffic.run() }
             group.addTask { await instruments.run() }
+            group.addTask { await memory.run(dataPlane) }
             group.addTask {
                 for await _ in reopenings { accessLog?.reopen() }
             }
@@ -182,12 +186,13 @@ extension AgentSettings.Probes {
 }
 
 extension ProxySettings {
-    init(_ settings: AgentSettings) {
+    init(_ settings: AgentSettings, _ descriptors: UInt64, _ memory: MemoryBudget) {
         self.init()
         http1 = HTTP1Limits(maxHeadBytes: settings.limits.maxHeadBytes, maxFields: settings.limits.maxHeaderCount)
         idleTimeout = settings.limits.idleTimeout
         headTimeout = settings.limits.headTimeout
-        connectionsPerWorkload = settings.limits.connectionsPerWorkload
+        perWorkload = WorkloadLimits(
+            settings.limits, descriptors: Int(clamping: descriptors), memory: memory.limit)
         udpIdleTimeout = settings.limits.udpIdleTimeout
         udpFlowsPerWorkload = settings.limits.udpFlowsPerWorkload
     }

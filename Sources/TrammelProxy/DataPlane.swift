@@ -38,13 +38,14 @@ package final class DataPlane: Sendable {
         onUnknown = onDestinationUnknown
         self.destinations = destinations
         var contexts: [LoopContext] = []
-        for (index, loop) in group.makeIterator().enumerated() {
+        let all = Array(group.makeIterator())
+        for (index, loop) in all.enumerated() {
             contexts.append(
                 LoopContext(
-                    eventLoop: loop, index: index, settings: settings, sockets: sockets, snapshot: snapshot,
-                    telemetry: telemetry, probers: probers, onConnectRefused: onConnectRefused))
+                    eventLoop: loop, index: index, of: all.count, settings: settings, sockets: sockets,
+                    snapshot: snapshot, telemetry: telemetry, probers: probers, onConnectRefused: onConnectRefused))
         }
-        loops = LoopGroup(contexts: contexts)
+        loops = LoopGroup(contexts: contexts, settings: settings)
         let readiness = SharedReadiness()
         self.dns = DNSService(
             group: group, loops: loops, destinations: destinations, metrics: dns, readiness: readiness)

@@ -292,6 +292,9 @@ final class UDPFlow: ReadinessOwner, DeadlineOwner, ConnectionStage {
     /// It has no end of its own, so an agent that drains does not wait for one.
     func closeIfIdle() { end(.drained, flags: []) }
 
+    /// It ends by itself when it has been silent.
+    func closeIfIdle(since time: MonotonicTime) {}
+
     var upstreamWorkload: WorkloadID? { socket == nil ? nil : plan?.workload }
 
     func report() { relay.loop.telemetry.report(&record) }
