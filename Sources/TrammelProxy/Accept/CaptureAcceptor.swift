@@ -99,7 +99,10 @@ struct CaptureAcceptor: Sendable {
         guard let limit = workload.use.admit(loop.settings.perWorkload) else { return nil }
         workload.use.note(limit)
         switch limit {
-        case .descriptors: return .descriptorLimit
+        case .descriptors:
+            // For the next.
+            _ = loop.pool.closeIdle(dialledFor: workload.use)
+            return .descriptorLimit
         case .memory: return .memoryLimit
         case .connections, .connectionRate, .requests: return .limitReached
         }
