@@ -76,7 +76,7 @@ package struct Agent: Sendable {
                 labels: labels, accessLog: accessLog, format: format, clients: capture.flows.translated),
             dns: DNSMetrics(agentMetrics), udp: UDPMetrics(agentMetrics),
             probes: PendingProbes(greeting: CaptureProbe.greeting), probers: try settings.probes.recognition,
-            onDestinationUnknown: { workload, client in Task { await instruments.refused(client, of: workload) } },
+            onDestinationUnknown: { workload, client in instruments.lookInto(client, of: workload) },
             onConnectRefused: { refusedDials.note($0) })
         let resolver = try await NameResolver.start(
             on: controlGroup.next(), servers: settings.resolvers, metrics: agentMetrics, logger: logger)
@@ -104,6 +104,11 @@ package struct Agent: Sendable {
             service: service, address: IPEndpoint(settings.metrics.address, settings.ports.metrics),
             eventLoopGroup: controlGroup, logger: logger)
 
+        for (queue, depth) in [
+            ("api_connections", server.open.connections), ("api_streams", server.open.streams),
+            ("capture_reports", watch.waiting), ("capture_leaks", capture.flows.waitingLeaks),
+            ("refused_dials", refusedDials.waiting), ("changes", mesh.changes.waiting),
+        ] { agentMetrics.queue(queue, depth) }
         let log = logger
         let socket = settings.socket
         // Thrice in the time that it may take, so that one word may get lost.
@@ -123,7 +128,10 @@ package struct Agent: Sendable {
             group.addTask { await ReadinessWatch(mesh: mesh, refused: refusedDials).run() }
             group.addTask { await NamespaceWatch(mesh: mesh).run() }
             group.addTask {
-                for await report in watch.reports { await mesh.take(report) }
+                for await report in watch.reports {
+                    watch.waiting.left()
+                    await mesh.take(report)
+                }
             }
             group.addTask { await BypassWatch(bypass: bypass).run() }
             group.addTask { await DrainWatch(mesh: mesh).run() }

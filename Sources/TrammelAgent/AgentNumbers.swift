@@ -25,6 +25,8 @@ final class AgentNumbers: Sendable {
     private let limited = Mutex<[WorkloadLimit: UInt64]>([:])
     private let shed = Mutex<UInt64>(0)
     private let pooled: AgentGauge
+    private let draining: AgentGauge
+    private let queues: [DataPathQueue: QueueDepth]
     private let portConflicts = Mutex<[SourcePortConflict: UInt64]>([:])
 
     init(_ metrics: AgentMetrics) {
@@ -41,6 +43,11 @@ final class AgentNumbers: Sendable {
         let connections = "Captured connections that are open."
         outbound = metrics.gauge("trammel_connections", help: connections, labels: [("direction", "outbound")])
         inbound = metrics.gauge("trammel_connections", help: connections, labels: [("direction", "inbound")])
+        draining = metrics.gauge(
+            "trammel_workloads_draining", help: "Workloads that are detached and have connections under way.")
+        queues = Dictionary(
+            uniqueKeysWithValues: DataPathQueue.allCases.map { ($0, QueueDepth(limit: $0.limit)) })
+        for (queue, depth) in queues { metrics.queue(queue.rawValue, depth) }
         pooled = metrics.gauge(
             "trammel_upstream_idle_connections", help: "Connections to upstreams that wait for another request.")
         conntrackEntries = metrics.gauge(
@@ -123,6 +130,8 @@ final class AgentNumbers: Sendable {
         let idleness = await dataPlane.idleness()
         shed.withLock { $0 = idleness.shed }
         pooled.set(Int64(idleness.pooled))
+        draining.set(Int64(await mesh.draining.count))
+        for (queue, length) in await dataPlane.queues() { queues[queue]?.set(length) }
         let conflicts = await dataPlane.portConflicts()
         portConflicts.withLock { $0 = conflicts }
         let usages = attachments.values.compactMap { try? mesh.capture.conntrack.usage(of: $0.id) }

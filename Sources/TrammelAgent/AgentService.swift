@@ -20,6 +20,7 @@ struct AgentService: ControlService {
     let bypassing: Bypass
     let instruments: Instruments
     let memory: MemoryWatch
+    let taps: OpenTaps
     private let uses: WorkloadUses
     private let numbers: AgentNumbers
     private let startedAt = WallTime.now()
@@ -40,7 +41,10 @@ struct AgentService: ControlService {
         self.traffic = traffic
         self.instruments = instruments
         self.memory = memory
+        taps = OpenTaps(agentMetrics)
         uses = WorkloadUses(agentMetrics)
+        let feed = mesh.feed
+        agentMetrics.queue("resource_changes", limit: feed.mostChanges) { feed.changes }
         numbers = AgentNumbers(agentMetrics)
     }
 

@@ -12,7 +12,7 @@ package final class DataPlane: Sendable {
     let loops: LoopGroup
     private let destinations: any OriginalDestinationSource
     private let listeners = Mutex<[WorkloadID: [any Channel]]>([:])
-    private let dns: DNSService
+    let dns: DNSService
     private let udp: UDPService
     /// Connections that are awaited by whoever looks whether capture works.
     package let probes: PendingProbes

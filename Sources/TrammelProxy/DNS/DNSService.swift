@@ -112,6 +112,18 @@ final class DNSService: Sendable {
         await end(attached)
     }
 
+    /// Queries that wait, and TCP connections: of the workload that has most of each.
+    func fullest() async -> (waiting: Int, streams: Int) {
+        var most = (waiting: 0, streams: 0)
+        for attached in state.withLock({ Array($0.attached.values) }) {
+            let found = try? await attached.loop.submit {
+                (attached.responder.value.waiting, attached.responder.value.streamCount)
+            }.get()
+            most = (max(most.waiting, found?.0 ?? 0), max(most.streams, found?.1 ?? 0))
+        }
+        return most
+    }
+
     /// How many queries of a workload wait for a resolver; nil when its DNS is not captured.
     func waiting(of id: WorkloadID) async -> Int? {
         guard let attached = state.withLock({ $0.attached[id] }) else { return nil }

@@ -23,6 +23,13 @@ extension DataPlane {
         return uses
     }
 
+    /// How full the queues are that the data path itself has.
+    package func queues() async -> [DataPathQueue: Int] {
+        let spare = await loops.onEach { $0.spareBuffers.size }.max() ?? 0
+        let dns = await dns.fullest()
+        return [.spareBuffers: spare, .dnsQueries: dns.waiting, .dnsStreams: dns.streams]
+    }
+
     /// How often a request was answered 503 for a limit of its workload's.
     package func limitedRequests() async -> [WorkloadLimit: UInt64] {
         await loops.onEach { $0.counters.limitedRequests }.reduce(into: [:]) { $0.merge($1, uniquingKeysWith: +) }
@@ -32,6 +39,24 @@ extension DataPlane {
     package func idleness() async -> (shed: UInt64, pooled: Int) {
         await loops.onEach { ($0.counters.shedConnections, $0.pool.idleCount) }.reduce((0, 0)) {
             ($0.0 + $1.0, $0.1 + $1.1)
+        }
+    }
+}
+
+/// The queues of the data path, by their names in metrics.
+package enum DataPathQueue: String, Sendable, CaseIterable {
+    /// Of a workload: queries that wait for a resolver.
+    case dnsQueries = "dns_queries"
+    /// Of a workload: TCP connections to resolvers.
+    case dnsStreams = "dns_streams"
+    /// Of a loop: bytes of buffers that are kept for the next request.
+    case spareBuffers = "spare_buffer_bytes"
+
+    package var limit: Int {
+        switch self {
+        case .dnsQueries: DNSLimits().waiting
+        case .dnsStreams: DNSLimits().streams
+        case .spareBuffers: SpareBuffers.most
         }
     }
 }

@@ -49,7 +49,7 @@ final class LoopContext {
     private let passthroughService: ServiceID
     let blackHoleService: ServiceID
     private var isLogFlushScheduled = false
-    private let spareBuffers = SpareBuffers()
+    let spareBuffers = SpareBuffers()
     private let turn: TurnFlush
     /// What is in force; a request keeps the one it began with.
     var lease: SnapshotLease

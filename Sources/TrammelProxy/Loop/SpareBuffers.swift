@@ -14,7 +14,7 @@ final class SpareBuffers {
     /// The last one back is the first one lent: its memory is still in the processor's cache.
     private var ready: [ByteBuffer] = []
     private var leaving = CircularBuffer<ByteBuffer>(initialCapacity: 16)
-    private var size = 0
+    private(set) var size = 0
     /// Whether what is given back goes to the system at once, as while the agent is short of memory.
     var keepsNone = false {
         didSet { if keepsNone { drop() } }
