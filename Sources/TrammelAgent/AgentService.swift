@@ -61,7 +61,8 @@ struct AgentService: ControlService {
         let failures = await mesh.failures
         let reason =
             drifted.isEmpty && troubles.isEmpty
-            ? failures.isEmpty ? nil : "workloads that were attached before cannot be attached again"
+            ? failures.isEmpty
+                ? memory.refusal : "workloads that were attached before cannot be attached again"
             : "the rules of workloads are not as they should be"
         let names = Dictionary(attachments.values.map { ($0.id, $0.name) }) { first, _ in first }
         let now = MonotonicTime.now()

@@ -87,6 +87,9 @@ final class MemoryWatch: Sendable {
         return "\(held) MiB of \(most) MiB (\(Int(state.fullness)) %, \(budget.origin))"
     }
 
+    /// Why nothing new is taken up; nil while it is.
+    var refusal: String? { state.step == .refuseNew ? "memory is short, and new connections are refused" : nil }
+
     /// What is amiss; nil while there is enough.
     var warning: String? {
         let step = state.step

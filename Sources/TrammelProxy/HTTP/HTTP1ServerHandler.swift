@@ -354,6 +354,7 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
         lease = nil
         head.reset()
         giveBackBuffers()
+        if unsent > 0 { lookAtUnsent() }
         guard phase == .exchange else { return }
         if mayContinue {
             phase = .head
