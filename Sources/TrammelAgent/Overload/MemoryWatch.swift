@@ -17,7 +17,7 @@ final class MemoryWatch: Sendable {
 
     let budget: MemoryBudget
     private let logger: Logger
-    private let current = Mutex(State())
+    private let current: Mutex<State>
     private let entered: [OverloadStep: AgentCounter]
 
     private static let rhythm = Duration.milliseconds(250)
@@ -27,6 +27,8 @@ final class MemoryWatch: Sendable {
     init(_ budget: MemoryBudget, metrics: AgentMetrics, logger: Logger) {
         self.budget = budget
         self.logger = logger
+        let reading = budget.read()
+        current = Mutex(State(resident: reading.resident, fullness: reading.fullness * 100))
         entered = Dictionary(
             uniqueKeysWithValues: OverloadStep.allCases.dropFirst().map { step in
                 (
