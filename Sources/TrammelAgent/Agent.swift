@@ -48,7 +48,7 @@ package struct Agent: Sendable {
             try inheritance.map { AgentLock(adopting: $0.lock, besides: settings.socket) }
             ?? AgentLock(besides: settings.socket)
         defer { withExtendedLifetime(lock) {} }
-        DescriptorLimit.raise()
+        let mostDescriptors = DescriptorLimit.raise()
         let cgroup = try AgentCgroup.enter(name: lock.cgroupName)
         let agentMetrics = AgentMetrics()
         let labels = LabelRegistry()
@@ -93,16 +93,19 @@ package struct Agent: Sendable {
         let dataGroup = MultiThreadedEventLoopGroup(numberOfThreads: settings.dataLoops ?? System.coreCount)
         let controlGroup = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let refusedDials = RefusedDials()
+        let memory = MemoryWatch(
+            MemoryBudget(asked: settings.limits.memory), metrics: agentMetrics, logger: logger)
         let instruments = Instruments(
             mesh: mesh, capture: capture, settings: settings, metrics: agentMetrics, logger: logger)
         let dataPlane = DataPlane(
-            group: dataGroup, settings: ProxySettings(settings), snapshot: await mesh.snapshot,
+            group: dataGroup, settings: ProxySettings(settings, mostDescriptors, memory.budget),
+            snapshot: await mesh.snapshot,
             sockets: capture.sockets, destinations: KernelOriginalDestination(ports: ports),
             telemetry: Telemetry(
                 labels: labels, accessLog: accessLog, format: format, clients: capture.flows.translated),
             dns: DNSMetrics(agentMetrics), udp: UDPMetrics(agentMetrics),
             probes: PendingProbes(greeting: CaptureProbe.greeting), probers: try settings.probes.recognition,
-            onDestinationUnknown: { workload, client in Task { await instruments.refused(client, of: workload) } },
+            onDestinationUnknown: { workload, client in instruments.lookInto(client, of: workload) },
             onConnectRefused: { refusedDials.note($0) })
         let resolver = try await NameResolver.start(
             on: controlGroup.next(), servers: settings.resolvers, metrics: agentMetrics, logger: logger)
@@ -129,7 +132,7 @@ package struct Agent: Sendable {
         let service = AgentService(
             mesh: mesh, dataPlane: dataPlane, labels: labels, agentMetrics: agentMetrics, settings: settings,
             loops: settings.dataLoops ?? System.coreCount, logLevel: logLevel, traffic: traffic, bypass: bypass,
-            instruments: instruments, succession: succession)
+            instruments: instruments, memory: memory, succession: succession)
         if let blindness = watch.blindness {
             logger.warning(
                 "changes of rules by others are noticed late, since there are no events of them: \(blindness)")
@@ -141,6 +144,11 @@ package struct Agent: Sendable {
             service: service, address: IPEndpoint(settings.metrics.address, settings.ports.metrics),
             eventLoopGroup: controlGroup, logger: logger)
 
+        for (queue, depth) in [
+            ("api_connections", server.open.connections), ("api_streams", server.open.streams),
+            ("capture_reports", watch.waiting), ("capture_leaks", capture.flows.waitingLeaks),
+            ("refused_dials", refusedDials.waiting), ("changes", mesh.changes.waiting),
+        ] { agentMetrics.queue(queue, depth) }
         let log = logger
         let socket = settings.socket
         // Thrice in the time that it may take, so that one word may get lost.
@@ -184,7 +192,12 @@ package struct Agent: Sendable {
             }
             keep { await ReadinessWatch(mesh: mesh, refused: refusedDials).run() }
             keep { await NamespaceWatch(mesh: mesh).run() }
-            keep { for await report in watch.reports { await mesh.take(report) } }
+            keep {
+                for await report in watch.reports {
+                    watch.waiting.left()
+                    await mesh.take(report)
+                }
+            }
             keep { await BypassWatch(bypass: bypass).run() }
             keep { await DrainWatch(mesh: mesh).run() }
             keep { await HostWatch(mesh: mesh).run() }
@@ -193,6 +206,7 @@ package struct Agent: Sendable {
             keep { await DirectoryWatch(mesh: mesh, directory: settings.configDirectory).run() }
             keep { await traffic.run() }
             keep { await instruments.run() }
+            keep { await memory.run(dataPlane) }
             keep { for await _ in reopenings { accessLog?.reopen() } }
             if ServiceNotification.isWanted { keep { await StatusLine(mesh: mesh, dataPlane: dataPlane).run() } }
             keep { await Signals.untilTermination() }
@@ -265,12 +279,13 @@ extension AgentSettings.Probes {
 }
 
 extension ProxySettings {
-    init(_ settings: AgentSettings) {
+    init(_ settings: AgentSettings, _ descriptors: UInt64, _ memory: MemoryBudget) {
         self.init()
         http1 = HTTP1Limits(maxHeadBytes: settings.limits.maxHeadBytes, maxFields: settings.limits.maxHeaderCount)
         idleTimeout = settings.limits.idleTimeout
         headTimeout = settings.limits.headTimeout
-        connectionsPerWorkload = settings.limits.connectionsPerWorkload
+        perWorkload = WorkloadLimits(
+            settings.limits, descriptors: Int(clamping: descriptors), memory: memory.limit)
         udpIdleTimeout = settings.limits.udpIdleTimeout
         udpFlowsPerWorkload = settings.limits.udpFlowsPerWorkload
     }

@@ -22,6 +22,11 @@ final class AgentNumbers: Sendable {
     private let fileErrors: AgentGauge
     private let refusals = Mutex<[AcceptRefusal: UInt64]>([:])
     private let violations = Mutex<[HTTP1Violation: UInt64]>([:])
+    private let limited = Mutex<[WorkloadLimit: UInt64]>([:])
+    private let shed = Mutex<UInt64>(0)
+    private let pooled: AgentGauge
+    private let draining: AgentGauge
+    private let queues: [DataPathQueue: QueueDepth]
     private let portConflicts = Mutex<[SourcePortConflict: UInt64]>([:])
 
     init(_ metrics: AgentMetrics) {
@@ -38,6 +43,13 @@ final class AgentNumbers: Sendable {
         let connections = "Captured connections that are open."
         outbound = metrics.gauge("trammel_connections", help: connections, labels: [("direction", "outbound")])
         inbound = metrics.gauge("trammel_connections", help: connections, labels: [("direction", "inbound")])
+        draining = metrics.gauge(
+            "trammel_workloads_draining", help: "Workloads that are detached and have connections under way.")
+        queues = Dictionary(
+            uniqueKeysWithValues: DataPathQueue.allCases.map { ($0, QueueDepth(limit: $0.limit)) })
+        for (queue, depth) in queues { metrics.queue(queue.rawValue, depth) }
+        pooled = metrics.gauge(
+            "trammel_upstream_idle_connections", help: "Connections to upstreams that wait for another request.")
         conntrackEntries = metrics.gauge(
             "trammel_conntrack_entries", help: "Conntrack entries of the attached workload that has most.")
         conntrackLimit = metrics.gauge(
@@ -62,6 +74,16 @@ final class AgentNumbers: Sendable {
                 labels: [("reason", violation.rawValue)]
             ) { [self] in violations.withLock { $0[violation] ?? 0 } }
         }
+        for limit in [WorkloadLimit.requests, .descriptors, .memory] {
+            metrics.counter(
+                "trammel_requests_limited_total",
+                help: "Requests that were answered 503 for a limit of their workload's, by limit.",
+                labels: [("limit", limit.rawValue)]
+            ) { [self] in limited.withLock { $0[limit] ?? 0 } }
+        }
+        metrics.counter(
+            "trammel_connections_shed_total", help: "Idle connections that were closed for want of memory."
+        ) { [self] in shed.withLock { $0 } }
         for outcome in SourcePortConflict.allCases {
             metrics.counter(
                 "trammel_source_port_conflicts_total",
@@ -103,6 +125,13 @@ final class AgentNumbers: Sendable {
         refusals.withLock { $0 = refused }
         let broken = await dataPlane.violations()
         violations.withLock { $0 = broken }
+        let beyond = await dataPlane.limitedRequests()
+        limited.withLock { $0 = beyond }
+        let idleness = await dataPlane.idleness()
+        shed.withLock { $0 = idleness.shed }
+        pooled.set(Int64(idleness.pooled))
+        draining.set(Int64(await mesh.draining.count))
+        for (queue, length) in await dataPlane.queues() { queues[queue]?.set(length) }
         let conflicts = await dataPlane.portConflicts()
         portConflicts.withLock { $0 = conflicts }
         let usages = attachments.values.compactMap { try? mesh.capture.conntrack.usage(of: $0.id) }

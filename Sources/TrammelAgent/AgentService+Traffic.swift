@@ -15,10 +15,11 @@ extension AgentService {
         let dataPlane = self.dataPlane
         let removal = TapRemoval()
         let buffer = EventBuffer<TapEvent>(
-            capacity: 1024, bytes: 4 << 20, weigh: \.weight, mark: { $0.lost = $1 },
+            capacity: OpenTaps.capacity, bytes: OpenTaps.bytes, weigh: \.weight, mark: { $0.lost = $1 },
             onCancel: { removal.cancel(from: dataPlane) })
         let tap = Tap(TapPredicate(filter)) { [weak buffer] record in buffer?.offer(TapEvent(record)) }
         removal.hold(tap)
+        taps.add(buffer)
         await dataPlane.add(tap)
         return buffer
     }

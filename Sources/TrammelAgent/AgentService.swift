@@ -20,13 +20,16 @@ struct AgentService: ControlService {
     let bypassing: Bypass
     let instruments: Instruments
     let succession: Succession
+    let memory: MemoryWatch
+    let taps: OpenTaps
+    private let uses: WorkloadUses
     private let numbers: AgentNumbers
     private let startedAt = WallTime.now()
 
     init(
         mesh: Mesh, dataPlane: DataPlane, labels: LabelRegistry, agentMetrics: AgentMetrics,
         settings: AgentSettings, loops: Int, logLevel: LogLevelSwitch, traffic: TrafficWatch,
-        bypass: Bypass, instruments: Instruments, succession: Succession
+        bypass: Bypass, instruments: Instruments, memory: MemoryWatch, succession: Succession
     ) {
         self.succession = succession
         bypassing = bypass
@@ -39,6 +42,11 @@ struct AgentService: ControlService {
         logLevelSwitch = logLevel
         self.traffic = traffic
         self.instruments = instruments
+        self.memory = memory
+        taps = OpenTaps(agentMetrics)
+        uses = WorkloadUses(agentMetrics)
+        let feed = mesh.feed
+        agentMetrics.queue("resource_changes", limit: feed.mostChanges) { feed.changes }
         numbers = AgentNumbers(agentMetrics)
     }
 
@@ -57,8 +65,14 @@ struct AgentService: ControlService {
         let failures = await mesh.failures
         let reason =
             drifted.isEmpty && troubles.isEmpty
-            ? failures.isEmpty ? nil : "workloads that were attached before cannot be attached again"
+            ? failures.isEmpty
+                ? memory.refusal : "workloads that were attached before cannot be attached again"
             : "the rules of workloads are not as they should be"
+        let names = Dictionary(attachments.values.map { ($0.id, $0.name) }) { first, _ in first }
+        let now = MonotonicTime.now()
+        let limited = await dataPlane.uses().flatMap { id, facts in
+            (names[id].map { name in facts.limited(at: now).map { "\(name): \($0)" } } ?? [])
+        }.sorted()
         let kinds = Dictionary(grouping: await mesh.set.entries.keys, by: \.kind.rawValue).mapValues(\.count)
         return AgentStatus(
             version: Build.version, node: settings.node ?? Node.name, pid: getpid(), startedAt: Timestamp(startedAt),
@@ -75,7 +89,10 @@ struct AgentService: ControlService {
             connections: AgentStatus.Connections(
                 open: connections.count, total: connections.last?.id ?? 0,
                 unknownDestination: refusals[.destinationUnknown] ?? 0),
-            warnings: [alarm].compactMap(\.self) + bypassing.warnings + troubles.sorted() + failures
+            memory: AgentStatus.Memory(
+                resident: memory.state.resident, limit: memory.budget.limit, step: memory.state.step.label),
+            warnings: [alarm, memory.warning].compactMap(\.self) + limited + bypassing.warnings + troubles.sorted()
+                + failures
                 + drifted.map { "the rules of \($0) have drifted; see `trammel rules \($0)`" }
                 + attachments.values.captureWarnings + (await mesh.ownWarnings)
                 + ResolutionTrouble.warnings(await mesh.resolved, at: .now()))
@@ -113,6 +130,8 @@ struct AgentService: ControlService {
 
     func workloads() async throws -> [TrammelControlAPI.AttachedWorkload] {
         let counts = Dictionary(grouping: await dataPlane.connections(), by: \.workloadID).mapValues(\.count)
+        let uses = await dataPlane.uses()
+        let now = MonotonicTime.now()
         // First, so that none is missed that is attached meanwhile.
         let awaited = await mesh.appearing.waiting
         let unattached = await mesh.absent
@@ -121,6 +140,8 @@ struct AgentService: ControlService {
         let drift = RulesListing(attachments: captured, capture: mesh.capture).drift()
         let attached = attachments.values.map { attachment in
             var described = attachment.described(connections: counts[attachment.id] ?? 0)
+            let limited = uses[attachment.id]?.limited(at: now) ?? []
+            described.limited = limited.isEmpty ? nil : limited
             described.uncaptured = mesh.capture.plan(of: attachment.id)?.established.count ?? 0
             described.lastRepair = mesh.ledger.lastRepair(of: attachment.id, shared: attachment.shared)
             if let reason = bypassing.reason(attachment.name) {
@@ -239,6 +260,8 @@ struct AgentService: ControlService {
     func metrics(accept: String?) async throws -> MetricsExposition {
         let format = ExpositionFormat(accept: accept)
         await numbers.read(mesh, dataPlane)
+        let names = await mesh.attachments.values.map { ($0.id, $0.name) }
+        await uses.read(Dictionary(names) { first, _ in first }, dataPlane)
         await instruments.read()
         let snapshot = MetricsSnapshot(await dataPlane.metrics(), registry: labels)
         let exposition = Exposition(

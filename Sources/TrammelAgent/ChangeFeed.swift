@@ -54,6 +54,10 @@ final class ChangeFeed: Sendable {
 
     init(limits: Limits = Limits()) { self.limits = limits }
 
+    /// The changes that the history holds.
+    var changes: Int { state.withLock { $0.changes } }
+    var mostChanges: Int { limits.changes }
+
     /// The version that the history begins at, as the store gives it back.
     func begin(at version: UInt64) {
         state.withLock { state in

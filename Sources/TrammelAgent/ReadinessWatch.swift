@@ -29,21 +29,24 @@ struct ReadinessWatch: Sendable {
 
 /// The workloads that refused a dial, each once however often it did, handed from the data loops to whoever looks.
 final class RefusedDials: Sendable {
-    private let waiting = Mutex<Set<WorkloadID>>([])
+    private let noted = Mutex<Set<WorkloadID>>([])
+    /// As many as there are workloads; one that finds no room refuses again.
+    let waiting = QueueDepth(limit: 65_536)
     private let stream: AsyncStream<WorkloadID>
     private let continuation: AsyncStream<WorkloadID>.Continuation
 
-    init() { (stream, continuation) = AsyncStream.makeStream() }
+    init() { (stream, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(waiting.limit)) }
 
     /// Called on a data loop.
     func note(_ workload: WorkloadID) {
-        if waiting.withLock({ $0.insert(workload).inserted }) { continuation.yield(workload) }
+        if noted.withLock({ $0.insert(workload).inserted }) { waiting.note(continuation.yield(workload)) }
     }
 
     /// Nil when the task is cancelled.
     func next() async -> WorkloadID? {
         for await workload in stream {
-            _ = waiting.withLock { $0.remove(workload) }
+            _ = noted.withLock { $0.remove(workload) }
+            waiting.left()
             return workload
         }
         return nil

@@ -13,8 +13,8 @@ package final class AttachedWorkload: Sendable {
     package let keepsSourceAddress: Bool
     /// What metrics and logs call it.
     package let peer: PeerID
-    /// Over all loops, both directions; touched when a connection opens or closes, never with a request.
-    private let openConnections = Atomic<Int>(0)
+    /// What it takes of the agent.
+    package let use = WorkloadUse()
 
     package var id: WorkloadID { source.id }
     package var identity: WorkloadIdentity { source.identity }
@@ -30,16 +30,4 @@ package final class AttachedWorkload: Sendable {
 
     /// Its interfaces have others now.
     package func take(addresses: [IPAddress]) { ownAddresses.withLock { $0 = addresses } }
-
-    /// Counts a connection in, on whatever loop, unless there are `most` already. Each that was let in is counted out by
-    /// `left`, once.
-    func admits(upTo most: Int) -> Bool {
-        guard openConnections.add(1, ordering: .relaxed).newValue <= most else {
-            left()
-            return false
-        }
-        return true
-    }
-
-    func left() { openConnections.subtract(1, ordering: .relaxed) }
 }

@@ -40,13 +40,14 @@ package final class DataPlane: Sendable {
         onUnknown = onDestinationUnknown
         self.destinations = destinations
         var contexts: [LoopContext] = []
-        for (index, loop) in group.makeIterator().enumerated() {
+        let all = Array(group.makeIterator())
+        for (index, loop) in all.enumerated() {
             contexts.append(
                 LoopContext(
-                    eventLoop: loop, index: index, settings: settings, sockets: sockets, snapshot: snapshot,
-                    telemetry: telemetry, probers: probers, onConnectRefused: onConnectRefused))
+                    eventLoop: loop, index: index, of: all.count, settings: settings, sockets: sockets,
+                    snapshot: snapshot, telemetry: telemetry, probers: probers, onConnectRefused: onConnectRefused))
         }
-        loops = LoopGroup(contexts: contexts)
+        loops = LoopGroup(contexts: contexts, settings: settings)
         let readiness = SharedReadiness()
         self.dns = DNSService(
             group: group, loops: loops, destinations: destinations, metrics: dns, readiness: readiness)
@@ -118,9 +119,7 @@ package final class DataPlane: Sendable {
 
     package func admitConnections() async {
         isHolding.withLock { $0 = false }
-        for channel in listeners.withLock({ $0.values.flatMap { $0 } }) {
-            try? await channel.setOption(.autoRead, value: true).get()
-        }
+        await order(.admit)
     }
 
     /// Closes a workload's listeners and every connection made through them.
@@ -208,11 +207,15 @@ package final class DataPlane: Sendable {
 
     /// Connections wait in the listeners until `admitConnections`; those that were accepted are under way when this returns.
     package func stopAccepting() async {
-        for channel in listeners.withLock({ $0.values.flatMap { $0 } }) {
-            try? await channel.setOption(.autoRead, value: false).get()
-        }
+        await order(.hold)
         // From the listener's loop to the connection's and back.
         for _ in 0..<2 { _ = await loops.onEach { _ in } }
+    }
+
+    private func order(_ order: AcceptPause.Order) async {
+        for channel in listeners.withLock({ $0.values.flatMap { $0 } }) {
+            try? await channel.eventLoop.submit { channel.pipeline.fireUserInboundEventTriggered(order) }.get()
+        }
     }
 
     func stopListening() async {

@@ -13,6 +13,8 @@ package final class ProxyConnection {
     package let id: UInt64
     /// Whose listener took the connection: the caller when outbound, the callee when inbound.
     package let workload: AttachedWorkload
+    /// What this loop's connections of the workload take.
+    let share: WorkloadShare
     package let direction: TrafficDirection
     package let mode: CaptureMode
     package let client: ClientAddress
@@ -31,6 +33,8 @@ package final class ProxyConnection {
     package var decision: String?
     package var bytesFromClient: UInt64 = 0
     package var bytesToClient: UInt64 = 0
+    /// Bytes that wait in the agent for one of its two sides; told where they begin to, and where they no longer do.
+    private(set) var waitingBytes = 0
 
     /// A flow of UDP, which is listed with the connections.
     var carriesDatagrams: Bool { applicationProtocol == .udp || applicationProtocol == .quic }
@@ -39,17 +43,25 @@ package final class ProxyConnection {
     var stage: (any ConnectionStage)?
 
     init(
-        id: UInt64, workload: AttachedWorkload, direction: TrafficDirection, mode: CaptureMode, client: ClientAddress,
-        destination: OriginalDestination, openedAt: (MonotonicTime, WallTime) = (.now(), .now())
+        id: UInt64, workload: AttachedWorkload, share: WorkloadShare, direction: TrafficDirection, mode: CaptureMode,
+        client: ClientAddress, destination: OriginalDestination,
+        openedAt: (MonotonicTime, WallTime) = (.now(), .now())
     ) {
         self.id = id
         self.workload = workload
+        self.share = share
         self.direction = direction
         self.mode = mode
         self.client = client
         self.destination = destination
         self.openedAt = openedAt.0
         openedAtWall = openedAt.1
+    }
+
+    func waits(for bytes: Int) {
+        guard bytes != waitingBytes else { return }
+        share.waits(bytes - waitingBytes)
+        waitingBytes = bytes
     }
 }
 
@@ -62,6 +74,8 @@ protocol ConnectionStage: AnyObject {
     /// Takes the connection to another agent as soon as that can be; `LoopContext.departure` says how. To be called again
     /// whenever it may have become possible.
     func moveSoon()
+    /// Ends the connection if nothing is under way on it, and nothing has been since `time`.
+    func closeIfIdle(since time: MonotonicTime)
     /// In whose network namespace the connection onward is, where there is one now.
     var upstreamWorkload: WorkloadID? { get }
     /// Has the bytes counted that have passed since it was last asked, where they are not counted at an end of requests.

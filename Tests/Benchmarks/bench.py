@@ -18,6 +18,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(SOURCES))
 
 import crowd  # noqa: E402
+import fairness  # noqa: E402
 import measures  # noqa: E402
 import peers  # noqa: E402
 import report  # noqa: E402
@@ -27,7 +28,7 @@ import ways  # noqa: E402
 import world  # noqa: E402
 
 CASES = {**peers.PEERS, "trammel": trammel.Trammel, "trammel-off": trammel.TrammelOffNode}
-LAST = ["ways", "crowd", "scale"]
+LAST = ["ways", "fairness", "crowd", "scale"]
 """Measured after the others, for what they leave behind."""
 CGROUPS = [pathlib.Path("/sys/fs/cgroup/trammel"), pathlib.Path("/sys/fs/cgroup/unified/trammel")]
 
@@ -171,6 +172,10 @@ def inside(chosen):
             print("\n" + "\n".join(report.table(measure, taken)), flush=True)
     lines, misses = report.budgets(results)
     last = []
+    if "fairness" in chosen.only and "trammel" in cases:
+        found = fairness.run(scene, settings, progress)
+        print("\n" + "\n".join(fairness.table(found)), flush=True)
+        last += fairness.budgets(found)
     if "ways" in chosen.only and "trammel" in cases:
         print("\n" + "\n".join(ways.table(ways.run(scene, settings, progress))), flush=True)
     if "crowd" in chosen.only and "trammel" in cases:

@@ -6,11 +6,16 @@
 //                                                      latency counted from when it was due, sent late or not
 //   load idle  ADDRESS PORT CONNECTIONS http|tcp       one exchange on each connection, prints "ready", holds them all
 //                                                      open until its standard input ends
+//   load heads ADDRESS PORT CONNECTIONS SECONDS        begins a request on each, prints "ready", and goes on with a byte
+//                                                      on each every so many seconds until its standard input ends
+//   load sips  ADDRESS PORT CONNECTIONS SECONDS        the same, but reads a little of what pours on each
+//   load storm ADDRESS PORT CONNECTIONS 0              so many at a time connect and reset, until its standard input ends
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -182,14 +187,69 @@ static void pace(struct connection *all, int connections, uint64_t until, double
     }
 }
 
+// Whether whoever started this wants it to end, after waiting for that or for the time to pass.
+static int ended(int milliseconds) {
+    struct pollfd input = {.fd = 0, .events = POLLIN};
+    return poll(&input, 1, milliseconds) > 0;
+}
+
+static void announce(void) {
+    printf("ready\n");
+    fflush(stdout);
+}
+
+// Each connection has its turn once in `seconds`. One that the other side has ended is left alone.
+static void slow(struct connection *all, int connections, double seconds, int sips) {
+    static const char beginning[] = "GET / HTTP/1.1\r\nHost: reviews\r\nX-Slow: ";
+    if (!sips)
+        for (int i = 0; i < connections; i++)
+            if (send(all[i].fd, beginning, sizeof beginning - 1, MSG_NOSIGNAL) < 0) fail("send");
+    announce();
+    uint64_t started = now(), turns = 0;
+    while (!ended(1)) {
+        uint64_t due = (uint64_t)((now() - started) / 1e9 / seconds * connections);
+        for (; turns < due; turns++) {
+            int fd = all[turns % connections].fd;
+            if (sips) recv(fd, buffer, 1024, MSG_DONTWAIT);
+            else send(fd, "a", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+        }
+    }
+}
+
+static void storm(int connections) {
+    struct linger reset = {.l_onoff = 1};
+    uint64_t started = now();
+    announce();
+    struct epoll_event events[256];
+    for (int open = 0; !ended(0);) {
+        for (; open < connections; open++) {
+            int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+            if (fd < 0) fail("socket");
+            if (connect(fd, (struct sockaddr *)&target, sizeof target) < 0 && errno != EINPROGRESS) fail("connect");
+            struct epoll_event event = {.events = EPOLLOUT, .data.fd = fd};
+            if (epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event) < 0) fail("epoll_ctl");
+        }
+        int ready = epoll_wait(poller, events, 256, 10);
+        for (int i = 0; i < ready; i++, open--, count++) {
+            setsockopt(events[i].data.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+            close(events[i].data.fd);
+        }
+    }
+    report(started);
+}
+
 int main(int argc, char **argv) {
-    if (argc < 6) refuse("usage: load ping|bulk|pace|idle ADDRESS PORT CONNECTIONS SECONDS|http|tcp [RATE]");
+    if (argc < 6) refuse("usage: load ping|bulk|pace|idle|heads|sips|storm ADDRESS PORT CONNECTIONS SECONDS|http|tcp [RATE]");
     const char *mode = argv[1];
     int connections = atoi(argv[4]);
     target = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(atoi(argv[3]))};
     if (inet_pton(AF_INET, argv[2], &target.sin_addr) != 1) refuse("the address is not an IPv4 address");
     struct connection *all = calloc(connections, sizeof *all);
     poller = epoll_create1(EPOLL_CLOEXEC);
+    if (!strcmp(mode, "storm")) {
+        storm(connections);
+        return 0;
+    }
     for (int i = 0; i < connections; i++) open_(&all[i]);
 
     if (!strcmp(mode, "idle")) {
@@ -197,6 +257,10 @@ int main(int argc, char **argv) {
         printf("ready\n");
         fflush(stdout);
         while (read(0, buffer, sizeof buffer) > 0) {}
+        return 0;
+    }
+    if (!strcmp(mode, "heads") || !strcmp(mode, "sips")) {
+        slow(all, connections, atof(argv[5]), mode[0] == 's');
         return 0;
     }
     uint64_t started = now(), until = started + (uint64_t)(atof(argv[5]) * 1e9);

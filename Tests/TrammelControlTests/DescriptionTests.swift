@@ -138,6 +138,7 @@ struct DescriptionTests {
                 Self.samples + [
                     ("AgentStatus", status), ("AgentStatus.Capture", status.capture),
                     ("AgentStatus.Workloads", status.workloads), ("AgentStatus.Connections", status.connections),
+                    ("AgentStatus.Memory", status.memory ?? .init(resident: 0, limit: 0)),
                 ]
             let description = try await Self.description(server)
             let check = SchemaCheck(document: description)

@@ -17,6 +17,7 @@ actor Instruments {
     private var refreshed = MonotonicTime(nanoseconds: 0)
     /// Connections that were refused because their destination was not known: how many, and why the last ones were.
     private(set) var unknown: (count: UInt64, last: String?) = (0, nil)
+    private let refusals = QueueDepth(limit: 64)
     private var lastUnknownLine = MonotonicTime(nanoseconds: 0)
 
     init(mesh: Mesh, capture: WorkloadCapture, settings: AgentSettings, metrics: AgentMetrics, logger: Logger) {
@@ -24,6 +25,7 @@ actor Instruments {
         self.capture = capture
         self.logger = logger
         self.metrics = FlowMetrics(metrics)
+        metrics.queue("unknown_destinations", refusals)
         pressure = ConntrackPressure(threshold: Double(settings.limits.conntrackWarning))
     }
 
@@ -31,7 +33,10 @@ actor Instruments {
     func run() async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask {
-                for await leak in self.capture.flows.leaks { await self.note(leak) }
+                for await leak in self.capture.flows.leaks {
+                    self.capture.flows.waitingLeaks.left()
+                    await self.note(leak)
+                }
             }
             group.addTask {
                 while !Task.isCancelled { await self.lookAtSockets() }
@@ -128,8 +133,17 @@ actor Instruments {
         return capture.flows.passing()
     }
 
-    /// A connection was refused because the kernel did not know where it was going.
-    func refused(_ client: ClientAddress, of workload: WorkloadID) async {
+    /// A connection was refused because the kernel did not know where it was going. Called on a data loop; beyond as many
+    /// as are looked into at a time, that it is counted has to do.
+    nonisolated func lookInto(_ client: ClientAddress, of workload: WorkloadID) {
+        guard refusals.admits() else { return }
+        Task {
+            await refused(client, of: workload)
+            refusals.left()
+        }
+    }
+
+    private func refused(_ client: ClientAddress, of workload: WorkloadID) async {
         // The kernel's word of a deleted entry may still be on its way.
         try? await Task.sleep(for: .milliseconds(50))
         let name = await mesh.attachments.values.first { $0.id == workload }?.name

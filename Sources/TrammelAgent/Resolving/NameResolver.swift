@@ -168,6 +168,7 @@ final class ResolverDriver {
         }
         metrics.count(from: tally, to: core.tally)
         tally = core.tally
+        metrics.underWay.set(core.underWay)
         tell(core.takeChanges())
         wake(at: core.nextDeadline)
     }

@@ -1,3 +1,4 @@
+import TrammelCore
 import TrammelPolicy
 import TrammelTelemetry
 
@@ -7,6 +8,8 @@ struct ResolutionMetrics: Sendable {
     private let answered, denied, refused, malformed, foreign, timeouts, unreachable: AgentCounter
     private let changes: AgentCounter
     private let fresh, stale, unresolved: AgentGauge
+    /// Questions that wait for an answer.
+    let underWay = QueueDepth(limit: ResolverLimits().window)
 
     init(_ metrics: AgentMetrics) {
         func questions(_ transport: String) -> AgentCounter {
@@ -24,6 +27,7 @@ struct ResolutionMetrics: Sendable {
                 "trammel_dns_resolution_names", help: "Names of endpoints, by what is known of their addresses.",
                 labels: [("state", state)])
         }
+        metrics.queue("resolver_questions", underWay)
         overUDP = questions("udp")
         overTCP = questions("tcp")
         answered = results("answered")

@@ -25,6 +25,8 @@ package final class FlowWatch: Sendable {
     let driftOnHost = Mutex<(workload: WorkloadID?, at: MonotonicTime, drift: [String])>(
         (nil, MonotonicTime(nanoseconds: 0), []))
     private let found: AsyncStream<FlowLeak>.Continuation
+    /// Of `leaks`; whoever takes one out counts it out.
+    package let waitingLeaks = QueueDepth(limit: 256)
     let numbers = FlowNumbers()
     private let watched = Mutex<[WorkloadID: WatchedFlows]>([:])
     private let reader = Mutex<FlowReader?>(nil)
@@ -33,7 +35,7 @@ package final class FlowWatch: Sendable {
         self.sockets = sockets
         self.agent = agent
         rules = host
-        (leaks, found) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(256))
+        (leaks, found) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(waitingLeaks.limit))
     }
 
     deinit {
@@ -208,10 +210,10 @@ package final class FlowWatch: Sendable {
         _ kind: FlowKind, _ source: IPEndpoint, _ destination: IPEndpoint, _ reason: String, of watched: WatchedFlows
     ) {
         watched.state.withLock { $0.leaks[kind.transport, default: 0] += 1 }
-        found.yield(
-            FlowLeak(
-                workload: watched.id, transport: kind.transport, direction: kind.direction, source: source,
-                destination: destination, reason: reason, at: .now()))
+        let leak = FlowLeak(
+            workload: watched.id, transport: kind.transport, direction: kind.direction, source: source,
+            destination: destination, reason: reason, at: .now())
+        waitingLeaks.note(found.yield(leak))
     }
 
     static func reason(_ flow: ConntrackFlow, drift: [String]) -> String {

@@ -59,6 +59,8 @@ package final class CaptureWatch: Sendable {
     package static let host = WorkloadID(rawValue: 0)
 
     package let reports: AsyncStream<CaptureReport>
+    /// Of `reports`; whoever takes one out counts it out.
+    package let waiting = QueueDepth(limit: 4096)
     /// Why there are no events, so that every workload is looked at each second; nil where there are.
     package let blindness: TrammelError?
     private let core: Core
@@ -66,7 +68,8 @@ package final class CaptureWatch: Sendable {
 
     /// Watches what is attached, and what will be.
     package init(_ capture: WorkloadCapture, rhythm: Rhythm = Rhythm()) {
-        let (stream, continuation) = AsyncStream<CaptureReport>.makeStream()
+        let (stream, continuation) = AsyncStream<CaptureReport>.makeStream(
+            bufferingPolicy: .bufferingNewest(waiting.limit))
         reports = stream
         var events: NamespaceEvents?
         var blindness: TrammelError?
@@ -79,7 +82,7 @@ package final class CaptureWatch: Sendable {
             blindness = TrammelError(.internal, code: "capture-watch", "\(error)")
         }
         self.blindness = blindness
-        core = Core(capture, events, rhythm, continuation)
+        core = Core(capture, events, rhythm, continuation, waiting)
         self.capture = capture
         let core = core
         capture.watch.withLock { $0 = core }
@@ -110,6 +113,7 @@ extension CaptureWatch {
         private let events: NamespaceEvents?
         private let rhythm: Rhythm
         private let continuation: AsyncStream<CaptureReport>.Continuation
+        private let waiting: QueueDepth
         private let bell: CInt
         private let asked = Mutex<(workloads: Set<WorkloadID>, isEnding: Bool)>(([], false))
         /// Held while something is looked at.
@@ -117,12 +121,13 @@ extension CaptureWatch {
 
         init(
             _ capture: WorkloadCapture, _ events: NamespaceEvents?, _ rhythm: Rhythm,
-            _ continuation: AsyncStream<CaptureReport>.Continuation
+            _ continuation: AsyncStream<CaptureReport>.Continuation, _ waiting: QueueDepth
         ) {
             self.capture = capture
             self.events = events
             self.rhythm = rhythm
             self.continuation = continuation
+            self.waiting = waiting
             bell = trammel_eventfd()
         }
 
@@ -261,7 +266,7 @@ extension CaptureWatch {
         }
 
         private func report(_ id: WorkloadID, _ event: CaptureReport.Event) {
-            continuation.yield(CaptureReport(workload: id, event: event))
+            waiting.note(continuation.yield(CaptureReport(workload: id, event: event)))
         }
 
         static func now() -> Int64 {

@@ -112,6 +112,18 @@ package struct AgentSettings: Sendable, Equatable {
         package var idleTimeout: UInt64 = 3_600_000_000_000
         /// Open connections of one workload, both directions.
         package var connectionsPerWorkload = 16_384
+        /// Connections of one workload that are taken up in a second over the long run.
+        package var connectionRatePerWorkload = 20_000
+        /// Connections of one workload that are taken up at once before that rate is kept to.
+        package var connectionBurstPerWorkload = 20_000
+        /// HTTP requests of one workload that are under way to an upstream.
+        package var requestsPerWorkload = 16_384
+        /// Sockets of one workload's connections, those onward included; nil: nine tenths of what the agent may open.
+        package var descriptorsPerWorkload: Int?
+        /// Bytes that wait in the agent on behalf of one workload; nil: a quarter of `memory`.
+        package var memoryPerWorkload: Int?
+        /// Bytes that the agent may hold; nil: what its cgroup may, or half of the machine's.
+        package var memory: Int?
         /// Nanoseconds of silence after which a flow of UDP that the agent carries ends; a quarter of it while nothing was
         /// answered.
         package var udpIdleTimeout: UInt64 = 120_000_000_000

@@ -134,7 +134,8 @@ extension AgentSettings.Metrics {
 extension AgentSettings.Limits {
     private static let fields = FieldSet([
         "maxHeadBytes", "maxHeaderCount", "headTimeout", "idleTimeout", "connectionsPerWorkload", "drainTimeout",
-        "upgradeTimeout", "conntrackWarning", "udpIdleTimeout", "udpFlowsPerWorkload",
+        "upgradeTimeout", "conntrackWarning", "udpIdleTimeout", "udpFlowsPerWorkload", "connectionRatePerWorkload",
+        "connectionBurstPerWorkload", "requestsPerWorkload", "descriptorsPerWorkload", "memoryPerWorkload", "memory",
     ])
 
     fileprivate mutating func read(_ field: Field) {
@@ -153,9 +154,32 @@ extension AgentSettings.Limits {
         if let value = object["connectionsPerWorkload"]?.integer(1...10_000_000, "a number of connections") {
             connectionsPerWorkload = value
         }
+        readSizes(object)
         if let value = object["drainTimeout"]?.duration(0...3600 * second) { drainTimeout = value }
         if let value = object["upgradeTimeout"]?.duration(0...24 * 3600 * second) { upgradeTimeout = value }
         if let value = object["conntrackWarning"]?.integer(1...100, "percent") { conntrackWarning = value }
+    }
+}
+
+extension AgentSettings.Limits {
+    /// The most bytes that a limit may name: 16 TiB.
+    private static let mostBytes = 1 << 44
+
+    private mutating func readSizes(_ object: ObjectField) {
+        if let value = object["connectionRatePerWorkload"]?.integer(1...10_000_000, "connections in a second") {
+            connectionRatePerWorkload = value
+        }
+        if let value = object["connectionBurstPerWorkload"]?.integer(1...10_000_000, "a number of connections") {
+            connectionBurstPerWorkload = value
+        }
+        if let value = object["requestsPerWorkload"]?.integer(1...10_000_000, "a number of requests") {
+            requestsPerWorkload = value
+        }
+        if let value = object["descriptorsPerWorkload"]?.integer(16...10_000_000, "a number of descriptors") {
+            descriptorsPerWorkload = value
+        }
+        if let value = object["memoryPerWorkload"]?.bytes(1_048_576...Self.mostBytes) { memoryPerWorkload = value }
+        if let value = object["memory"]?.bytes(33_554_432...Self.mostBytes) { memory = value }
     }
 }
 
@@ -172,6 +196,23 @@ extension AgentSettings.VIPRanges {
 extension Field {
     fileprivate func choice<Choice: RawRepresentable<String> & CaseIterable>() -> Choice? {
         oneOf(Choice.allCases.map(\.rawValue)).flatMap(Choice.init(rawValue:))
+    }
+
+    /// A number of bytes, or one with a unit: `512Mi`.
+    fileprivate func bytes(_ range: ClosedRange<Int>) -> Int? {
+        let units = [("Ki", 10), ("Mi", 20), ("Gi", 30), ("Ti", 40)]
+        guard let text = node.string, let unit = units.first(where: { text.hasSuffix($0.0) }) else {
+            return integer(range, "bytes, such as 536870912 or 512Mi,")
+        }
+        let (value, isTooMuch) = (Int(text.dropLast(2)) ?? -1).multipliedReportingOverflow(by: 1 << unit.1)
+        guard !isTooMuch, range.contains(value) else {
+            error(
+                .badValue,
+                "found \(found); expected bytes, such as 536870912 or 512Mi, from \(range.lowerBound) to "
+                    + "\(range.upperBound)")
+            return nil
+        }
+        return value
     }
 
     func absolutePath() -> String? {

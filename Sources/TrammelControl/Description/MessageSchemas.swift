@@ -29,11 +29,17 @@ enum MessageSchemas {
             .has("capture", .message("AgentStatus.Capture")), .has("workloads", .message("AgentStatus.Workloads")),
             .has("resources", .map(.count), "How many there are, by kind."),
             .has("configuration", .count, "The number of the configuration in force; it grows with every change."),
-            .has("connections", .message("AgentStatus.Connections")), .has("warnings", .list(.string))),
+            .has("connections", .message("AgentStatus.Connections")),
+            .may("memory", .message("AgentStatus.Memory")), .has("warnings", .list(.string))),
         "AgentStatus.Capture": .object(.has("backend"), .has("mode"), .may("reason")),
         "AgentStatus.Workloads": .object(.has("attached", .count), .has("degraded", .count)),
         "AgentStatus.Connections": .object(
             .has("open", .count), .has("total", .count), .has("unknownDestination", .count)),
+        "AgentStatus.Memory": .object(
+            .has("resident", .count, "Bytes that the agent holds."), .has("limit", .count, "Bytes that it may hold."),
+            .has(
+                "step", .one(of: ["none", "shrink", "close_idle", "refuse_new"]),
+                "What it does without for want of memory.")),
         "LogLevel": .object(.has("level", .one(of: LogLevel.names))),
         "Problem": .object(
             [
@@ -120,6 +126,7 @@ enum MessageSchemas {
             .has("captureMode"),
             .may("captureReason"), .has("failureMode"), .has("addresses", .list(.string)), .has("connections", .count),
             .has("uncaptured", .count, "Connections that are older than the attachment, and so not captured."),
+            .may("limited", .list(.string), "The limits that held something of it back in the last minute."),
             .has("attachedAt", .time), .may("lastRepair", .message("AttachedWorkload.Repair"))),
         "AttachedWorkload.Repair": .object(
             .has("at", .time), .has("drift", .list(.string), "What others had changed, and was put back."),

@@ -1,4 +1,5 @@
 import Synchronization
+import TrammelCore
 
 /// Bounds on what clients may hold open, so that idle ones cannot keep the others out: so many connections for root,
 /// so many for everybody else together, and so many for each user.
@@ -22,9 +23,14 @@ final class ConnectionLedger: Sendable {
     }
 
     private let limits: ConnectionLimits
+    private let depth: QueueDepth?
     private let counts = Mutex(Counts())
 
-    init(limits: ConnectionLimits) { self.limits = limits }
+    /// - Parameter depth: is told of each that is let in, and of its end.
+    init(limits: ConnectionLimits, depth: QueueDepth? = nil) {
+        self.limits = limits
+        self.depth = depth
+    }
 
     /// Counts one connection of `user` in, unless a limit is reached. Each admitted one is to be released once.
     func admit(user: UInt32) -> Bool {
@@ -38,6 +44,7 @@ final class ConnectionLedger: Sendable {
             }
             counts.total += 1
             counts.byUser[user] = own + 1
+            depth?.entered()
             return true
         }
     }
@@ -45,6 +52,7 @@ final class ConnectionLedger: Sendable {
     func release(user: UInt32) {
         counts.withLock { counts in
             counts.total -= 1
+            depth?.left()
             let own = counts.byUser[user, default: 0] - 1
             counts.byUser[user] = own > 0 ? own : nil
         }

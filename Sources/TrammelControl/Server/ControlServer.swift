@@ -34,6 +34,8 @@ package struct ControlServer: Sendable {
     private let limits: ControlLimits
     private let group: any EventLoopGroup
     private let logger: Logger
+    /// What clients have open.
+    package let open: (connections: QueueDepth, streams: QueueDepth)
 
     /// - Parameter takesOver: from an agent that lives there and makes room; who is connected to it stays so.
     package init(
@@ -46,6 +48,10 @@ package struct ControlServer: Sendable {
         self.limits = limits
         group = eventLoopGroup
         self.logger = logger
+        open = (
+            QueueDepth(limit: limits.connections.root + limits.connections.others),
+            QueueDepth(limit: limits.streams.root + limits.streams.others)
+        )
     }
 
     /// - Parameter onListening: called once clients can connect.
@@ -54,13 +60,16 @@ package struct ControlServer: Sendable {
         try file.prepare()
         let opened = Mutex<Result<SocketFile.Identity, any Error>?>(nil)
         defer { if case .success(let identity)? = opened.withLock({ $0 }) { file.remove(identity) } }
-        let streams = OpenStreams(limits: limits.streams, keepAlive: limits.keepAlive)
+        let streams = OpenStreams(limits: limits.streams, keepAlive: limits.keepAlive, open: open.streams)
         let responder = ControlResponder(
             routes: ControlRoutes.all(of: service), access: access, bodyDeadline: limits.bodyDeadline,
             streams: streams, logger: logger)
         let limits = limits
         let application = Application(
-            responder: responder, server: HTTPServerBuilder { PeerChannel(limits: limits, responder: $0) },
+            responder: responder,
+            server: HTTPServerBuilder { [open] in
+                PeerChannel(limits: limits, open: open.connections, responder: $0)
+            },
             configuration: ApplicationConfiguration(address: .unixDomainSocket(path: file.place)),
             onServerRunning: { [file] channel in
                 let result = Result { try file.open() }

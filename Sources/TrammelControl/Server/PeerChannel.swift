@@ -25,9 +25,9 @@ struct PeerChannel: ServerChildChannel {
     private let ledger: ConnectionLedger
     private let limits: ControlLimits
 
-    init(limits: ControlLimits, responder: @escaping HTTPChannelHandler.Responder) {
+    init(limits: ControlLimits, open: QueueDepth? = nil, responder: @escaping HTTPChannelHandler.Responder) {
         self.limits = limits
-        ledger = ConnectionLedger(limits: limits.connections)
+        ledger = ConnectionLedger(limits: limits.connections, depth: open)
         http1 = HTTP1Channel(
             responder: responder,
             configuration: .init(

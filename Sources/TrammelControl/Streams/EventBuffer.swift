@@ -42,6 +42,9 @@ package final class EventBuffer<Event: Sendable>: EventSource {
         self.onCancel = onCancel
     }
 
+    /// How many events wait.
+    package var waiting: Int { state.withLock { $0.count } }
+
     /// Hands an event to the reader, or drops it. May be called from any thread, and never waits.
     /// - Returns: whether it was taken.
     @discardableResult package func offer(_ event: Event) -> Bool {

@@ -20,8 +20,8 @@ final class OpenStreams: Sendable {
     private static let chunk = 64 << 10
 
     /// - Parameter keepAlive: after how long a silence a line is written.
-    init(limits: ConnectionLimits, keepAlive: TimeAmount) {
-        ledger = ConnectionLedger(limits: limits)
+    init(limits: ConnectionLimits, keepAlive: TimeAmount, open: QueueDepth? = nil) {
+        ledger = ConnectionLedger(limits: limits, depth: open)
         self.keepAlive = keepAlive
     }
 

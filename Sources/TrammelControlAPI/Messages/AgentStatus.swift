@@ -44,6 +44,7 @@ package struct AgentStatus: Codable, Hashable, Sendable {
     /// The number of the configuration that the data path runs now; it grows with every change.
     package var configuration: UInt64
     package var connections: Connections
+    package var memory: Memory?
     /// What is not as it should be, each with what to do about it: invalid files, drift, a bypass, limits near.
     package var warnings: [String]
 
@@ -92,10 +93,27 @@ package struct AgentStatus: Codable, Hashable, Sendable {
         }
     }
 
+    /// What the agent itself holds.
+    package struct Memory: Codable, Hashable, Sendable {
+        /// Bytes.
+        package var resident: Int
+        /// Bytes that it may hold: `limits.memory`.
+        package var limit: Int
+        /// What it does without: `none`, `shrink` (buffers are kept small), `close_idle` (idle connections are closed),
+        /// `refuse_new` (new connections are refused).
+        package var step: String
+
+        package init(resident: Int, limit: Int, step: String = "none") {
+            self.resident = resident
+            self.limit = limit
+            self.step = step
+        }
+    }
+
     package init(
         version: String, node: String, pid: Int32, startedAt: Timestamp, state: State, reason: String? = nil,
         dataLoops: Int, capture: Capture, workloads: Workloads, resources: [String: Int], configuration: UInt64,
-        connections: Connections, warnings: [String] = []
+        connections: Connections, memory: Memory? = nil, warnings: [String] = []
     ) {
         self.version = version
         self.node = node
@@ -109,6 +127,7 @@ package struct AgentStatus: Codable, Hashable, Sendable {
         self.resources = resources
         self.configuration = configuration
         self.connections = connections
+        self.memory = memory
         self.warnings = warnings
     }
 }

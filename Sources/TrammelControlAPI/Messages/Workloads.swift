@@ -208,6 +208,8 @@ package struct AttachedWorkload: Codable, Hashable, Sendable {
     package var connections: Int
     /// Connections that are older than the attachment, and so not captured.
     package var uncaptured: Int
+    /// The limits that held something of it back in the last minute, a sentence each; nil where there is none.
+    package var limited: [String]?
     package var attachedAt: Timestamp
     package var lastRepair: Repair?
 
@@ -215,7 +217,7 @@ package struct AttachedWorkload: Codable, Hashable, Sendable {
         namespace: String, name: String, serviceAccount: String, labels: [String: String], target: String,
         state: State = .attached, reason: String? = nil, captureMode: String, captureReason: String? = nil,
         failureMode: String, addresses: [String], connections: Int = 0, uncaptured: Int = 0,
-        attachedAt: Timestamp,
+        limited: [String]? = nil, attachedAt: Timestamp,
         lastRepair: Repair? = nil
     ) {
         self.namespace = namespace
@@ -231,6 +233,7 @@ package struct AttachedWorkload: Codable, Hashable, Sendable {
         self.addresses = addresses
         self.connections = connections
         self.uncaptured = uncaptured
+        self.limited = limited
         self.attachedAt = attachedAt
         self.lastRepair = lastRepair
     }

@@ -1,7 +1,8 @@
 import Glibc
 import NIOCore
 
-/// Lets a listener rest when the machine has nothing left to accept with, and tries again a moment later.
+/// Lets a listener rest when the machine has nothing left to accept with, or its workload has had what it may at a time,
+/// and tries again a moment later.
 ///
 /// NIO's own back-off holds back the next read, yet the socket stays registered as one to be told of, so that the kernel
 /// reports the waiting connection again and again and the loop spins. Connections wait in the kernel's queue meanwhile.
@@ -10,15 +11,59 @@ final class AcceptPause: ChannelInboundHandler {
 
     private static let rest = TimeAmount.milliseconds(100)
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        if let error = error as? IOError, [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(error.errnoCode) {
-            try? context.channel.syncOptions?.setOption(.autoRead, value: false)
-            let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
-            context.eventLoop.scheduleTask(in: Self.rest) {
-                // A channel that was closed meanwhile refuses, and that is all.
-                try? bound.value.channel.syncOptions?.setOption(.autoRead, value: true)
+    private let use: WorkloadUse
+    /// Nil where connections are not held to a rate.
+    private let limits: WorkloadLimits?
+    private var isResting = false
+    /// Connections wait until they are to be accepted again.
+    private var isHeld: Bool
+
+    /// Fired through the channel's pipeline.
+    enum Order: Sendable { case hold, admit }
+
+    init(_ use: WorkloadUse, _ limits: WorkloadLimits?, isHeld: Bool) {
+        self.use = use
+        self.limits = limits
+        self.isHeld = isHeld
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        guard let order = event as? Order else { return context.fireUserInboundEventTriggered(event) }
+        isHeld = order == .hold
+        read(context)
+    }
+
+    private func read(_ context: ChannelHandlerContext) {
+        // A channel that was closed meanwhile refuses, and that is all.
+        try? context.channel.syncOptions?.setOption(.autoRead, value: !isHeld && !isResting)
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        if let limits {
+            let wait = use.pace.take(at: .now(), rate: limits.connectionRate, burst: limits.connectionBurst)
+            if wait > 0, !isResting {
+                use.note(.connectionRate)
+                rest(.nanoseconds(Int64(clamping: wait)), context)
             }
         }
+        context.fireChannelRead(data)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if let error = error as? IOError, [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(error.errnoCode) {
+            rest(Self.rest, context)
+        }
         context.fireErrorCaught(error)
+    }
+
+    private func rest(_ time: TimeAmount, _ context: ChannelHandlerContext) {
+        isResting = true
+        read(context)
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        context.eventLoop.scheduleTask(in: time) {
+            let (pause, context) = bound.value
+            pause.isResting = false
+            pause.read(context)
+        }
     }
 }

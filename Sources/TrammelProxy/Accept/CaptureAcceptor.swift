@@ -27,6 +27,12 @@ package enum AcceptRefusal: String, Sendable, CaseIterable {
     case directHit = "direct_hit"
     /// The workload has as many connections as it may.
     case limitReached = "limit_reached"
+    /// Its connections have as many sockets as they may.
+    case descriptorLimit = "descriptor_limit"
+    /// As much waits in the agent for it as may.
+    case memoryLimit = "memory_limit"
+    /// The agent itself is short of memory.
+    case overload = "overload"
     /// No resource allows it, or its workload is no longer attached.
     case policy = "policy"
 }
@@ -45,7 +51,8 @@ struct CaptureAcceptor: Sendable {
 
     /// Adopts the listening socket. Connections are spread over the data loops.
     func listen(on group: any EventLoopGroup) -> EventLoopFuture<any Channel> {
-        listener.adopt(on: group, isHeld: isHeld, accept)
+        listener.adopt(
+            on: group, for: workload.use, pacing: loops.settings.perWorkload, isHeld: isHeld, accept)
     }
 
     /// On the connection's own loop, before its first byte is read.
@@ -74,11 +81,11 @@ struct CaptureAcceptor: Sendable {
         }
         guard loop.hasWorkload(workload.id) else { return refuse(channel, .policy, loop) }
         let connection = ProxyConnection(
-            id: loops.nextConnectionID(), workload: workload, direction: listener.direction, mode: listener.mode,
-            client: ClientAddress(client), destination: destination)
-        guard workload.admits(upTo: loop.settings.connectionsPerWorkload) else {
+            id: loops.nextConnectionID(), workload: workload, share: loop.share(of: workload),
+            direction: listener.direction, mode: listener.mode, client: ClientAddress(client), destination: destination)
+        if let refusal = refusal(loop) {
             loop.refused(connection, .limited, flags: .overloadManager)
-            return refuse(channel, .limitReached, loop)
+            return refuse(channel, refusal, loop)
         }
         loop.opened(connection)
         do {
@@ -86,6 +93,21 @@ struct CaptureAcceptor: Sendable {
         } catch {
             loop.closed(connection)
             throw error
+        }
+    }
+
+    /// Counts the connection in, or says what stands against it.
+    private func refusal(_ loop: LoopContext) -> AcceptRefusal? {
+        if loop.refusesNew { return .overload }
+        guard let limit = workload.use.admit(loop.settings.perWorkload) else { return nil }
+        workload.use.note(limit)
+        switch limit {
+        case .descriptors:
+            // For the next.
+            _ = loop.pool.closeIdle(dialledFor: workload.use)
+            return .descriptorLimit
+        case .memory: return .memoryLimit
+        case .connections, .connectionRate, .requests: return .limitReached
         }
     }
 
@@ -99,20 +121,22 @@ extension CaptureListener {
     private static let backlog: Int32 = 4096
 
     /// Takes the listening socket over; `accept` is called with each connection on the connection's own loop.
+    /// - Parameter limits: says how many connections are taken up in a second; nil: as many as come.
     func adopt(
-        on group: any EventLoopGroup, isHeld: Bool = false, _ accept: @escaping @Sendable (any Channel) throws -> Void
+        on group: any EventLoopGroup, for use: WorkloadUse, pacing limits: WorkloadLimits?, isHeld: Bool = false,
+        _ accept: @escaping @Sendable (any Channel) throws -> Void
     ) -> EventLoopFuture<any Channel> {
         ServerBootstrap(group: group, childGroup: group)
             .serverChannelOption(.maxMessagesPerRead, value: 16)
             .serverChannelOption(.autoRead, value: !isHeld)
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(AcceptPause())
+                    try channel.pipeline.syncOperations.addHandler(AcceptPause(use, limits, isHeld: isHeld))
                 }
             }
             .childChannelInitializer { channel in
                 do {
-                    try StreamOptions.set(on: channel)
+                    try StreamOptions.set(on: channel, for: use)
                     try accept(channel)
                     return channel.eventLoop.makeSucceededVoidFuture()
                 } catch {

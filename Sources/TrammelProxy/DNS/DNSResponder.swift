@@ -61,6 +61,9 @@ final class DNSResponder {
         for stream in streams.values { stream.kill() }
     }
 
+    /// How many TCP connections there are.
+    var streamCount: Int { streams.count }
+
     /// How many queries wait for a resolver.
     var waiting: Int { forwarded.count + streamsWaiting }
 

@@ -96,7 +96,7 @@ final class DNSService: Sendable {
         on listener: CaptureListener, _ responder: NIOLoopBound<DNSResponder>, _ workload: AttachedWorkload,
         _ loop: any EventLoop
     ) -> EventLoopFuture<any Channel> {
-        listener.adopt(on: loop) { [destinations, metrics] channel in
+        listener.adopt(on: loop, for: workload.use, pacing: nil) { [destinations, metrics] channel in
             guard let destination = try? listener.originalDestination(of: channel, destinations),
                 !listener.isHitDirectly(destination, workload)
             else {
@@ -110,6 +110,18 @@ final class DNSService: Sendable {
     func detach(_ id: WorkloadID) async {
         guard let attached = state.withLock({ $0.attached.removeValue(forKey: id) }) else { return }
         await end(attached)
+    }
+
+    /// Queries that wait, and TCP connections: of the workload that has most of each.
+    func fullest() async -> (waiting: Int, streams: Int) {
+        var most = (waiting: 0, streams: 0)
+        for attached in state.withLock({ Array($0.attached.values) }) {
+            let found = try? await attached.loop.submit {
+                (attached.responder.value.waiting, attached.responder.value.streamCount)
+            }.get()
+            most = (max(most.waiting, found?.0 ?? 0), max(most.streams, found?.1 ?? 0))
+        }
+        return most
     }
 
     /// How many queries of a workload wait for a resolver; nil when its DNS is not captured.

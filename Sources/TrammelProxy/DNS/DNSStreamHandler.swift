@@ -130,7 +130,7 @@ final class DNSStreamHandler: ChannelInboundHandler, DeadlineOwner {
     }
 
     private func dial() -> ResolverStreamHandler {
-        let made = ResolverStreamHandler(client: self)
+        let made = ResolverStreamHandler(client: self, for: responder.workload.use)
         upstream = made
         asked = []
         let plan = UpstreamSocketPlan(
@@ -141,7 +141,8 @@ final class DNSStreamHandler: ChannelInboundHandler, DeadlineOwner {
         responder.loop.eventLoop.execute {
             let (client, upstream) = bound.value
             guard client.upstream === upstream else { return }
-            client.responder.loop.dialer.connect(plan, timeout: timeout, handler: upstream) { result in
+            let dialer = client.responder.loop.dialer(for: client.responder.workload.use)
+            dialer.connect(plan, timeout: timeout, handler: upstream) { result in
                 let (client, upstream) = bound.value
                 guard client.upstream === upstream else { return upstream.close() }
                 switch result {

@@ -8,6 +8,7 @@ final class ResolverStreamHandler: ChannelInboundHandler {
     typealias OutboundOut = ByteBuffer
 
     private weak var client: DNSStreamHandler?
+    private let use: WorkloadUse
     private var context: ChannelHandlerContext?
     private var isConnected = false
     private var isGone = false
@@ -18,7 +19,11 @@ final class ResolverStreamHandler: ChannelInboundHandler {
 
     private static let heldBack = 65_536
 
-    init(client: DNSStreamHandler) { self.client = client }
+    /// - Parameter use: of the workload that asks.
+    init(client: DNSStreamHandler, for use: WorkloadUse) {
+        self.client = client
+        self.use = use
+    }
 
     var isWritable: Bool {
         isConnected ? context?.channel.isWritable ?? true : held.readableBytes < Self.heldBack
@@ -51,7 +56,7 @@ final class ResolverStreamHandler: ChannelInboundHandler {
         context?.close(mode: .output, promise: nil)
     }
 
-    func setReading(_ isOn: Bool) { context?.setReading(isOn) }
+    func setReading(_ isOn: Bool) { context?.setReading(isOn, for: use) }
 
     /// Lets go of the client and closes.
     func close() {

@@ -24,6 +24,14 @@ extension HTTP1ServerHandler: ConnectionStage {
         if phase == .head, inbox.readableBytes == 0 { closeAfterFlush() }
     }
 
+    func closeIfIdle(since time: MonotonicTime) {
+        // Between requests the deadline is an idle time after the last of them.
+        guard phase == .head, headDeadline == .never, let deadlineNode,
+            deadlineNode.deadline.nanoseconds <= time.nanoseconds &+ loop.settings.idleTimeout
+        else { return }
+        closeIfIdle()
+    }
+
     // MARK: Ends
 
     /// Ends the connection now, and the request under way with it.
@@ -150,7 +158,7 @@ extension HTTP1ServerHandler: ConnectionStage {
     /// Whether nothing has passed either way for the idle time. Found out by looking now and then, so that the bytes
     /// that pass cost nothing: up to a quarter of the idle time late.
     private func isIdle(_ now: MonotonicTime) -> Bool {
-        let waiting = (try? context?.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
+        let waiting = context?.channel.waitingBytes ?? 0
         let moved = connection.bytesFromClient &+ connection.bytesToClient &- UInt64(waiting)
         // Between requests the last answer's end is when the deadline was set, an idle time ago.
         if phase == .head, headDeadline == .never, waiting == 0 { return true }

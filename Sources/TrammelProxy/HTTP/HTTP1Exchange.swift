@@ -40,7 +40,7 @@ extension HTTP1ServerHandler {
     }
 
     private func dial(_ plan: UpstreamSocketPlan, _ bucket: PoolBucket, timeout: UInt64) {
-        let handler = HTTP1UpstreamHandler(loop: loop, bucket: bucket)
+        let handler = HTTP1UpstreamHandler(loop: loop, bucket: bucket, use: connection.workload.use)
         let attempt = (startedAt, attempts)
         let done: (Result<Void, any Error>) -> Void = { [weak self] result in
             guard let self, self.phase == .exchange, self.startedAt == attempt.0, self.attempts == attempt.1 else {
@@ -56,7 +56,9 @@ extension HTTP1ServerHandler {
             self.early = nil
             if early.become(handler, done) { return }
         }
-        loop.dialer.connect(plan, timeout: .nanoseconds(Int64(clamping: timeout)), handler: handler, done)
+        guard loop.mayDial(for: connection.share) else { return refuseBeyond(.descriptors, .now()) }
+        loop.dialer(for: connection.workload.use).connect(
+            plan, timeout: .nanoseconds(Int64(clamping: timeout)), handler: handler, done)
     }
 
     /// Nothing was sent yet, so another endpoint may be tried whatever the request is; once.
@@ -74,6 +76,26 @@ extension HTTP1ServerHandler {
             answerConnectFailure(now)
         }
         if phase == .exchange { process() }
+    }
+
+    // MARK: Limits
+
+    /// Whether the workload may have one more request under way. If not, that is the answer.
+    func isAdmitted(_ now: MonotonicTime) -> Bool {
+        if let limit = connection.share.beginRequest() {
+            refuseBeyond(limit, now)
+            return false
+        }
+        isCounted = true
+        return true
+    }
+
+    private func refuseBeyond(_ limit: WorkloadLimit, _ now: MonotonicTime) {
+        connection.workload.use.note(limit)
+        loop.counters.limitedRequests[limit, default: 0] += 1
+        answer(
+            503, "the workload has reached a limit of the mesh", flags: .upstreamOverflow, detail: .upstreamOverflow,
+            reason: .limited, now)
     }
 
     private func answerConnectFailure(_ now: MonotonicTime) {
@@ -134,7 +156,10 @@ extension HTTP1ServerHandler {
         guard let context else { return }
         writePending(context)
         context.flush()
-        if isClientSlow { upstream?.setReading(false) }
+        if isClientSlow {
+            upstream?.setReading(false)
+            lookAtUnsent()
+        }
     }
 
     func upstreamFinished(reusable: Bool) {

@@ -77,6 +77,10 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
 
     var deadlineNode: DeadlineNode?
     private var isReading = true
+    /// Bytes that one of the two sides has not taken, when it was last looked at.
+    private var unsent = 0
+    /// The request under way counts among those that its workload may have.
+    var isCounted = false
     private var isProcessing = false
     /// More is waiting to be written to the client than may be, so nothing new is begun.
     private(set) var isClientSlow = false
@@ -148,6 +152,7 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
         isClientSlow = !context.channel.isWritable
         guard !isClientSlow, !isMoving else { return }
         upstream?.setReading(true)
+        if unsent > 0 { lookAtUnsent() }
         if phase == .head {
             setReading(true)
             process()
@@ -207,6 +212,7 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
         } else if phase == .exchange || isClientSlow, inbox.readableBytes > Self.readAhead {
             setReading(false)
         }
+        if inbox.readableBytes > 0 || connection.waitingBytes > 0 { tellWaiting() }
         if phase == .head, !isClientSlow {
             if hasInputEnded {
                 closeAfterFlush()
@@ -282,9 +288,9 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
             decision.isOutsideTheRegistry ? loop.blackHoleService : loop.serviceID(of: decision.service)
         switch decision.verdict {
         case .forward(let cluster):
-            connect(to: cluster, excluding: nil, now)
+            if isAdmitted(now) { connect(to: cluster, excluding: nil, now) }
         case .passthrough:
-            connectAsAsked(now)
+            if isAdmitted(now) { connectAsAsked(now) }
         case .respond(let response):
             answerLocally(response, now)
         }
@@ -351,6 +357,7 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
         lease = nil
         head.reset()
         giveBackBuffers()
+        if unsent > 0 { lookAtUnsent() }
         guard phase == .exchange else { return }
         if mayContinue {
             phase = .head
@@ -374,19 +381,34 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
     func setReading(_ isOn: Bool) {
         guard isReading != isOn, !(isMoving && isOn) else { return }
         isReading = isOn
-        context?.setReading(isOn)
+        context?.setReading(isOn, for: connection.workload.use)
     }
 
     private func holdBackIfUpstreamIsSlow() {
         if let upstream, !upstream.isWritable {
             upstream.flush()
-            if !upstream.isWritable { setReading(false) }
+            if !upstream.isWritable {
+                setReading(false)
+                lookAtUnsent()
+            }
         }
+    }
+
+    func lookAtUnsent() {
+        unsent = (context?.channel.waitingBytes ?? 0) + (upstream?.waitingBytes ?? 0)
+        tellWaiting()
+    }
+
+    /// Once it is closed, nothing waits.
+    private func tellWaiting() {
+        guard phase != .closed else { return }
+        connection.waits(for: unsent + (inbox.readableBytes > 0 ? inbox.storageCapacity : 0))
     }
 
     func upstreamBecameWritable() {
         guard phase == .tunnel || phase == .exchange else { return }
         setReading(true)
+        if unsent > 0 { lookAtUnsent() }
         if phase == .exchange { process() }
     }
 }

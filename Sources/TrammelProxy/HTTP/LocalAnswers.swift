@@ -59,6 +59,7 @@ extension HTTP1ServerHandler {
             var out = ByteWriter(memory)
             writeLocalStatus(status, bodyLength: message.utf8CodeUnitCount, &out)
             out.append("content-type: text/plain\r\n")
+            if flags.contains(.upstreamOverflow) { out.append("x-envoy-overloaded: true\r\n") }
             writeConnectionField(isTunnel: false, &out)
             out.append("\r\n")
             if !head.isHead { out.append(message) }

@@ -70,6 +70,10 @@ extension HTTP1ServerHandler {
     }
 
     func closeRecord(_ reason: CloseReason, _ now: MonotonicTime) {
+        if isCounted {
+            isCounted = false
+            connection.share.endRequest()
+        }
         if let route = decision?.route { record.text.set(.routeName, route.name) }
         if decision?.isOutsideTheRegistry == true { record.text.set(.routeName, OutsideTheMesh.refusingRoute) }
         record.isPathRewritten = decision?.rewritesTarget ?? false

@@ -39,13 +39,14 @@ extension DataPlane {
         loop.execute { [self] in
             let context = loops.context(of: loop)
             guard let workload = context.workload(WorkloadID(rawValue: moved.workload)),
-                let connection = ProxyConnection(moved, of: workload, id: loops.nextConnectionID()),
+                let connection = ProxyConnection(
+                    moved, of: workload, context.share(of: workload), id: loops.nextConnectionID()),
                 sockets.count == (moved.upstream == nil ? 1 : 2)
             else {
                 for socket in sockets { close(socket) }
                 return
             }
-            _ = workload.admits(upTo: .max)
+            workload.use.take()
             context.opened(connection)
             Arrival(moved, connection, context).begin(sockets)
         }
@@ -95,7 +96,7 @@ private struct Arrival {
         ClientBootstrap(group: loop.eventLoop).channelOption(.autoRead, value: reads)
             .channelInitializer { channel in
                 do {
-                    try StreamOptions.set(on: channel)
+                    try StreamOptions.set(on: channel, for: bound.value.1.workload.use)
                     try channel.pipeline.syncOperations.addHandler(bound.value.0)
                     return channel.eventLoop.makeSucceededVoidFuture()
                 } catch {
@@ -120,12 +121,14 @@ private struct Arrival {
 
 extension ProxyConnection {
     /// Nil for what is not understood.
-    fileprivate convenience init?(_ moved: CarriedConnection, of workload: AttachedWorkload, id: UInt64) {
+    fileprivate convenience init?(
+        _ moved: CarriedConnection, of workload: AttachedWorkload, _ share: WorkloadShare, id: UInt64
+    ) {
         guard let direction = TrafficDirection(rawValue: moved.direction), let mode = CaptureMode(rawValue: moved.mode),
             let client = IPEndpoint(moved.client), let destination = IPEndpoint(moved.destination)
         else { return nil }
         self.init(
-            id: id, workload: workload, direction: direction, mode: mode, client: ClientAddress(client),
+            id: id, workload: workload, share: share, direction: direction, mode: mode, client: ClientAddress(client),
             destination: OriginalDestination(destination),
             openedAt: (MonotonicTime(nanoseconds: moved.openedAt), WallTime(nanoseconds: moved.openedAtWall)))
         applicationProtocol = ApplicationProtocol(rawValue: moved.applicationProtocol) ?? .unknown

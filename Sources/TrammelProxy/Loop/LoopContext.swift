@@ -15,8 +15,7 @@ package struct ProxySettings: Sendable {
     package var connectTimeout: UInt64 = 10_000_000_000
     /// Nanoseconds between the first byte of a request's head and its last.
     package var headTimeout: UInt64 = 60_000_000_000
-    /// Open connections of one workload, both directions; the next is reset.
-    package var connectionsPerWorkload = 16_384
+    package var perWorkload = WorkloadLimits()
     /// Nanoseconds without a datagram after which a flow of UDP that was answered ends; one that was not ends after a
     /// quarter of it.
     package var udpIdleTimeout: UInt64 = 120_000_000_000
@@ -30,6 +29,7 @@ package struct ProxySettings: Sendable {
 final class LoopContext {
     let eventLoop: any EventLoop
     let index: Int
+    private let loops: Int
     let settings: ProxySettings
     let sockets: any SocketFactory
     let timers: LoopTimers
@@ -49,7 +49,7 @@ final class LoopContext {
     private let passthroughService: ServiceID
     let blackHoleService: ServiceID
     private var isLogFlushScheduled = false
-    private let spareBuffers = SpareBuffers()
+    let spareBuffers = SpareBuffers()
     private let turn: TurnFlush
     /// What is in force; a request keeps the one it began with.
     var lease: SnapshotLease
@@ -57,6 +57,10 @@ final class LoopContext {
     /// The workloads attached to this agent.
     private(set) var workloads: [WorkloadID: AttachedWorkload] = [:]
     private(set) var connections: [UInt64: ProxyConnection] = [:]
+    private(set) var shares: [WorkloadID: WorkloadShare] = [:]
+    /// The agent is short of memory: nothing new is taken up.
+    private(set) var refusesNew = false
+    private var isPressed = false
     private var draining: Set<WorkloadID> = []
     /// Filled when it is asked, and emptied when all have come.
     private var clustersByName: (version: UInt64, clusters: [String: Cluster]) = (.max, [:])
@@ -68,12 +72,13 @@ final class LoopContext {
     let onConnectRefused: @Sendable (WorkloadID) -> Void
 
     init(
-        eventLoop: any EventLoop, index: Int, settings: ProxySettings, sockets: any SocketFactory,
+        eventLoop: any EventLoop, index: Int, of loops: Int = 1, settings: ProxySettings, sockets: any SocketFactory,
         snapshot: RuntimeSnapshot, telemetry: Telemetry, probers: any ProbeRecognition,
         onConnectRefused: @escaping @Sendable (WorkloadID) -> Void
     ) {
         self.eventLoop = eventLoop
         self.index = index
+        self.loops = loops
         self.settings = settings
         self.sockets = sockets
         lease = SnapshotLease(snapshot)
@@ -87,8 +92,8 @@ final class LoopContext {
         turn = TurnFlush(eventLoop, spareBuffers)
     }
 
-    var dialer: Dialer {
-        Dialer(loop: eventLoop, sockets: sockets) { [self] in counters.portConflicts[$0, default: 0] += 1 }
+    func dialer(for use: WorkloadUse) -> Dialer {
+        Dialer(loop: eventLoop, sockets: sockets, use: use) { [self] in counters.portConflicts[$0, default: 0] += 1 }
     }
 
     func opened(_ connection: ProxyConnection) {
@@ -97,7 +102,8 @@ final class LoopContext {
     }
 
     func closed(_ connection: ProxyConnection) {
-        if connections.removeValue(forKey: connection.id) != nil { connection.workload.left() }
+        connection.waits(for: 0)
+        if connections.removeValue(forKey: connection.id) != nil { connection.workload.use.left() }
     }
 
     /// A connection that is refused as soon as it is accepted leaves a record, too.
@@ -122,7 +128,40 @@ final class LoopContext {
         flushLogSoon()
     }
 
-    func attach(_ workload: AttachedWorkload) { workloads[workload.id] = workload }
+    func attach(_ workload: AttachedWorkload) {
+        workloads[workload.id] = workload
+        workload.use.setPressed(isPressed)
+    }
+
+    // MARK: Limits
+
+    /// What this loop's connections of a workload take.
+    func share(of workload: AttachedWorkload) -> WorkloadShare {
+        if let share = shares[workload.id], share.use === workload.use { return share }
+        let share = WorkloadShare(workload.use, settings.perWorkload, loops: loops)
+        shares[workload.id] = share
+        return share
+    }
+
+    /// Whether a workload may have one more connection onward, if need be in place of those that wait in pools.
+    func mayDial(for share: WorkloadShare) -> Bool {
+        share.mayDial || pool.closeIdle(dialledFor: share.use) > 0
+    }
+
+    /// Does without what the agent has no memory for.
+    /// - Parameter now: connections that have been idle for a while by then are closed, where that is asked for.
+    func shed(_ step: OverloadStep, now: MonotonicTime) {
+        isPressed = step >= .shrink
+        spareBuffers.keepsNone = isPressed
+        for workload in workloads.values { workload.use.setPressed(isPressed) }
+        refusesNew = step >= .refuseNew
+        guard step >= .closeIdle else { return }
+        let since = MonotonicTime(nanoseconds: now.nanoseconds - min(now.nanoseconds, OverloadStep.idleTime))
+        let before = connections.count + pool.idleCount
+        for connection in connections.values { connection.stage?.closeIfIdle(since: since) }
+        pool.closeIdle(since: since)
+        counters.shedConnections += UInt64(max(0, before - connections.count - pool.idleCount))
+    }
 
     // MARK: Workloads that are let go
 
@@ -154,6 +193,7 @@ final class LoopContext {
     func detach(_ id: WorkloadID, endingCallsInto: Bool = false) {
         workloads[id] = nil
         draining.remove(id)
+        shares.removeValue(forKey: id)?.letGo()
         for connection in connections.values
         where connection.workload.id == id || (endingCallsInto && connection.stage?.upstreamWorkload == id) {
             connection.stage?.kill(.detached)
@@ -368,6 +408,10 @@ struct LoopCounters {
     var refusedRequests: [HTTP1Violation: UInt64] = [:]
     var refusedConnections: [AcceptRefusal: UInt64] = [:]
     var portConflicts: [SourcePortConflict: UInt64] = [:]
+    /// Requests that were answered 503 for a limit of their workload's.
+    var limitedRequests: [WorkloadLimit: UInt64] = [:]
+    /// Idle connections that were closed for want of memory.
+    var shedConnections: UInt64 = 0
 }
 
 extension Endpoint {

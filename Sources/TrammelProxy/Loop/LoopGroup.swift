@@ -10,10 +10,12 @@ import TrammelTelemetry
 final class LoopGroup: @unchecked Sendable {
     private let contexts: [LoopContext]
     private let byLoop: [ObjectIdentifier: LoopContext]
+    let settings: ProxySettings
     private let connectionIDs = Atomic<UInt64>(0)
 
-    init(contexts: [LoopContext]) {
+    init(contexts: [LoopContext], settings: ProxySettings) {
         self.contexts = contexts
+        self.settings = settings
         byLoop = Dictionary(uniqueKeysWithValues: contexts.map { (ObjectIdentifier($0.eventLoop), $0) })
     }
 

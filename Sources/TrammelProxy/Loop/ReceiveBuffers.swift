@@ -14,9 +14,14 @@ struct ReceiveBuffers: RecvByteBufferAllocator {
     /// less.
     static let largest = 1024 * 1024
 
+    /// Of the workload for which is read: who takes too much, and everybody while the agent is short of memory, is read
+    /// from in small pieces.
+    private let use: WorkloadUse
     private var size = ReceiveBuffers.smallest
     /// Reads in a row that would have fitted into less.
     private var small = 0
+
+    init(_ use: WorkloadUse) { self.use = use }
 
     func buffer(allocator: ByteBufferAllocator) -> ByteBuffer { allocator.buffer(capacity: size) }
 
@@ -25,7 +30,7 @@ struct ReceiveBuffers: RecvByteBufferAllocator {
     /// - Returns: whether the buffer that is kept must not be used for the next read.
     mutating func record(actualReadBytes count: Int) -> Bool {
         if count >= size {
-            size = min(size * 4, ReceiveBuffers.largest)
+            size *= 4
             small = 0
         } else if count <= size / 4 {
             small += 1
@@ -36,17 +41,23 @@ struct ReceiveBuffers: RecvByteBufferAllocator {
         } else {
             small = 0
         }
+        size = min(size, use.mostRead)
         return size > ReceiveBuffers.kept
     }
+}
+
+extension Channel {
+    /// Bytes that were written and that the kernel has not taken yet.
+    var waitingBytes: Int { (try? syncOptions?.getOption(.bufferedWritableBytes)) ?? 0 }
 }
 
 extension ChannelHandlerContext {
     /// Reads on, or leaves what comes to the kernel, whose window then holds the sender back. Who is held back begins
     /// again with little, so that slow readers have little waiting for them.
-    func setReading(_ isOn: Bool) {
+    func setReading(_ isOn: Bool, for use: WorkloadUse) {
         guard let options = channel.syncOptions else { return }
         // A channel that was closed meanwhile refuses, and that is all.
-        if !isOn { try? options.setOption(.recvAllocator, value: ReceiveBuffers()) }
+        if !isOn { try? options.setOption(.recvAllocator, value: ReceiveBuffers(use)) }
         try? options.setOption(.autoRead, value: isOn)
     }
 }

@@ -14,7 +14,11 @@ final class SpareBuffers {
     /// The last one back is the first one lent: its memory is still in the processor's cache.
     private var ready: [ByteBuffer] = []
     private var leaving = CircularBuffer<ByteBuffer>(initialCapacity: 16)
-    private var size = 0
+    private(set) var size = 0
+    /// Whether what is given back goes to the system at once, as while the agent is short of memory.
+    var keepsNone = false {
+        didSet { if keepsNone { drop() } }
+    }
 
     /// Whatever is in it is of no meaning.
     func take() -> ByteBuffer? {
@@ -25,13 +29,20 @@ final class SpareBuffers {
 
     /// - Parameter isLeaving: what is in it may be on its way out until the end of this turn of the loop.
     func giveBack(_ buffer: ByteBuffer, isLeaving: Bool) {
-        guard buffer.capacity > 0, buffer.capacity <= Self.largest, size + buffer.capacity <= Self.most else { return }
+        guard !keepsNone, buffer.capacity > 0, buffer.capacity <= Self.largest, size + buffer.capacity <= Self.most
+        else { return }
         size += buffer.capacity
         if isLeaving {
             leaving.append(buffer)
         } else {
             ready.append(buffer)
         }
+    }
+
+    private func drop() {
+        ready = []
+        leaving = CircularBuffer()
+        size = 0
     }
 
     /// This turn's writes are out.

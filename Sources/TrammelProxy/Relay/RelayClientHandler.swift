@@ -43,6 +43,8 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
     /// The client's bytes until there is somebody to send them to.
     var held: ByteBuffer
     private var isReading = true
+    /// Bytes that one of the two sides has not taken, when it was last looked at.
+    private var unsent = 0
     var hasInputEnded = false
     var hasUpstreamEnded = false
     /// FIN is out to the client.
@@ -117,6 +119,7 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
             if phase == .connecting, let refusal { return refuse(refusal) }
             if phase == .connecting, isUpstreamConnected { relay() }
             if !isUpstreamConnected, held.readableBytes > Self.heldBack { setReading(false) }
+            tellWaiting()
         }
     }
 
@@ -125,7 +128,10 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable, !isMoving { upstream?.setReading(true) }
+        if context.channel.isWritable, !isMoving {
+            upstream?.setReading(true)
+            if unsent > 0 { lookAtUnsent() }
+        }
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
@@ -173,6 +179,7 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
             if connection.applicationProtocol == .unknown { connection.applicationProtocol = .tcp }
             if held.readableBytes > 0 { pass(held) }
             held = loop.emptyBuffer
+            tellWaiting()
             setReading(true)
             upstream.flush()
             moveSoon()
@@ -191,7 +198,10 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
         upstream.write(bytes)
         if !upstream.isWritable {
             upstream.flush()
-            if !upstream.isWritable { setReading(false) }
+            if !upstream.isWritable {
+                setReading(false)
+                lookAtUnsent()
+            }
         }
     }
 
@@ -211,10 +221,27 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
         guard let context else { return }
         if context.channel.isWritable { return loop.flushSoon(context) }
         context.flush()
-        if !context.channel.isWritable { upstream?.setReading(false) }
+        if !context.channel.isWritable {
+            upstream?.setReading(false)
+            lookAtUnsent()
+        }
     }
 
-    func upstreamBecameWritable() { setReading(true) }
+    func upstreamBecameWritable() {
+        setReading(true)
+        if unsent > 0 { lookAtUnsent() }
+    }
+
+    private func lookAtUnsent() {
+        unsent = (context?.channel.waitingBytes ?? 0) + (upstream?.waitingBytes ?? 0)
+        tellWaiting()
+    }
+
+    /// Once it is closed, nothing waits.
+    private func tellWaiting() {
+        guard phase != .closed else { return }
+        connection.waits(for: unsent + (held.readableBytes > 0 ? held.storageCapacity : 0))
+    }
 
     func upstreamEnded() {
         hasUpstreamEnded = true
@@ -242,6 +269,6 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
     func setReading(_ isOn: Bool) {
         guard isReading != isOn, !(isMoving && isOn) else { return }
         isReading = isOn
-        context?.setReading(isOn)
+        context?.setReading(isOn, for: connection.workload.use)
     }
 }

@@ -49,7 +49,10 @@ extension RelayClientHandler {
     /// As Istio refuses what is in no registry: a request is answered by `HTTP1ServerHandler`, any other connection ends
     /// here with flag UH.
     func refuse(_ reason: CloseReason) {
-        guard reason == .denied else { return end(reason, flags: .upstreamConnectionFailure, resets: true) }
+        guard reason == .denied else {
+            return end(
+                reason, flags: reason == .limited ? .upstreamOverflow : .upstreamConnectionFailure, resets: true)
+        }
         loop.counters.refusedConnections[.policy, default: 0] += 1
         record.text.set(.upstreamCluster, OutsideTheMesh.blackHole)
         end(.denied, flags: .noHealthyUpstream, resets: true)
@@ -68,13 +71,20 @@ extension RelayClientHandler {
     }
 
     private func connect(_ plan: UpstreamSocketPlan, timeout: UInt64) {
+        guard loop.mayDial(for: connection.share) else {
+            connection.workload.use.note(.descriptors)
+            loop.counters.refusedConnections[.descriptorLimit, default: 0] += 1
+            return refuseUnlessHTTP(.limited)
+        }
         attempts += 1
         self.plan = plan
         connection.upstream = plan.remote
         record.flow.upstreamHost = plan.remote
         let handler = RelayUpstreamHandler(client: self)
         upstream = handler
-        loop.dialer.connect(plan, timeout: .nanoseconds(Int64(clamping: timeout)), handler: handler) {
+        loop.dialer(for: connection.workload.use).connect(
+            plan, timeout: .nanoseconds(Int64(clamping: timeout)), handler: handler
+        ) {
             [weak self] result in
             handler.dialled(result)
             guard let self, self.upstream === handler else { return }

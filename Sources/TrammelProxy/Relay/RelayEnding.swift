@@ -16,6 +16,10 @@ extension RelayClientHandler: ConnectionStage {
         }
     }
 
+    func closeIfIdle(since time: MonotonicTime) {
+        if connection.openedAt <= time { closeIfIdle() }
+    }
+
     /// Both sides have ended. Each closes when the last bytes of the other are out.
     func complete() {
         closeRecord(.completed, flags: [])
@@ -78,7 +82,7 @@ extension RelayClientHandler: ConnectionStage {
     /// Whether nothing has passed either way for the idle time. Found out by looking now and then, so that the bytes
     /// that pass cost nothing: up to a quarter of the idle time late.
     private func isIdle(_ now: MonotonicTime) -> Bool {
-        let waiting = (try? context?.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
+        let waiting = context?.channel.waitingBytes ?? 0
         let moved =
             connection.bytesFromClient &+ connection.bytesToClient &- UInt64(waiting)
             &- UInt64(upstream?.waitingBytes ?? 0)

@@ -7,6 +7,8 @@ final class RelayUpstreamHandler: ChannelInboundHandler, RemovableChannelHandler
     typealias OutboundOut = ByteBuffer
 
     private weak var client: RelayClientHandler?
+    /// Of the workload that it was dialled for.
+    private let use: WorkloadUse
     /// FIN is out to the server.
     private var isOutputShut = false
     private var context: ChannelHandlerContext?
@@ -23,7 +25,10 @@ final class RelayUpstreamHandler: ChannelInboundHandler, RemovableChannelHandler
     /// Nobody wants the connection any more.
     private var isAbandoned = false
 
-    init(client: RelayClientHandler) { self.client = client }
+    init(client: RelayClientHandler) {
+        self.client = client
+        use = client.connection.workload.use
+    }
 
     var isWritable: Bool { context?.channel.isWritable ?? true }
 
@@ -41,11 +46,11 @@ final class RelayUpstreamHandler: ChannelInboundHandler, RemovableChannelHandler
     }
 
     func setReading(_ isOn: Bool) {
-        context?.setReading(isOn)
+        context?.setReading(isOn, for: use)
     }
 
     /// Bytes that the server has not taken yet.
-    var waitingBytes: Int { (try? context?.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0 }
+    var waitingBytes: Int { context?.channel.waitingBytes ?? 0 }
 
     /// Closes once everything is written; the client is told when it cannot be.
     func closeAfterFlush() {
@@ -115,9 +120,15 @@ final class RelayUpstreamHandler: ChannelInboundHandler, RemovableChannelHandler
 
     // MARK: Channel events
 
-    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        use.dialled()
+    }
 
-    func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+        use.closedOnward()
+    }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard let client else { return detach() }

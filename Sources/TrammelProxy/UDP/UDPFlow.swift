@@ -295,6 +295,9 @@ final class UDPFlow: ReadinessOwner, DeadlineOwner, ConnectionStage {
     /// The next datagram begins a flow of the other agent's.
     func moveSoon() {}
 
+    /// It ends by itself when it has been silent.
+    func closeIfIdle(since time: MonotonicTime) {}
+
     var upstreamWorkload: WorkloadID? { socket == nil ? nil : plan?.workload }
 
     func report() { relay.loop.telemetry.report(&record) }

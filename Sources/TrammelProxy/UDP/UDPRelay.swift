@@ -80,12 +80,14 @@ final class UDPRelay {
     private func open(
         _ key: UDPFlowKey, _ first: UnsafeRawBufferPointer, over turning: any DatagramTurning
     ) -> UDPFlow? {
-        guard flows.count < loop.settings.udpFlowsPerWorkload,
-            workload.admits(upTo: loop.settings.connectionsPerWorkload)
-        else { return nil }
+        guard flows.count < loop.settings.udpFlowsPerWorkload, !loop.refusesNew else { return nil }
+        if let limit = workload.use.admit(loop.settings.perWorkload) {
+            workload.use.note(limit)
+            return nil
+        }
         let connection = ProxyConnection(
-            id: loops.nextConnectionID(), workload: workload, direction: .outbound, mode: .tproxy, client: key.client,
-            destination: key.destination)
+            id: loops.nextConnectionID(), workload: workload, share: loop.share(of: workload), direction: .outbound,
+            mode: .tproxy, client: key.client, destination: key.destination)
         loop.opened(connection)
         let flow = UDPFlow(key, connection, over: turning, of: self)
         flows[key] = flow

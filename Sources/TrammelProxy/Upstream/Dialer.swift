@@ -7,6 +7,8 @@ import TrammelCore
 struct Dialer {
     let loop: any EventLoop
     let sockets: any SocketFactory
+    /// On whose behalf.
+    let use: WorkloadUse
     /// Told of each socket whose port was taken.
     let count: (SourcePortConflict) -> Void
 
@@ -54,9 +56,9 @@ struct Dialer {
     ) {
         let bound = NIOLoopBound(dial, eventLoop: loop)
         // In the initializer, and not as options of the bootstrap, which make a future and several closures each.
-        ClientBootstrap(group: loop).connectTimeout(timeout).channelInitializer { channel in
+        ClientBootstrap(group: loop).connectTimeout(timeout).channelInitializer { [use] channel in
             do {
-                try StreamOptions.set(on: channel)
+                try StreamOptions.set(on: channel, for: use)
                 try StreamOptions.prepare(channel, preparation)
                 bound.value.channel = channel
                 return channel.eventLoop.makeSucceededVoidFuture()
@@ -113,11 +115,15 @@ enum DialFailure: Error {
 
 /// What every stream of the data path has set, before anything is read from it.
 enum StreamOptions {
-    static func set(on channel: any Channel) throws {
+    /// The bytes that may wait to be written before the other side is no longer read from, and those at which it is again.
+    private static let waiting = ChannelOptions.Types.WriteBufferWaterMark(low: 16 * 1024, high: 32 * 1024)
+
+    static func set(on channel: any Channel, for use: WorkloadUse) throws {
         guard let options = channel.syncOptions else { throw ChannelError.operationUnsupported }
         try options.setOption(.allowRemoteHalfClosure, value: true)
         try options.setOption(.maxMessagesPerRead, value: 1)
-        try options.setOption(.recvAllocator, value: ReceiveBuffers())
+        try options.setOption(.recvAllocator, value: ReceiveBuffers(use))
+        try options.setOption(.writeBufferWaterMark, value: waiting)
     }
 
     /// On the socket itself, before it is connected.

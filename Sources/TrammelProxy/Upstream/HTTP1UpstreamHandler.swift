@@ -17,6 +17,8 @@ final class HTTP1UpstreamHandler: ChannelInboundHandler, DeadlineOwner {
     }
 
     let bucket: PoolBucket
+    /// Of the workload that it was dialled for.
+    let use: WorkloadUse
     private let loop: LoopContext
     private var context: ChannelHandlerContext?
     private var phase = Phase.idle
@@ -40,8 +42,9 @@ final class HTTP1UpstreamHandler: ChannelInboundHandler, DeadlineOwner {
     /// In a tunnel: FIN is out to the server.
     private var isOutputShut = false
 
-    init(loop: LoopContext, bucket: PoolBucket) {
+    init(loop: LoopContext, bucket: PoolBucket, use: WorkloadUse) {
         self.loop = loop
+        self.use = use
         self.bucket = bucket
         body = BodyForwarder(.none, limits: loop.settings.http1)
     }
@@ -78,7 +81,16 @@ final class HTTP1UpstreamHandler: ChannelInboundHandler, DeadlineOwner {
     }
 
     func setReading(_ isOn: Bool) {
-        context?.setReading(isOn)
+        context?.setReading(isOn, for: use)
+    }
+
+    /// Bytes that the server has not taken yet.
+    var waitingBytes: Int { context?.channel.waitingBytes ?? 0 }
+
+    /// Since when it waits in its pool.
+    var idleSince: MonotonicTime {
+        guard phase == .idle, let idleNode else { return .never }
+        return MonotonicTime(nanoseconds: idleNode.deadline.nanoseconds &- loop.settings.upstreamIdleTimeout)
     }
 
     /// The exchange is over and both sides are done with the connection's last message: back to the pool.
@@ -142,10 +154,14 @@ final class HTTP1UpstreamHandler: ChannelInboundHandler, DeadlineOwner {
 
     // MARK: Channel events
 
-    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        use.dialled()
+    }
 
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
+        use.closedOnward()
         if phase != .closed { ended(.upstreamReset) }
     }
 

@@ -40,6 +40,15 @@ final class PoolBucket {
         idle.append(connection)
     }
 
+    /// - Returns: how many were closed.
+    fileprivate func closeIdle(where isUnwanted: (HTTP1UpstreamHandler) -> Bool) -> Int {
+        let unwanted = idle.filter(isUnwanted)
+        guard !unwanted.isEmpty else { return 0 }
+        idle.removeAll(where: isUnwanted)
+        for connection in unwanted { connection.close() }
+        return unwanted.count
+    }
+
     fileprivate func retire() {
         isRetired = true
         let waiting = idle
@@ -71,6 +80,17 @@ final class UpstreamPool {
             bucket.retire()
             buckets[key] = nil
         }
+    }
+
+    /// Closes those that were dialled on behalf of one workload.
+    /// - Returns: how many there were.
+    func closeIdle(dialledFor use: WorkloadUse) -> Int {
+        buckets.values.reduce(0) { $0 + $1.closeIdle { $0.use === use } }
+    }
+
+    /// Closes those that nobody has wanted since `time`.
+    func closeIdle(since time: MonotonicTime) {
+        for bucket in buckets.values { _ = bucket.closeIdle { $0.idleSince <= time } }
     }
 
     var idleCount: Int { buckets.values.reduce(0) { $0 + $1.idle.count } }

@@ -42,6 +42,7 @@ package final class AccessLogSink: Sendable {
     ) throws {
         queue = ChunkQueue(limit: queueLimit)
         counters = Counters(metrics)
+        metrics.queue("access_log_bytes", limit: queueLimit) { [queue] in queue.waitingBytes }
         let writer = Writer(
             output: try AccessLogOutput(destination), queue: queue, counters: counters, onTrouble: onTrouble)
         let failure = OwnThread.start("trammel-log") { writer.run() }

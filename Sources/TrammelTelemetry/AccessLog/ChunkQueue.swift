@@ -133,6 +133,9 @@ final class ChunkQueue: @unchecked Sendable {
         }
     }
 
+    /// Bytes of memory that wait to be written, or are being written.
+    var waitingBytes: Int { locked { heldBytes } }
+
     var isStopping: Bool { locked { stopAsked } }
 
     /// The writer's side: something else than the write under way is wanted of it.

@@ -1,4 +1,5 @@
 import Synchronization
+package import TrammelCore
 
 /// A number that only grows. Any thread may add to it.
 package final class AgentCounter: Sendable {
@@ -84,6 +85,20 @@ package final class AgentMetrics: Sendable {
         _ name: String, help: String, labels: Labels = [], sample: @escaping @Sendable () -> Double
     ) {
         _ = register(name, help, labels) { .sampledGauge(sample) }
+    }
+
+    /// What waits in a queue, and the most that may. The unit goes by the queue: what it holds, or bytes.
+    package func queue(_ name: String, limit: Int, length: @escaping @Sendable () -> Int) {
+        gauge(
+            "trammel_queue_length",
+            help: "What waits in a queue of the agent's; of those that each workload has, in the "
+                + "fullest.", labels: [("queue", name)]
+        ) { Double(length()) }
+        gauge("trammel_queue_limit", help: "The most that may wait in it.", labels: [("queue", name)]) { Double(limit) }
+    }
+
+    package func queue(_ name: String, _ depth: QueueDepth) {
+        queue(name, limit: depth.limit) { depth.current }
     }
 
     /// A counter whose value is asked for at each scrape; it must never go down.

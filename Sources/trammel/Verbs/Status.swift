@@ -43,6 +43,11 @@ struct StatusCommand: AsyncParsableCommand {
             ("Configuration", "number \(status.configuration)"),
             ("Connections", "\(status.connections.open) open, \(status.connections.total) since the start"),
         ]
+        if let memory = status.memory {
+            let held = "\(Readable.bytes(UInt64(memory.resident))) of \(Readable.bytes(UInt64(memory.limit)))"
+            let step = memory.step == "none" ? "" : ", \(style.paint(memory.step, .bad))"
+            lines.append(("Memory", held + step))
+        }
         if status.connections.unknownDestination > 0 {
             lines.append(("Refused", "\(status.connections.unknownDestination) whose destination was not known"))
         }

@@ -7,7 +7,8 @@ struct WorkloadsCommand: AsyncParsableCommand {
         commandName: "workloads", abstract: "Lists the attached workloads, with how their traffic is captured.",
         discussion: HelpText.of(
             "A workload that was detached is listed as draining until its last connection has ended. -o wide adds how "
-                + "many connections are older than the attachment and so not captured, the service account, the labels, and why a workload is captured as it is.",
+                + "many connections are older than the attachment and so not captured, the service account, the labels, and why a workload is captured as it is. "
+                + "One that is limited has met a limit in the last minute; -o wide says which.",
             examples: [
                 ("All of them", "trammel workloads"),
                 ("Those of one namespace, as they come and go", "trammel workloads -n shop --watch"),
@@ -43,14 +44,14 @@ struct WorkloadsCommand: AsyncParsableCommand {
         for workload in workloads {
             let age = Double(now.milliseconds - workload.attachedAt.milliseconds) / 1000
             let cells: [Table.Cell] = [
-                .init(workload.namespace), .init(workload.name), .init(workload.target), state(workload.state),
+                .init(workload.namespace), .init(workload.name), .init(workload.target), state(workload),
                 .init(workload.captureMode), .init(workload.addresses.joined(separator: ",")),
                 .init(workload.connections), .init(Readable.age(seconds: age)),
             ]
             let extra: [Table.Cell] = [
                 .init(workload.uncaptured), .init(workload.failureMode), .init(repaired(workload.lastRepair, now: now)),
                 .init(workload.serviceAccount), .init(Readable.labels(workload.labels)),
-                .init(workload.reason ?? workload.captureReason),
+                .init(workload.reason ?? workload.limited?.joined(separator: "; ") ?? workload.captureReason),
             ]
             table.add(cells + (wide ? extra : []))
         }
@@ -64,7 +65,9 @@ struct WorkloadsCommand: AsyncParsableCommand {
         return "\(age) ago (\(repair.count))"
     }
 
-    private static func state(_ state: AttachedWorkload.State) -> Table.Cell {
+    private static func state(_ workload: AttachedWorkload) -> Table.Cell {
+        let state = workload.state
+        if state == .attached, workload.limited != nil { return Table.Cell("limited", .warning) }
         let tone: Tone =
             switch state {
             case .attached: .good

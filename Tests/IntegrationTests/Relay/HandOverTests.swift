@@ -153,9 +153,10 @@ extension Rig {
                     channel.eventLoop.makeCompletedFuture {
                         let loop = bound.value
                         let connection = ProxyConnection(
-                            id: UInt64.max, workload: workload, direction: .outbound, mode: .redirect,
+                            id: UInt64.max, workload: workload, share: loop.share(of: workload), direction: .outbound,
+                            mode: .redirect,
                             client: ClientAddress(IPEndpoint(.loopbackV4, 1)), destination: destination)
-                        _ = workload.admits(upTo: .max)
+                        _ = workload.use.admit(loop.settings.perWorkload)
                         loop.opened(connection)
                         if breaks { try channel.pipeline.syncOperations.addHandler(Breaking()) }
                         try ConnectionStart.begin(connection, on: channel, loop)

@@ -40,6 +40,12 @@ import TrammelCore
               headTimeout: 5s
               idleTimeout: 1m30s
               connectionsPerWorkload: 10
+              connectionRatePerWorkload: 20
+              connectionBurstPerWorkload: 30
+              requestsPerWorkload: 40
+              descriptorsPerWorkload: 50
+              memoryPerWorkload: 2Mi
+              memory: 1073741824
               drainTimeout: 0s
               upgradeTimeout: 2m
               conntrackWarning: 7
@@ -70,6 +76,12 @@ import TrammelCore
         expected.limits.headTimeout = 5_000_000_000
         expected.limits.idleTimeout = 90_000_000_000
         expected.limits.connectionsPerWorkload = 10
+        expected.limits.connectionRatePerWorkload = 20
+        expected.limits.connectionBurstPerWorkload = 30
+        expected.limits.requestsPerWorkload = 40
+        expected.limits.descriptorsPerWorkload = 50
+        expected.limits.memoryPerWorkload = 2 << 20
+        expected.limits.memory = 1 << 30
         expected.limits.drainTimeout = 0
         expected.limits.upgradeTimeout = 120_000_000_000
         expected.limits.conntrackWarning = 7
@@ -107,6 +119,16 @@ import TrammelCore
         (
             "limits: {idleTimeout: 60}",
             "t.yaml:1:23: limits.idleTimeout: found the number 60; expected a duration such as 1h2m3.5s or 100ms; give it a unit: 60s"
+        ),
+        (
+            "limits: {memory: 4Mi}",
+            "t.yaml:1:18: limits.memory: found \"4Mi\"; expected bytes, such as 536870912 or 512Mi, from 33554432 to "
+                + "17592186044416"
+        ),
+        (
+            "limits: {memory: 1 GiB}",
+            "t.yaml:1:18: limits.memory: found \"1 GiB\"; expected bytes, such as 536870912 or 512Mi, from 33554432 to "
+                + "17592186044416"
         ),
         ("store: etcd://127.0.0.1:2379", "t.yaml:1:8: store: a store in etcd is not implemented yet; write sqlite"),
         (

@@ -133,6 +133,7 @@ struct CommandLineTests {
                     Resources:      2 Service, 1 VirtualService
                     Configuration:  number 7
                     Connections:    3 open, 120 since the start
+                    Memory:         48M of 1G, shrink
                     Refused:        1 whose destination was not known
                     warning: /etc/trammel/conf.d/bad.yaml:3 is not valid; the version before it is live
 

@@ -79,6 +79,7 @@ final class FakeAgent: ControlService {
             capture: .init(backend: "nftables", mode: "auto", reason: "tproxy: the kernel can do it"),
             workloads: .init(attached: 2), resources: ["Service": 2, "VirtualService": 1], configuration: 7,
             connections: .init(open: 3, total: 120, unknownDestination: 1),
+            memory: .init(resident: 48 << 20, limit: 1 << 30, step: "shrink"),
             warnings: ["/etc/trammel/conf.d/bad.yaml:3 is not valid; the version before it is live"])
     }
 

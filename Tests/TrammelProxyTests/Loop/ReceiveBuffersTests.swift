@@ -6,7 +6,7 @@ import Testing
 struct ReceiveBuffersTests {
     @Test("grows as long as reads are filled, up to the most, and buffers beyond the small ones are not kept")
     func growth() {
-        var buffers = ReceiveBuffers()
+        var buffers = ReceiveBuffers(WorkloadUse())
         var sizes = [1024]
         #expect(buffers.nextBufferSize() == 1024)
         for _ in 0..<8 {
@@ -21,7 +21,7 @@ struct ReceiveBuffersTests {
 
     @Test("shrinks to the least when little comes for a while, and not for a single small read")
     func shrinking() {
-        var buffers = ReceiveBuffers()
+        var buffers = ReceiveBuffers(WorkloadUse())
         for _ in 0..<5 { _ = buffers.record(actualReadBytes: 1 << 20) }
         _ = buffers.record(actualReadBytes: 10)
         _ = buffers.record(actualReadBytes: 1 << 19)

@@ -48,9 +48,10 @@ struct LoopFixture {
     func handler(to destination: OriginalDestination = LoopFixture.web) -> HTTP1ServerHandler {
         let identity = WorkloadIdentity(name: WorkloadName(namespace: "default", name: "client"))
         let source = Source(id: WorkloadID(rawValue: 1), identity: identity)
+        let workload = AttachedWorkload(source: source, addresses: [], peer: .unknown)
         let connection = ProxyConnection(
-            id: 1, workload: AttachedWorkload(source: source, addresses: [], peer: .unknown), direction: .outbound,
-            mode: .redirect, client: ClientAddress(IPEndpoint(.loopbackV4, 40_000)), destination: destination)
+            id: 1, workload: workload, share: loop.share(of: workload), direction: .outbound, mode: .redirect,
+            client: ClientAddress(IPEndpoint(.loopbackV4, 40_000)), destination: destination)
         return HTTP1ServerHandler(
             loop: loop, connection: connection,
             route: HTTPRouteContext(direction: .outbound, source: source, original: destination))

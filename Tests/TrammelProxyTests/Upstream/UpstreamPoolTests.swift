@@ -8,6 +8,7 @@ import TrammelCore
 @Suite("Idle upstream connections")
 struct UpstreamPoolTests {
     private let fixture = LoopFixture()
+    private let use = WorkloadUse()
     private var loop: LoopContext { fixture.loop }
 
     private func key(_ workload: UInt32 = 7, port: UInt16 = 8080, source: IPAddress? = nil) -> PoolKey {
@@ -18,7 +19,7 @@ struct UpstreamPoolTests {
     }
 
     private func made(_ bucket: PoolBucket) throws -> (handler: HTTP1UpstreamHandler, channel: EmbeddedChannel) {
-        let handler = HTTP1UpstreamHandler(loop: loop, bucket: bucket)
+        let handler = HTTP1UpstreamHandler(loop: loop, bucket: bucket, use: use)
         let channel = EmbeddedChannel(handler: handler, loop: fixture.embedded)
         try channel.connect(to: SocketAddress(IPEndpoint(.loopbackV4, 8080))).wait()
         return (handler, channel)
