@@ -78,7 +78,7 @@ package struct Agent: Sendable {
         let resolver = try await NameResolver.start(
             on: controlGroup.next(), servers: settings.resolvers, metrics: agentMetrics, logger: logger)
         await mesh.serve(through: dataPlane, resolvingBy: resolver)
-        for warning in store.warnings { logger.warning("\(warning)") }
+        for warning in store.warnings + settings.doubts { logger.warning("\(warning)") }
         for trouble in try await mesh.restore() { logger.warning("\(trouble)") }
         await mesh.lookAtDirectory()
         await mesh.lookForWorkloads()
@@ -175,6 +175,17 @@ extension AgentSettings.AccessLog {
     }
 }
 
+extension AgentSettings {
+    /// What others could change of what the agent goes by, each in a sentence.
+    fileprivate var doubts: [String] {
+        let bypass = bypassFile.split(separator: "/").dropLast().reduce("") { "\($0)/\($1)" }
+        return [
+            (configDirectory, "who can write there changes the mesh's policy"),
+            (bypass, "who can write there switches bypass on"),
+        ].compactMap { place, danger in TrustedPath.doubt(about: place).map { "\($0): \(danger)" } }
+    }
+}
+
 extension AgentSettings.Probes {
     fileprivate var recognition: any ProbeRecognition {
         get throws { cgroups.isEmpty ? NoProbes() as any ProbeRecognition : try NodeProbes(cgroups: cgroups) }
@@ -196,6 +207,9 @@ extension ProxySettings {
 enum StateDirectory {
     /// Makes the directory where it is missing, its parents too, for root alone.
     static func prepare(_ path: String) throws -> String {
+        if let doubt = TrustedPath.doubt(about: path, isPrivate: true) {
+            throw TrammelError.distrusted(doubt, setting: "stateDirectory")
+        }
         var made = ""
         for part in path.split(separator: "/") {
             made += "/" + part

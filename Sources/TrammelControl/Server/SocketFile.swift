@@ -49,7 +49,7 @@ struct SocketFile: Sendable {
     /// Lets every user connect; whom the agent then serves is another matter.
     /// - Returns: what tells this very file from one that takes its place later.
     func open() throws -> Identity {
-        guard chmod(path, 0o666) == 0 else { throw failure("open up") }
+        guard fchmodat(AT_FDCWD, path, 0o666, AT_SYMLINK_NOFOLLOW) == 0 else { throw failure("open up") }
         var status = stat()
         guard lstat(path, &status) == 0 else { throw failure("look at") }
         return Identity(device: status.st_dev, inode: status.st_ino)

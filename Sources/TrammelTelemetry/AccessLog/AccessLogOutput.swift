@@ -35,7 +35,7 @@ struct AccessLogOutput: ~Copyable {
         case .file(let path):
             descriptor = Self.open(path)
             if descriptor < 0 {
-                let reason = String(cString: strerror(errno))
+                let reason = TrustedPath.doubt(aboutLink: path)?.why ?? String(cString: strerror(errno))
                 throw TrammelError(
                     .unavailable, code: "access_log_open_failed", "cannot open the access log \(path): \(reason)",
                     hint: "make its directory, or name another file in accessLog.path")
@@ -73,7 +73,7 @@ struct AccessLogOutput: ~Copyable {
 
     /// As one does whose writer was killed. The descriptor itself is for writing only.
     private static func endsWithinLine(_ descriptor: CInt) -> Bool {
-        let reader = openFile("/proc/self/fd/\(descriptor)", O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0)
+        let reader = openFile("/proc/self/fd/\(descriptor)", O_RDONLY | O_CLOEXEC, 0)
         guard reader >= 0 else { return false }
         defer { _ = close(reader) }
         var last: UInt8 = 0
@@ -169,7 +169,9 @@ struct AccessLogOutput: ~Copyable {
 }
 
 /// The C functions, under names that the methods above do not hide.
-private func openFile(_ path: String, _ flags: CInt, _ mode: mode_t) -> CInt { open(path, flags, mode) }
+private func openFile(_ path: String, _ flags: CInt, _ mode: mode_t) -> CInt {
+    TrustedPath.open(path, flags, mode: mode)
+}
 private func writeBytes(_ descriptor: CInt, _ bytes: UnsafeRawPointer, _ count: Int) -> Int {
     write(descriptor, bytes, count)
 }
