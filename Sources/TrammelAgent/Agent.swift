@@ -178,11 +178,15 @@ extension AgentSettings.AccessLog {
 extension AgentSettings {
     /// What others could change of what the agent goes by, each in a sentence.
     fileprivate var doubts: [String] {
-        let bypass = bypassFile.split(separator: "/").dropLast().reduce("") { "\($0)/\($1)" }
-        return [
+        func folder(_ path: String) -> String { path.split(separator: "/").dropLast().reduce("") { "\($0)/\($1)" } }
+        var places = [
             (configDirectory, "who can write there changes the mesh's policy"),
-            (bypass, "who can write there switches bypass on"),
-        ].compactMap { place, danger in TrustedPath.doubt(about: place).map { "\($0): \(danger)" } }
+            (folder(bypassFile), "who can write there switches bypass on"),
+        ]
+        if let log = accessLog.path, log.hasPrefix("/") {
+            places.append((folder(log), "who can write there has the access log"))
+        }
+        return places.compactMap { place, danger in TrustedPath.doubt(about: place).map { "\($0): \(danger)" } }
     }
 }
 
