@@ -10,8 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-// A file in memory that holds `length` bytes and is at its beginning.
-static int memory_file(const void *bytes, size_t length) {
+int trammel_memory_file(const void *bytes, size_t length) {
     int fd = memfd_create("trammel", MFD_CLOEXEC);
     if (fd < 0) return -errno;
     const char *next = bytes;
@@ -79,7 +78,7 @@ int trammel_run(
     int *errors, int *status) {
     int files[3];
     for (int i = 0; i < 3; i++) {
-        files[i] = memory_file(input, i == 0 ? length : 0);
+        files[i] = trammel_memory_file(input, i == 0 ? length : 0);
         if (files[i] < 0) {
             for (int j = 0; j < i; j++) close(files[j]);
             return -files[i];

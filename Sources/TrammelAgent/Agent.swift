@@ -32,7 +32,21 @@ package struct Agent: Sendable {
 
     /// Runs until SIGTERM or SIGINT. Rules stay as they are: only detach and cleanup take them away.
     package func run() async throws {
-        let lock = try AgentLock(besides: settings.socket)
+        let inheritance = try Inheritance.take()
+        do {
+            try await run(after: inheritance)
+        } catch {
+            inheritance?.refuse(error)
+            throw error
+        }
+    }
+
+    /// - Parameter inheritance: from the agent whose place this one takes; nil where there was none, or it is dead.
+    private func run(after inheritance: Inheritance?) async throws {
+        ServiceNotification.isSilent.store(inheritance != nil, ordering: .relaxed)
+        let lock =
+            try inheritance.map { AgentLock(adopting: $0.lock, besides: settings.socket) }
+            ?? AgentLock(besides: settings.socket)
         defer { withExtendedLifetime(lock) {} }
         DescriptorLimit.raise()
         let cgroup = try AgentCgroup.enter(name: lock.cgroupName)
@@ -45,13 +59,28 @@ package struct Agent: Sendable {
             try AccessLogSink(destination, metrics: agentMetrics) { logger.warning("\($0)") }
         }
 
+        let descriptors = DescriptorStore(isDeferred: inheritance != nil)
+        let keeper = ListenerKeeper(store: descriptors)
+        var inherited = DescriptorStore.takeInherited()
+        var carried: [(CarriedConnection, [CInt])] = []
+        do {
+            carried = try ConnectionStore.take(from: &inherited)
+        } catch {
+            logger.warning("the connections of the agent before cannot be taken up, and end: \(error)")
+        }
+        for descriptor in keeper.kept.add(inheritance?.sockets ?? inherited.map(\.descriptor)) { close(descriptor) }
+        for workload in inheritance?.state.workloads ?? [] {
+            keeper.kept.add(
+                established: workload.established.compactMap(\.tuple), of: WorkloadID(rawValue: workload.id))
+        }
+
         var ports = CapturePorts()
         ports.outbound = settings.ports.outbound
         ports.inbound = settings.ports.inbound
         ports.dns = settings.ports.dns
         let capture = try WorkloadCapture(
             cgroup: cgroup, ports: ports, virtualRanges: [settings.vips.ipv4, settings.vips.ipv6],
-            backend: CaptureBackendChoice(rawValue: settings.captureBackend.rawValue) ?? .auto)
+            backend: CaptureBackendChoice(rawValue: settings.captureBackend.rawValue) ?? .auto, keeper: keeper)
         let store = try StateStore(directory: StateDirectory.prepare(settings.stateDirectory))
         let ledger = RepairLedger(agentMetrics)
         let bypass = Bypass(
@@ -79,24 +108,34 @@ package struct Agent: Sendable {
             on: controlGroup.next(), servers: settings.resolvers, metrics: agentMetrics, logger: logger)
         await mesh.serve(through: dataPlane, resolvingBy: resolver)
         for warning in store.warnings + settings.doubts { logger.warning("\(warning)") }
+        dataPlane.holdConnections()
         for trouble in try await mesh.restore() { logger.warning("\(trouble)") }
+        let taken = carried
+        // What is left was for workloads that are not there any more.
+        keeper.kept.closeRest()
+        await mesh.dropNames(inherited.map(\.name), from: descriptors)
+        if let inheritance { try await mesh.check(inheritance.state) }
         await mesh.lookAtDirectory()
         await mesh.lookForWorkloads()
 
         let traffic = TrafficWatch(
             mesh: mesh, dataPlane: dataPlane, labels: labels, loops: settings.dataLoops ?? System.coreCount,
             keepDetached: settings.metrics.keepDetached)
+        let watch = CaptureWatch(capture)
+        let metricsPort = MetricsPort()
+        let succession = Succession(
+            mesh: mesh, capture: capture, watch: watch, metrics: metricsPort, lock: lock, logger: logger)
         let service = AgentService(
             mesh: mesh, dataPlane: dataPlane, labels: labels, agentMetrics: agentMetrics, settings: settings,
             loops: settings.dataLoops ?? System.coreCount, logLevel: logLevel, traffic: traffic, bypass: bypass,
-            instruments: instruments)
-        let watch = CaptureWatch(capture)
+            instruments: instruments, succession: succession)
         if let blindness = watch.blindness {
             logger.warning(
                 "changes of rules by others are noticed late, since there are no events of them: \(blindness)")
         }
         let server = ControlServer(
-            service: service, socket: settings.socket, eventLoopGroup: controlGroup, logger: logger)
+            service: service, socket: settings.socket, takesOver: inheritance != nil, eventLoopGroup: controlGroup,
+            logger: logger)
         let scrape = MetricsServer(
             service: service, address: IPEndpoint(settings.metrics.address, settings.ports.metrics),
             eventLoopGroup: controlGroup, logger: logger)
@@ -107,54 +146,90 @@ package struct Agent: Sendable {
         let heartbeat = ServiceNotification.watchdog.map {
             dataPlane.heartbeat(rest: .nanoseconds($0 / 3)) { ServiceNotification.alive() }
         }
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask {
-                try await server.run {
-                    log.info("ready", metadata: ["socket": "\(socket)"])
-                    ServiceNotification.ready()
-                    // Reading settings, store and files takes much of the program, and serving little of that.
-                    trammel_forget_code_of_start()
+        try await inheritance?.restored()
+        let listening = Arrivals()
+        var successor: HandoverChannel?
+        try await withThrowingTaskGroup(of: AgentEnd.self) { group in
+            func keep(_ task: @escaping @Sendable () async throws -> Void) {
+                group.addTask {
+                    try await task()
+                    return .other
                 }
             }
-            group.addTask { try await scrape.run() }
-            group.addTask { await ReadinessWatch(mesh: mesh, refused: refusedDials).run() }
-            group.addTask { await NamespaceWatch(mesh: mesh).run() }
-            group.addTask {
-                for await report in watch.reports { await mesh.take(report) }
+            keep { try await server.run { listening.arrive() } }
+            keep {
+                try await metricsPort.run(scrape, patience: inheritance == nil ? .zero : .seconds(5)) {
+                    listening.arrive()
+                }
             }
-            group.addTask { await BypassWatch(bypass: bypass).run() }
-            group.addTask { await DrainWatch(mesh: mesh).run() }
-            group.addTask { await HostWatch(mesh: mesh).run() }
-            group.addTask { await resolver.run { await mesh.resolved($0) } }
-            group.addTask { await AppearanceWatch(mesh: mesh).run() }
-            group.addTask { await DirectoryWatch(mesh: mesh, directory: settings.configDirectory).run() }
-            group.addTask { await traffic.run() }
-            group.addTask { await instruments.run() }
-            group.addTask {
-                for await _ in reopenings { accessLog?.reopen() }
+            keep {
+                await listening.wait(for: 2)
+                if let inheritance {
+                    try await inheritance.serving()
+                    ServiceNotification.isSilent.store(false, ordering: .relaxed)
+                    descriptors?.begin()
+                }
+                log.info("ready", metadata: ["socket": "\(socket)"])
+                ServiceNotification.ready()
+                inheritance?.receive { dataPlane.take($0, $1) }
+                for (connection, sockets) in taken { dataPlane.take(connection, sockets) }
+                if !taken.isEmpty { log.notice("\(taken.count) connections of the agent before are taken up") }
+                ConnectionStore.drop(from: descriptors)
+                await mesh.untilNamesAreKnown(within: .seconds(1))
+                await dataPlane.admitConnections()
+                // Reading settings, store and files takes much of the program, and serving little of that.
+                trammel_forget_code_of_start()
+                await Task.untilCancelled()
             }
-            if ServiceNotification.isWanted {
-                group.addTask { await StatusLine(mesh: mesh, dataPlane: dataPlane).run() }
-            }
-            group.addTask { await Signals.untilTermination() }
-            // The first to end is a signal or a failure; either ends the others.
+            keep { await ReadinessWatch(mesh: mesh, refused: refusedDials).run() }
+            keep { await NamespaceWatch(mesh: mesh).run() }
+            keep { for await report in watch.reports { await mesh.take(report) } }
+            keep { await BypassWatch(bypass: bypass).run() }
+            keep { await DrainWatch(mesh: mesh).run() }
+            keep { await HostWatch(mesh: mesh).run() }
+            keep { await resolver.run { await mesh.resolved($0) } }
+            keep { await AppearanceWatch(mesh: mesh).run() }
+            keep { await DirectoryWatch(mesh: mesh, directory: settings.configDirectory).run() }
+            keep { await traffic.run() }
+            keep { await instruments.run() }
+            keep { for await _ in reopenings { accessLog?.reopen() } }
+            if ServiceNotification.isWanted { keep { await StatusLine(mesh: mesh, dataPlane: dataPlane).run() } }
+            keep { await Signals.untilTermination() }
+            group.addTask { await succession.untilHandedOver().map(AgentEnd.handedOver) ?? .other }
+            // The first to end is a signal, a failure, or another process that has taken over; it ends the others.
             do {
-                try await group.next()
+                if case .handedOver(let channel)? = try await group.next() { successor = channel }
             } catch {
                 group.cancelAll()
                 throw error
             }
-            log.info("draining")
-            ServiceNotification.stopping()
             watch.end()
-            await mesh.letPastWhatFailsOpen()
-            await dataPlane.drain(for: .nanoseconds(Int64(clamping: settings.limits.drainTimeout)))
-            await mesh.endDraining()
-            group.cancelAll()
+            if let successor {
+                group.cancelAll()
+                await dataPlane.leave(to: successor, for: settings.limits.drainTimeout, logger: log)
+            } else {
+                ServiceNotification.stopping()
+                await mesh.letPastWhatFailsOpen()
+                if let descriptors, let service = Systemd.ownService(), service.isRestarting {
+                    log.info("making room for the agent that is started next")
+                    let lasting = await mesh.lasting
+                    let writer = ConnectionStore.Writer(room: service.room) { lasting.contains($0) }
+                    // New connections wait meanwhile.
+                    let patience = min(settings.limits.drainTimeout, 5_000_000_000)
+                    let cut = await dataPlane.leave(for: .nanoseconds(Int64(clamping: patience))) { writer.add($0, $1) }
+                    let kept = try writer.keep(in: descriptors)
+                    log.info("\(kept) connections are kept for it, \(cut) were cut")
+                } else {
+                    log.info("draining")
+                    await dataPlane.drain(for: .nanoseconds(Int64(clamping: settings.limits.drainTimeout)))
+                }
+                await mesh.endDraining()
+                group.cancelAll()
+            }
             while let result = await group.nextResult() {
                 if case .failure(let error) = result, !(error is CancellationError) { throw error }
             }
-            await mesh.leaveWhatFailsOpen()
+            if successor == nil { await mesh.leaveWhatFailsOpen() }
         }
         _ = accessLog?.close(seconds: 5)
         store.close()
@@ -162,6 +237,13 @@ package struct Agent: Sendable {
         try? await dataGroup.shutdownGracefully()
         try? await controlGroup.shutdownGracefully()
     }
+}
+
+/// What has ended an agent.
+private enum AgentEnd: Sendable {
+    case handedOver(HandoverChannel)
+    /// A signal.
+    case other
 }
 
 extension AgentSettings.AccessLog {

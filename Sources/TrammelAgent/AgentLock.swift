@@ -37,7 +37,17 @@ package final class AgentLock: Sendable {
         }
     }
 
+    /// Takes over the one that another process of the same agent holds: the kernel lets go of it when the last of the two
+    /// has ended.
+    init(adopting descriptor: CInt, besides socket: String) {
+        directory = socket.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
+        path = directory + "/lock"
+        self.descriptor = descriptor
+    }
+
     deinit { close(descriptor) }
+
+    func withDescriptor<R>(_ body: (CInt) throws -> R) rethrows -> R { try body(descriptor) }
 
     /// Whoever made the file can hold the lock for ever.
     private static func doubt(about path: String, _ descriptor: CInt) -> TrustedPath.Doubt? {

@@ -19,14 +19,16 @@ struct AgentService: ControlService {
     let traffic: TrafficWatch
     let bypassing: Bypass
     let instruments: Instruments
+    let succession: Succession
     private let numbers: AgentNumbers
     private let startedAt = WallTime.now()
 
     init(
         mesh: Mesh, dataPlane: DataPlane, labels: LabelRegistry, agentMetrics: AgentMetrics,
         settings: AgentSettings, loops: Int, logLevel: LogLevelSwitch, traffic: TrafficWatch,
-        bypass: Bypass, instruments: Instruments
+        bypass: Bypass, instruments: Instruments, succession: Succession
     ) {
+        self.succession = succession
         bypassing = bypass
         self.mesh = mesh
         self.dataPlane = dataPlane
@@ -39,6 +41,8 @@ struct AgentService: ControlService {
         self.instruments = instruments
         numbers = AgentNumbers(agentMetrics)
     }
+
+    func upgrade() async throws -> UpgradeResult { try await succession.run() }
 
     func status() async throws -> AgentStatus {
         let attachments = await mesh.attachments

@@ -22,6 +22,12 @@ struct AttachmentMemory: Codable, Equatable {
     /// Of a unit, a cgroup, or a process that was moved into one.
     var cgroup: Cgroup?
 
+    /// The number it had, so that it has the same in an agent after this one; what is kept of its sockets and connections
+    /// goes by that. Nil where an older agent has written this.
+    var id: UInt32?
+    /// Its place among the members of the host, whose listeners are bound to that; nil for a namespace.
+    var hostIndex: UInt32?
+
     /// Whether it was detached, and only its connections under way were waited for.
     var isDraining: Bool?
 

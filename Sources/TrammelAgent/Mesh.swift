@@ -103,10 +103,9 @@ actor Mesh {
         let settled = try settle(found, for: request)
         captureRequest.target = settled.target
         await makeRoom(for: found.identity)
-        let id = WorkloadID(rawValue: nextWorkload)
-        nextWorkload += 1
         // It was attached before, and its rules hold its traffic back while it cannot be.
         let isTakenUp = absent[identity.name] != nil
+        let id = number(for: absent[identity.name]?.memory)
         let opened = try capture.open(captureRequest, as: id)
         let names: DNSListeners
         let datagrams: DatagramListeners
@@ -148,6 +147,17 @@ actor Mesh {
         return AttachResult(
             outcome: .attached, workload: attachment.described(connections: 0),
             warnings: try settled.warnings + request.scope.warnings + older(request, of: attachment))
+    }
+
+    /// The one it had before, where that is known and nobody has it; otherwise one that nobody has had.
+    private func number(for memory: AttachmentMemory?) -> WorkloadID {
+        if let before = memory?.id.map(WorkloadID.init), before.rawValue < nextWorkload, draining[before] == nil,
+            !attachments.values.contains(where: { $0.id == before })
+        {
+            return before
+        }
+        defer { nextWorkload += 1 }
+        return WorkloadID(rawValue: nextWorkload)
     }
 
     /// What becomes of the connections that the workload has already.
@@ -352,6 +362,15 @@ actor Mesh {
         if hasMoved { await publish() }
     }
 
+    /// Returns when something is known of every name that is wanted, or after a while: a call that has waited for the agent
+    /// to start is not to fail for an address that is on its way.
+    func untilNamesAreKnown(within patience: Duration) async {
+        let end = ContinuousClock.now + patience
+        while !wantedNames.names.allSatisfy({ resolved[$0] != nil }), ContinuousClock.now < end,
+            (try? await Task.sleep(for: .milliseconds(10))) != nil
+        {}
+    }
+
     // MARK: Snapshots
 
     @discardableResult
@@ -424,7 +443,10 @@ actor Mesh {
         feed.begin(at: restored.set.version)
         var troubles = restored.errors.map(\.description)
         await publish(ResourceChanges(written: set.resources))
-        let attached = try endDrained(store.attachments())
+        let kept = try store.attachments()
+        let numbers = kept.compactMap { try? AttachmentMemory(payload: $0.payload).id }
+        nextWorkload = (numbers.filter { $0 < .max }.max() ?? 0) + 1
+        let attached = try endDrained(kept)
         troubles += announce(attached)
         for kept in attached {
             if let trouble = try await restore(kept) { troubles.append(trouble) }

@@ -40,6 +40,10 @@ package protocol ControlService: Sendable {
     func flows(workload: String?) async throws -> [UncapturedFlow]
     func endFlow(id: UInt64) async throws
 
+    /// Another process of the program, as it is installed now, takes over.
+    /// - Throws: `unavailable` where it does not come to serve; then everything is as before.
+    func upgrade() async throws -> UpgradeResult
+
     /// Looks at everything that may be amiss. Takes seconds.
     func doctor() async throws -> DoctorReport
 

@@ -12,8 +12,10 @@ package final class DataPlane: Sendable {
     let loops: LoopGroup
     private let destinations: any OriginalDestinationSource
     private let listeners = Mutex<[WorkloadID: [any Channel]]>([:])
-    private let dns: DNSService
-    private let udp: UDPService
+    /// Whether connections wait in their listeners.
+    private let isHolding = Mutex(false)
+    let dns: DNSService
+    let udp: UDPService
     /// Connections that are awaited by whoever looks whether capture works.
     package let probes: PendingProbes
     private let onUnknown: @Sendable (WorkloadID, ClientAddress) -> Void
@@ -107,7 +109,18 @@ package final class DataPlane: Sendable {
     private func acceptor(of listener: CaptureListener, _ workload: AttachedWorkload) -> CaptureAcceptor {
         CaptureAcceptor(
             listener: listener, workload: workload, loops: loops, destinations: destinations, probes: probes,
-            onUnknown: onUnknown)
+            isHeld: isHolding.withLock { $0 }, onUnknown: onUnknown)
+    }
+
+    /// From now on connections wait in the listeners that are taken over, as those do that have come to them before this
+    /// agent was there: they are not to be judged while only some of the workloads are known. `admitConnections` ends it.
+    package func holdConnections() { isHolding.withLock { $0 = true } }
+
+    package func admitConnections() async {
+        isHolding.withLock { $0 = false }
+        for channel in listeners.withLock({ $0.values.flatMap { $0 } }) {
+            try? await channel.setOption(.autoRead, value: true).get()
+        }
     }
 
     /// Closes a workload's listeners and every connection made through them.
@@ -193,14 +206,22 @@ package final class DataPlane: Sendable {
         }.reduce((0, 0)) { ($0.0 + $1.0, $0.1 + $1.1) }
     }
 
-    /// Takes no new connections, lets requests under way end, and closes what is left when `deadline` is over. Names are
-    /// answered until then.
-    package func drain(for deadline: TimeAmount) async {
+    func stopListening() async {
         let channels = listeners.withLock { all in
             defer { all.removeAll() }
             return all.values.flatMap { $0 }
         }
+        // NIO closes a connection that it has accepted, and not yet handed to its loop and back, when the listener's channel
+        // closes meanwhile: so nothing is accepted first, and each loop has had its turn twice then.
+        for channel in channels { try? await channel.setOption(.autoRead, value: false).get() }
+        for _ in 0..<2 { _ = await loops.onEach { _ in } }
         for channel in channels { try? await channel.close() }
+    }
+
+    /// Takes no new connections, lets requests under way end, and closes what is left when `deadline` is over. Names are
+    /// answered until then.
+    package func drain(for deadline: TimeAmount) async {
+        await stopListening()
         await udp.close()
         let end = NIODeadline.now() + deadline
         while true {

@@ -40,7 +40,7 @@ package final class ProxyConnection {
 
     init(
         id: UInt64, workload: AttachedWorkload, direction: TrafficDirection, mode: CaptureMode, client: ClientAddress,
-        destination: OriginalDestination
+        destination: OriginalDestination, openedAt: (MonotonicTime, WallTime) = (.now(), .now())
     ) {
         self.id = id
         self.workload = workload
@@ -48,8 +48,8 @@ package final class ProxyConnection {
         self.mode = mode
         self.client = client
         self.destination = destination
-        openedAt = .now()
-        openedAtWall = .now()
+        self.openedAt = openedAt.0
+        openedAtWall = openedAt.1
     }
 }
 
@@ -59,6 +59,9 @@ protocol ConnectionStage: AnyObject {
     func kill(_ reason: CloseReason)
     /// Ends the connection if nothing is under way on it.
     func closeIfIdle()
+    /// Takes the connection to another agent as soon as that can be; `LoopContext.departure` says how. To be called again
+    /// whenever it may have become possible.
+    func moveSoon()
     /// In whose network namespace the connection onward is, where there is one now.
     var upstreamWorkload: WorkloadID? { get }
     /// Has the bytes counted that have passed since it was last asked, where they are not counted at an end of requests.

@@ -67,6 +67,14 @@ package final class LoopTelemetry {
         metrics.countConnection(EdgeKey(record.flow, .tcp), .open, opened: 1)
     }
 
+    /// Goes on with a connection that another agent has begun and counted, up to so many bytes.
+    package func resume(
+        _ record: inout ConnectionRecord, since began: MonotonicTime, received: UInt64, sent: UInt64
+    ) {
+        record.begin(at: began)
+        record.resume(received: received, sent: sent)
+    }
+
     /// Counts the bytes that a long-lived connection moved since the last call. For whoever is about to read
     /// the counters.
     package func report(_ record: inout ConnectionRecord) {

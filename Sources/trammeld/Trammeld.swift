@@ -9,7 +9,7 @@ import TrammelCore
     static let configuration = CommandConfiguration(
         commandName: "trammeld",
         abstract: "The node agent: captures the traffic of attached workloads and carries it by the mesh's policy.",
-        version: Build.version, subcommands: [Run.self, Cleanup.self], defaultSubcommand: Run.self)
+        version: Build.version, subcommands: [Run.self, Upgrade.self, Cleanup.self], defaultSubcommand: Run.self)
 
     static func main() async {
         // The runtime reads them from /proc, and goes on with none where that fails: an agent would run by the defaults
@@ -62,6 +62,28 @@ struct Run: AsyncParsableCommand {
             let logLevel = LogLevelSwitch(Logger.Level(rawValue: settings.logLevel.rawValue) ?? .info)
             let logger = logLevel.logger("trammeld", to: StreamLogHandler.standardError(label:))
             try await Agent(settings: settings, logger: logger, logLevel: logLevel).run()
+        } catch let error where !(error is ExitCode) {
+            throw Failure.told(error)
+        }
+    }
+}
+
+struct Upgrade: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Has the agent that runs make room for this program as it is installed now (systemctl reload).",
+        discussion: """
+            The agent starts another process of its own, which reads the settings anew and takes everything over: \
+            workloads, the connections that wait for them, those under way, the control socket. No rule is taken away and \
+            no connection refused meanwhile. If the other one does not come to serve, the agent goes on as before, and this \
+            says why and ends with status 1.
+            """)
+
+    @OptionGroup var settings: SettingsOption
+
+    func run() async throws {
+        do {
+            let result = try await Agent.upgrade(settings: try settings.read())
+            print("process \(result.pid), version \(result.version), has taken over \(result.workloads) workloads")
         } catch let error where !(error is ExitCode) {
             throw Failure.told(error)
         }

@@ -20,6 +20,9 @@ int trammel_is_netns(int fd);
 // pidfd_open(2). Returns a descriptor, or the errno negated.
 int trammel_pidfd_open(pid_t pid);
 
+// pidfd_send_signal(2) with SIGKILL. Returns 0, or the errno.
+int trammel_pidfd_kill(int pidfd);
+
 // The path of the v2 cgroup with this id, by open_by_handle_at(2): an id is a file handle of that file system, of which
 // `mount` is any open directory. Ends without a NUL. Returns its length, or the negated errno: ESTALE for one that is
 // gone, EPERM without CAP_DAC_READ_SEARCH.
@@ -47,6 +50,10 @@ void trammel_give_memory_back(void);
 /// Takes the program's own code out of this process's page tables, MADV_DONTNEED of madvise(2): what is run again is
 /// mapped again from the page cache, and what only the start needed no longer counts as this process's memory.
 void trammel_forget_code_of_start(void);
+
+/// A file in memory that holds `length` bytes and is at its beginning, closed on exec. Returns a descriptor, or the errno
+/// negated.
+int trammel_memory_file(const void *bytes, size_t length);
 
 /// Another program, run to its end: `path` with `arguments` (ended by NULL, the program's name first), in the namespaces
 /// of the calling thread and with nothing of this process's but three standard streams and a search path of the

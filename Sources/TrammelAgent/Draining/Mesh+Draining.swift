@@ -125,6 +125,7 @@ extension Mesh {
     func makeRoom(for identity: CaptureIdentity) async {
         for workload in draining.values where workload.attachment.opened.identity == identity {
             await dataPlane?.stopListening(workload.attachment.id)
+            capture.dropListeners(of: workload.attachment.id)
         }
     }
 

@@ -95,6 +95,8 @@ extension Mesh {
         var memory = AttachmentMemory(
             request: attachment.request, inode: attachment.opened.namespace.identity.inode,
             cookie: try capture.cookie(of: attachment.opened.namespace), declared: attachment.declared)
+        memory.id = attachment.id.rawValue
+        memory.hostIndex = attachment.opened.plan.hostIndex
         if let cgroup = attachment.host?.cgroup {
             // One that comes back is told by its path alone.
             memory.cgroup = .init(path: cgroup.path, id: attachment.request.isDurable ? 0 : cgroup.id)

@@ -25,12 +25,12 @@ extension Mesh {
     func releaseAnnounced() -> [String] { absent.isEmpty ? expect([]) : expect(absent.values.map(\.memory)) }
 
     private func expect(_ memories: [AttachmentMemory]) -> [String] {
-        let requests = memories.compactMap { memory -> CaptureRequest? in
+        let requests = memories.compactMap { memory -> ExpectedMember? in
             guard var request = try? memory.request.captureRequest(mode: settings.captureMode.mode),
                 let found = try? found(memory), case .there(let target) = found.state
             else { return nil }
             request.target = target
-            return request
+            return ExpectedMember(request, at: memory.hostIndex)
         }
         do {
             try capture.expect(requests)

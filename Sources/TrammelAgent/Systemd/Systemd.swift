@@ -135,7 +135,7 @@ enum Systemd {
         return String(last)
     }
 
-    private static func run(_ program: String, _ arguments: [String]) throws -> String {
+    static func run(_ program: String, _ arguments: [String]) throws -> String {
         let path = ["/usr/bin/", "/bin/"].map { $0 + program }.first { access($0, X_OK) == 0 }
         guard let path else {
             throw TrammelError(

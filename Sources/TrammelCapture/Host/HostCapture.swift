@@ -41,15 +41,19 @@ final class HostCapture: Sendable {
         /// Where to begin looking for a free index. An index that was given up is the last to be used again, since its
         /// listeners live as long as connections under way.
         var nextIndex = CapturePlace.hostIndices.lowerBound
+
+        var taken: Set<UInt32> { Set(open.values.map(\.member.index) + expected.values.map(\.index)) }
     }
 
     let settings: CaptureSettings
     private let cgroup: AgentCgroup
+    private let keeper: ListenerKeeper
     private let state = Mutex(State())
 
-    init(settings: CaptureSettings, cgroup: AgentCgroup) {
+    init(settings: CaptureSettings, cgroup: AgentCgroup, keeper: ListenerKeeper) {
         self.settings = settings
         self.cgroup = cgroup
+        self.keeper = keeper
     }
 
     // MARK: Members
@@ -69,16 +73,19 @@ final class HostCapture: Sendable {
         }
     }
 
-    func expect(_ requests: [CaptureRequest]) throws {
+    func expect(_ members: [ExpectedMember]) throws {
         try state.withLock { state in
             state.expected = [:]
             let open = Set(state.open.values.map(\.member.identity))
-            for request in requests where request.target.isOfTheHost {
+            // Those first whose place is known, lest another has it.
+            for expected in members.filter({ $0.index != nil }) + members.filter({ $0.index == nil })
+            where expected.request.target.isOfTheHost {
+                let request = expected.request
                 let identity = try HostCapture.identity(request.target)
                 guard !open.contains(identity) else { continue }
                 // The mode makes no difference where nobody listens.
                 state.expected[identity] = try member(
-                    request, request.mode ?? .tproxy, at: freeIndex(&state))
+                    request, request.mode ?? .tproxy, at: place(of: expected, &state))
             }
             try apply(&state)
             // One list for all of them, for it takes long.
@@ -193,6 +200,9 @@ final class HostCapture: Sendable {
     }
 
     // MARK: The tables
+
+    /// Holds the table that goes with the agent, where there is one.
+    var owners: [TableOwner] { state.withLock { [$0.owner].compactMap(\.self) } }
 
     /// What the kernel should hold: nothing, or the one that outlives the agent first.
     var tables: [NftTable] { state.withLock { [$0.installed, $0.installedOpen].compactMap(\.self) } }
@@ -348,7 +358,7 @@ final class HostCapture: Sendable {
         open table: NftTable?, claiming claims: Set<HostMember.Selector>, isRepair: Bool = false, _ state: inout State
     ) throws {
         if let table {
-            let owner = try state.owner ?? TableOwner()
+            let owner = try state.owner ?? TableOwner(keeper.kept)
             state.owner = owner
             let installed = isRepair ? nil : state.installedOpen
             guard installed != table else { return }
@@ -387,8 +397,16 @@ final class HostCapture: Sendable {
         return member
     }
 
+    /// Where it was before, unless another is there: the listeners that have lived on are bound to its addresses.
+    private func place(of expected: ExpectedMember, _ state: inout State) throws -> UInt32 {
+        guard let index = expected.index, CapturePlace.hostIndices.contains(index), !state.taken.contains(index) else {
+            return try freeIndex(&state)
+        }
+        return index
+    }
+
     private func freeIndex(_ state: inout State) throws -> UInt32 {
-        let taken = Set(state.open.values.map(\.member.index) + state.expected.values.map(\.index))
+        let taken = state.taken
         let all = CapturePlace.hostIndices
         let free = [state.nextIndex...all.upperBound, all].lazy.compactMap { $0.first { !taken.contains($0) } }.first
         guard let free else {
@@ -411,6 +429,18 @@ final class HostCapture: Sendable {
 
     private static var gone: TrammelError {
         TrammelError(.notFound, code: "workload-gone", "the workload is not attached any more")
+    }
+}
+
+/// A member of the host that was attached before.
+package struct ExpectedMember: Sendable {
+    package let request: CaptureRequest
+    /// Its place among the members, as `CapturePlan.hostIndex` has told; nil where that is not known.
+    package let index: UInt32?
+
+    package init(_ request: CaptureRequest, at index: UInt32? = nil) {
+        self.request = request
+        self.index = index
     }
 }
 

@@ -11,7 +11,7 @@ extension WorkloadCapture {
     ///
     /// Replaces what was announced before; an empty list lets go of those that will not be attached after all.
     /// - Parameter hostMembers: requests for cgroups and users; others are left out of account.
-    package func expect(_ hostMembers: [CaptureRequest]) throws {
+    package func expect(_ hostMembers: [ExpectedMember]) throws {
         try cgroup.verify()
         try host.expect(hostMembers)
     }
@@ -71,7 +71,8 @@ extension WorkloadCapture {
         try refuseConflict(identity, id)
         let member = try host.open(id, request, mode)
         do {
-            let listeners = try ListenerSockets.open(member.plan, hasIPv6: facts.hasIPv6)
+            let listeners = try ListenerSockets.open(member.plan, hasIPv6: facts.hasIPv6, keeper)
+            keeper.keep(listeners, of: id)
             let workload = OpenedWorkload(
                 id: id, identity: identity, namespace: sockets.home, facts: facts, plan: member.plan,
                 modeReason: reason, sourceKeeping: .onHost, listeners: listeners.streams, dnsListeners: listeners.dns,
@@ -80,6 +81,7 @@ extension WorkloadCapture {
                 try admit(workload)
             } catch {
                 listeners.close()
+                keeper.drop(id)
                 throw error
             }
             return workload

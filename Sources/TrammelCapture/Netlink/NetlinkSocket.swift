@@ -36,6 +36,18 @@ struct NetlinkSocket: ~Copyable, @unchecked Sendable {
             handle: try NetlinkSocket.open(family), closesLate: family == NETLINK_NETFILTER && !closesAtOnce)
     }
 
+    /// Takes over a bound one of another process's. What that may have left unread goes by: answers are told apart by
+    /// their numbers.
+    init(adopting descriptor: CInt) throws {
+        guard let handle = mnl_socket_fdopen(descriptor) else {
+            Glibc.close(descriptor)
+            throw TrammelError.kernel("take over a netlink socket", errno: errno, token: "netlink")
+        }
+        self.init(handle: handle, closesLate: false)
+        // Above whatever the other has used.
+        sequence = UInt32.random(in: 1 << 20..<1 << 30)
+    }
+
     private init(handle: OpaquePointer, closesLate: Bool) {
         self.handle = handle
         self.closesLate = closesLate

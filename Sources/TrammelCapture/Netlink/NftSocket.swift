@@ -12,6 +12,9 @@ struct NftSocket: ~Copyable {
         socket = try NetlinkSocket(family: NETLINK_NETFILTER, closesAtOnce: closesAtOnce)
     }
 
+    /// Takes over a socket that owns tables.
+    init(owner descriptor: CInt) throws { socket = try NetlinkSocket(adopting: descriptor) }
+
     /// Puts the table in place of whatever bears its name, in one transaction.
     mutating func replace(_ table: NftTable) throws {
         if try comment(ofTable: table.name) == nil {

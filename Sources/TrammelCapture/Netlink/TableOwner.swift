@@ -12,9 +12,9 @@ import TrammelCore
 final class TableOwner: Sendable {
     private let nft: Mutex<NftSocket>
 
-    /// In the network namespace that the calling thread is in.
-    init() throws {
-        var socket = try NftSocket(closesAtOnce: true)
+    /// In the network namespace that the calling thread is in: the owner that an agent before has passed on, or a new one.
+    init(_ kept: KeptSockets) throws {
+        var socket = try kept.takeOwner().map(NftSocket.init(owner:)) ?? NftSocket(closesAtOnce: true)
         socket.socket.rest()
         nft = Mutex(socket)
     }
@@ -36,6 +36,9 @@ final class TableOwner: Sendable {
             try nft.replace(table)
         }
     }
+
+    /// The socket, for as long as this lives, for whoever passes it on.
+    var descriptor: CInt { nft.withLock { $0.socket.descriptor } }
 
     /// Removes the table; one that is not there is no error.
     func remove(tableNamed name: String) throws {

@@ -65,7 +65,7 @@ extension WorkloadCapture {
                     guard facts.loopbackIsUp else { throw NamespaceFacts.loopbackDown }
                     try cgroup.verify()
                     try NamespaceCapture.install(
-                        plan, hasIPv6: hasIPv6, owner: try attachment.owner(of: plan), parts: found.parts)
+                        plan, hasIPv6: hasIPv6, owner: try attachment.owner(of: plan, keeper), parts: found.parts)
                     look.outcome = .repaired
                 } catch let error as TrammelError {
                     look.outcome = .failed(error)
@@ -162,7 +162,8 @@ extension WorkloadCapture {
         guard family == .v6, !attachment.servesIPv6.withLock({ $0 }) else { return nil }
         return try inside(attachment.workload.namespace) {
             guard ListenerSockets.hasIPv6() else { return nil }
-            let opened = try ListenerSockets.open(attachment.workload.plan, families: [family])
+            let opened = try ListenerSockets.open(attachment.workload.plan, families: [family], keeper)
+            keeper.keep(opened, of: id)
             return (opened.streams, opened.dns, opened.datagrams)
         }
     }

@@ -95,6 +95,10 @@ package final class CaptureWatch: Sendable {
         core.stop()
     }
 
+    /// Looks at nothing and puts nothing back until `resume`, which looks at everything.
+    package func pause() { core.pause(true) }
+    package func resume() { core.pause(false) }
+
     /// Looks at a workload soon, as if something had changed.
     package func look(at id: WorkloadID) { core.ask(for: id) }
 }
@@ -108,6 +112,8 @@ extension CaptureWatch {
         private let continuation: AsyncStream<CaptureReport>.Continuation
         private let bell: CInt
         private let asked = Mutex<(workloads: Set<WorkloadID>, isEnding: Bool)>(([], false))
+        /// Held while something is looked at.
+        private let isPaused = Mutex(false)
 
         init(
             _ capture: WorkloadCapture, _ events: NamespaceEvents?, _ rhythm: Rhythm,
@@ -137,6 +143,12 @@ extension CaptureWatch {
         func ask(for id: WorkloadID) {
             asked.withLock { _ = $0.workloads.insert(id) }
             ring()
+        }
+
+        /// When this returns nothing is being looked at.
+        func pause(_ on: Bool) {
+            isPaused.withLock { $0 = on }
+            if !on { for id in attached() { ask(for: id) } }
         }
 
         func stop() {
@@ -182,7 +194,11 @@ extension CaptureWatch {
                     let interval = events == nil ? rhythm.blind : rhythm.anyway
                     for id in work.turn(of: all, every: interval) { work.note(id, author: nil, at: now) }
                 }
-                for (id, author) in work.takeDue(at: now) { look(at: id, author, &work) }
+                isPaused.withLock { isPaused in
+                    // What is noticed meanwhile is looked at by `resume`.
+                    let due = work.takeDue(at: now)
+                    if !isPaused { for (id, author) in due { look(at: id, author, &work) } }
+                }
             }
             continuation.finish()
         }

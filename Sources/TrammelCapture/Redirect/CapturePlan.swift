@@ -39,6 +39,9 @@ package struct CapturePlan: Hashable, Sendable {
         self.outboundMode = outboundMode
     }
 
+    /// Its number among the host's members; nil in a network namespace of its own.
+    package var hostIndex: UInt32? { place.hostIndex }
+
     /// Whether DNS goes to the agent.
     package var capturesDNS: Bool { request.capturesDNS && !request.excludedOutboundPorts.contains(53) }
 

@@ -25,27 +25,33 @@ package struct OpenedDNSListener: Hashable, Sendable {
 /// They are bound to loopback addresses only: netfilter may turn any connection there, and nobody can reach them from
 /// the network. A process of the namespace that dials one is refused by a rule, and again by the lookup of the
 /// original destination.
+///
+/// One that an agent before has left at the same place is taken up with whatever waits in it.
 enum ListenerSockets {
     struct Listeners {
         var streams: [OpenedListener] = []
         var dns: [OpenedDNSListener] = []
         var datagrams: [OpenedDatagramListener] = []
+        /// Of all of these, those that were not there before.
+        fileprivate(set) var new: [CInt] = []
 
-        func close() {
-            for listener in datagrams { Descriptor.close(listener.socket) }
-            for listener in streams { Descriptor.close(listener.socket) }
-            for listener in dns { Descriptor.close(listener.socket) }
-        }
+        var all: [CInt] { streams.map(\.socket) + dns.map(\.socket) + datagrams.map(\.socket) }
+
+        func close() { for socket in all { Descriptor.close(socket) } }
     }
 
-    static func open(_ plan: CapturePlan, hasIPv6: Bool) throws -> Listeners {
-        try open(plan, families: hasIPv6 ? CapturePlan.families : [.v4])
+    static func open(_ plan: CapturePlan, hasIPv6: Bool, _ keeper: ListenerKeeper) throws -> Listeners {
+        try open(plan, families: hasIPv6 ? CapturePlan.families : [.v4], keeper)
     }
 
-    static func open(_ plan: CapturePlan, families: [IPAddress.Family]) throws -> Listeners {
+    static func open(
+        _ plan: CapturePlan, families: [IPAddress.Family], _ keeper: ListenerKeeper
+    ) throws -> Listeners {
         var opened = Listeners()
         do {
-            for listener in plan.listeners(families) { try open(listener, plan.settings.backlog, into: &opened) }
+            for listener in plan.listeners(families) {
+                try open(listener, plan.settings.backlog, keeper, into: &opened)
+            }
         } catch {
             opened.close()
             throw error
@@ -54,22 +60,26 @@ enum ListenerSockets {
     }
 
     private static func open(
-        _ listener: PlannedListener, _ backlog: Int32, into opened: inout Listeners
+        _ listener: PlannedListener, _ backlog: Int32, _ keeper: ListenerKeeper, into opened: inout Listeners
     ) throws {
         let (address, mode) = (listener.address, listener.mode)
+        let made: CInt
+        let isNew: Bool
         switch listener.purpose {
         case .connections(let direction):
-            let socket = try stream(address, mode, backlog: backlog).release()
-            opened.streams.append(OpenedListener(socket: socket, direction: direction, mode: mode, address: address))
+            (made, isNew) = try stream(address, mode, backlog: backlog, keeper)
+            opened.streams.append(OpenedListener(socket: made, direction: direction, mode: mode, address: address))
         case .dns(let transport):
-            let socket = transport == .tcp ? try stream(address, mode, backlog: backlog) : try datagram(address, mode)
-            opened.dns.append(
-                OpenedDNSListener(socket: socket.release(), transport: transport, mode: mode, address: address))
+            (made, isNew) =
+                transport == .tcp
+                ? try stream(address, mode, backlog: backlog, keeper) : try datagram(address, mode, keeper)
+            opened.dns.append(OpenedDNSListener(socket: made, transport: transport, mode: mode, address: address))
         case .datagrams:
-            let socket = try datagram(address, mode)
-            try socket.makeRoom()
-            opened.datagrams.append(OpenedDatagramListener(socket: socket.release(), address: address))
+            (made, isNew) = try datagram(address, mode, keeper)
+            opened.datagrams.append(OpenedDatagramListener(socket: made, address: address))
+            try Descriptor.makeRoom(made)
         }
+        if isNew { opened.new.append(made) }
     }
 
     /// Whether sockets can be bound to ::1 here. A namespace may have IPv6 switched off.
@@ -84,41 +94,55 @@ enum ListenerSockets {
     }
 
     private static func stream(
-        _ address: ListenerAddress, _ mode: CaptureMode, backlog: Int32
-    ) throws -> Descriptor {
+        _ address: ListenerAddress, _ mode: CaptureMode, backlog: Int32, _ keeper: ListenerKeeper
+    ) throws -> (socket: CInt, isNew: Bool) {
         let family = address.endpoint.address.family
-        let socket = try Descriptor.socket(family, SOCK_STREAM)
-        // So that a restarted agent can listen while connections of the old one linger in TIME_WAIT.
-        try socket.set(SOL_SOCKET, SO_REUSEADDR)
-        if family == .v6 { try socket.set(CInt(IPPROTO_IPV6), IPV6_V6ONLY) }
-        if mode == .tproxy || address.isOfHostMember { try makeTransparent(socket, family) }
+        let kept = keeper.kept.takeListener(SOCK_STREAM, at: address.endpoint)
+        let socket = try kept.map(Descriptor.init(owning:)) ?? Descriptor.socket(family, SOCK_STREAM)
+        try setTransparent(socket, family, mode == .tproxy || address.isOfHostMember)
         if mode == .redirect { try keepAlive(socket) }
-        try bind(socket, to: address.endpoint)
+        if kept == nil {
+            // So that a restarted agent can listen while connections of the old one linger in TIME_WAIT.
+            try socket.set(SOL_SOCKET, SO_REUSEADDR)
+            if family == .v6 { try socket.set(CInt(IPPROTO_IPV6), IPV6_V6ONLY) }
+            try bind(socket, to: address.endpoint, keeper)
+        }
         guard listen(socket.number, backlog) == 0 else {
             throw TrammelError.kernel("listen on \(address)", errno: errno, token: "listener")
         }
-        return socket
+        return (socket.release(), kept == nil)
     }
 
-    private static func datagram(_ address: ListenerAddress, _ mode: CaptureMode) throws -> Descriptor {
+    private static func datagram(
+        _ address: ListenerAddress, _ mode: CaptureMode, _ keeper: ListenerKeeper
+    ) throws -> (socket: CInt, isNew: Bool) {
         let family = address.endpoint.address.family
-        let socket = try Descriptor.socket(family, SOCK_DGRAM)
-        if family == .v6 { try socket.set(CInt(IPPROTO_IPV6), IPV6_V6ONLY) }
-        if mode == .tproxy || address.isOfHostMember { try makeTransparent(socket, family) }
-        if mode == .tproxy {
-            switch family {
-            case .v4: try socket.set(CInt(IPPROTO_IP), IP_RECVORIGDSTADDR)
-            case .v6: try socket.set(CInt(IPPROTO_IPV6), IPV6_RECVORIGDSTADDR)
-            }
+        let kept = keeper.kept.takeListener(SOCK_DGRAM, at: address.endpoint)
+        let socket = try kept.map(Descriptor.init(owning:)) ?? Descriptor.socket(family, SOCK_DGRAM)
+        try setTransparent(socket, family, mode == .tproxy || address.isOfHostMember)
+        let told: CInt = mode == .tproxy ? 1 : 0
+        switch family {
+        case .v4: try socket.set(CInt(IPPROTO_IP), IP_RECVORIGDSTADDR, told)
+        case .v6: try socket.set(CInt(IPPROTO_IPV6), IPV6_RECVORIGDSTADDR, told)
         }
-        try bind(socket, to: address.endpoint)
-        return socket
+        if kept == nil {
+            if family == .v6 { try socket.set(CInt(IPPROTO_IPV6), IPV6_V6ONLY) }
+            try bind(socket, to: address.endpoint, keeper)
+        }
+        return (socket.release(), kept == nil)
     }
 
-    private static func bind(_ socket: borrowing Descriptor, to endpoint: IPEndpoint) throws {
+    private static func bind(
+        _ socket: borrowing Descriptor, to endpoint: IPEndpoint, _ keeper: ListenerKeeper
+    ) throws {
         do {
             try socket.bind(to: endpoint)
         } catch let error as TrammelError where error.code == "socket-eaddrinuse" {
+            // One of a workload that was here before may be on its way out still.
+            keeper.store?.settle()
+            do {
+                return try socket.bind(to: endpoint)
+            } catch {}
             throw TrammelError(
                 .conflict, code: "listener-in-use", "another socket of the namespace listens on \(endpoint)",
                 hint: "stop it (another agent, another mesh's proxy?), or set other `ports` in trammeld.yaml")
@@ -135,10 +159,13 @@ enum ListenerSockets {
         try socket.set(CInt(IPPROTO_TCP), TCP_KEEPINTVL, pause)
     }
 
-    static func makeTransparent(_ socket: borrowing Descriptor, _ family: IPAddress.Family) throws {
+    /// A socket that was kept may have been the other way.
+    static func setTransparent(
+        _ socket: borrowing Descriptor, _ family: IPAddress.Family, _ isTransparent: Bool = true
+    ) throws {
         switch family {
-        case .v4: try socket.set(CInt(IPPROTO_IP), IP_TRANSPARENT)
-        case .v6: try socket.set(CInt(IPPROTO_IPV6), IPV6_TRANSPARENT)
+        case .v4: try socket.set(CInt(IPPROTO_IP), IP_TRANSPARENT, isTransparent ? 1 : 0)
+        case .v6: try socket.set(CInt(IPPROTO_IPV6), IPV6_TRANSPARENT, isTransparent ? 1 : 0)
         }
     }
 }
@@ -148,12 +175,13 @@ extension Descriptor {
     private static let room: CInt = 4 << 20
 
     /// Beyond what the system allows by default where the agent may, and that much where it may not.
-    fileprivate func makeRoom() throws {
-        do {
-            try set(SOL_SOCKET, SO_RCVBUFFORCE, Descriptor.room)
-        } catch {
-            try set(SOL_SOCKET, SO_RCVBUF, Descriptor.room)
-        }
+    fileprivate static func makeRoom(_ socket: CInt) throws {
+        var room = Descriptor.room
+        let length = socklen_t(MemoryLayout<CInt>.size)
+        guard
+            setsockopt(socket, SOL_SOCKET, SO_RCVBUFFORCE, &room, length) == 0
+                || setsockopt(socket, SOL_SOCKET, SO_RCVBUF, &room, length) == 0
+        else { throw TrammelError.kernel("make room for datagrams", errno: errno, token: "socket") }
     }
 }
 

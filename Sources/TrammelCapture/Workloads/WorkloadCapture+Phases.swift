@@ -67,7 +67,10 @@ extension WorkloadCapture {
         plan.carried = []
         plan.established = []
         func look() throws -> NamespaceConnections { try connections(from, attachment) }
-        if plan.outboundMode == .tproxy, !attachment.isOnHost {
+        if let known = keeper.kept.takeEstablished(of: attachment.workload.id), !attachment.isOnHost {
+            plan.established = known
+            try put(plan, of: attachment)
+        } else if plan.outboundMode == .tproxy, !attachment.isOnHost {
             let before = try look()
             // Where new connections are let past until now, one may have begun since.
             let areHeldBack = try inside(attachment.workload.namespace) { try NamespaceRules.stand(for: plan) }
@@ -146,7 +149,7 @@ extension WorkloadCapture {
         }
         try inside(attachment.workload.namespace) {
             try NamespaceCapture.install(
-                plan, hasIPv6: attachment.capturesIPv6, owner: try attachment.owner(of: plan), parts: parts)
+                plan, hasIPv6: attachment.capturesIPv6, owner: try attachment.owner(of: plan, keeper), parts: parts)
         }
     }
 }

@@ -21,6 +21,13 @@ package struct OpenedWorkload: Sendable {
     package let dnsListeners: [OpenedDNSListener]
     /// Empty where the agent does not carry its datagrams.
     package let datagramListeners: [OpenedDatagramListener]
+
+    /// Where nobody has adopted them.
+    package func closeListeners() {
+        for socket in listeners.map(\.socket) + dnsListeners.map(\.socket) + datagramListeners.map(\.socket) {
+            Descriptor.close(socket)
+        }
+    }
 }
 
 /// The kernel edge of the agent: captures the traffic of network namespaces, and lets it go again.
@@ -37,6 +44,8 @@ package final class WorkloadCapture: Sendable {
     package let cgroup: AgentCgroup
     let agentIDs: Set<UInt64>
     let host: HostCapture
+    /// Handover/ has what it is for.
+    let keeper: ListenerKeeper
     let iptables = IptablesAbility()
     let nftables = NftablesAbility()
     /// The agent's own network namespace, which is the host's.
@@ -79,20 +88,23 @@ package final class WorkloadCapture: Sendable {
         var isOnHost: Bool { workload.plan.place.hostIndex != nil }
 
         /// Who makes the plan's table: nil where it is to outlive the agent. Called inside the namespace.
-        func owner(of plan: CapturePlan) throws -> TableOwner? {
+        func owner(of plan: CapturePlan, _ keeper: ListenerKeeper) throws -> TableOwner? {
             try owner.withLock { owner in
-                if owner == nil, plan.table.isOwned { owner = try TableOwner() }
+                if owner == nil, plan.table.isOwned { owner = try TableOwner(keeper.kept) }
                 return owner
             }
         }
     }
 
     /// - Parameter cgroup: where the agent lives; must have been entered before the first listener is opened.
-    package init(cgroup: AgentCgroup, settings: CaptureSettings = CaptureSettings()) throws {
+    package init(
+        cgroup: AgentCgroup, settings: CaptureSettings = CaptureSettings(), keeper: ListenerKeeper = ListenerKeeper()
+    ) throws {
         self.cgroup = cgroup
         agentIDs = cgroup.ids
         self.settings = settings
-        host = HostCapture(settings: settings, cgroup: cgroup)
+        self.keeper = keeper
+        host = HostCapture(settings: settings, cgroup: cgroup, keeper: keeper)
         sockets = NamespaceSockets(home: try NetworkNamespace.ofTheAgent(), settings: settings)
         conntrack = WorkloadConntrack(sockets: sockets)
         flows = FlowWatch(sockets: sockets, agent: cgroup, host: host)
@@ -100,13 +112,14 @@ package final class WorkloadCapture: Sendable {
 
     /// - Parameter virtualRanges: the blocks that VIPs are taken from, which a connect must have a route to.
     package convenience init(
-        cgroup: AgentCgroup, ports: CapturePorts, virtualRanges: [CIDR], backend: CaptureBackendChoice
+        cgroup: AgentCgroup, ports: CapturePorts, virtualRanges: [CIDR], backend: CaptureBackendChoice,
+        keeper: ListenerKeeper = ListenerKeeper()
     ) throws {
         var settings = CaptureSettings()
         settings.backend = backend
         settings.ports = ports
         settings.virtualRanges = virtualRanges
-        try self.init(cgroup: cgroup, settings: settings)
+        try self.init(cgroup: cgroup, settings: settings, keeper: keeper)
     }
 
     /// Opens the listeners of a workload inside its network namespace and finds out what is true there. Turns nothing.
@@ -120,7 +133,8 @@ package final class WorkloadCapture: Sendable {
         try refuseConflict(.namespace(namespace.identity), id)
         let workload = try inside(namespace) {
             let (facts, plan, chosen) = try plan(request)
-            let listeners = try ListenerSockets.open(plan, hasIPv6: facts.hasIPv6)
+            let listeners = try ListenerSockets.open(plan, hasIPv6: facts.hasIPv6, keeper)
+            keeper.keep(listeners, of: id)
             return OpenedWorkload(
                 id: id, identity: .namespace(namespace.identity), namespace: namespace, facts: facts, plan: plan,
                 modeReason: chosen.reason,
@@ -132,9 +146,8 @@ package final class WorkloadCapture: Sendable {
         do {
             try admit(workload)
         } catch {
-            ListenerSockets.Listeners(
-                streams: workload.listeners, dns: workload.dnsListeners, datagrams: workload.datagramListeners
-            ).close()
+            workload.closeListeners()
+            keeper.drop(id)
             throw error
         }
         return workload
@@ -226,12 +239,16 @@ package final class WorkloadCapture: Sendable {
     /// Forgets the workload and lets go of its namespace. Rules that are installed stay as they are.
     package func close(_ id: WorkloadID) {
         _ = attachments.withLock { $0.removeValue(forKey: id) }
+        keeper.drop(id)
         host.close(id)
         flows.end(id)
         watch.withLock { $0 }?.forget(id)
         sockets.remove(id)
         conntrack.close(id)
     }
+
+    /// Its listeners are closed, and are not to be kept for an agent after this one either.
+    package func dropListeners(of id: WorkloadID) { keeper.drop(id) }
 
     /// What a workload's namespace should hold; nil while its traffic is not turned.
     package func plan(of id: WorkloadID) -> CapturePlan? {

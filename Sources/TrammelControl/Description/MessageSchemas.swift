@@ -136,6 +136,9 @@ enum MessageSchemas {
             .has("because", .list(.one(of: WorkloadBypass.Reason.allCases.map(\.rawValue)))),
             .has("warnings", .list(.string))),
         "BypassRequest": .object(.has("on", .boolean)),
+        "UpgradeResult": .object(
+            .has("pid", .integer(atLeast: 1), "The process that is the agent now."), .has("version", .string),
+            .has("workloads", .integer(atLeast: 0), "How many it has taken over.")),
         "InstalledRules": .object(
             .has("workload", .string, name), .has("backend"),
             .has("text", .string, "The rules, as `nft list` or `iptables-save -c` prints them."),

@@ -6,7 +6,7 @@ package enum ControlRoutes {
     static func all(of service: any ControlService) -> [Route] {
         let routes =
             health(service) + resources(service) + workloads(service) + traffic(service) + logging(service)
-            + bypass(service) + notBuiltYet
+            + bypass(service) + [upgrade(service)] + notBuiltYet
         return routes + [description(of: routes)]
     }
 

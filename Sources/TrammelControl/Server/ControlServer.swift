@@ -35,12 +35,13 @@ package struct ControlServer: Sendable {
     private let group: any EventLoopGroup
     private let logger: Logger
 
+    /// - Parameter takesOver: from an agent that lives there and makes room; who is connected to it stays so.
     package init(
-        service: any ControlService, socket: String, access: AccessPolicy = .system(),
+        service: any ControlService, socket: String, takesOver: Bool = false, access: AccessPolicy = .system(),
         limits: ControlLimits = ControlLimits(), eventLoopGroup: any EventLoopGroup, logger: Logger
     ) {
         self.service = service
-        file = SocketFile(path: socket)
+        file = SocketFile(path: socket, takesOver: takesOver)
         self.access = access
         self.limits = limits
         group = eventLoopGroup
@@ -60,7 +61,7 @@ package struct ControlServer: Sendable {
         let limits = limits
         let application = Application(
             responder: responder, server: HTTPServerBuilder { PeerChannel(limits: limits, responder: $0) },
-            configuration: ApplicationConfiguration(address: .unixDomainSocket(path: file.path)),
+            configuration: ApplicationConfiguration(address: .unixDomainSocket(path: file.place)),
             onServerRunning: { [file] channel in
                 let result = Result { try file.open() }
                 opened.withLock { $0 = result }

@@ -6,6 +6,12 @@ import TrammelCore
 /// is judged per peer), and removed at the end if it is still ours.
 struct SocketFile: Sendable {
     let path: String
+    /// An agent lives there, and makes room.
+    let takesOver: Bool
+
+    /// Where the socket is made, to be moved to its path once it can be used. NIO removes what it has bound when it closes,
+    /// and by then another agent's may be at the path.
+    var place: String { "\(path).\(getpid())" }
 
     /// Makes the directory where it is missing, and takes away the socket of an agent that is dead.
     /// - Throws: `TrammelError`: `conflict` where an agent lives there, `invalid` where the path cannot be a socket's.
@@ -15,13 +21,15 @@ struct SocketFile: Sendable {
                 .invalid, code: "socket-path", "the socket path \"\(path)\" is not absolute",
                 hint: "set `socket` to a path like \(ControlClient.defaultSocket)")
         }
-        guard path.utf8.count <= UnixSocketProbe.longestPath else {
+        guard place.utf8.count <= UnixSocketProbe.longestPath else {
             throw TrammelError(
                 .invalid, code: "socket-path",
-                "the socket path \(path) has \(path.utf8.count) bytes, the kernel takes \(UnixSocketProbe.longestPath)",
+                "the socket path \(path) has \(place.utf8.count) bytes, the kernel takes \(UnixSocketProbe.longestPath)",
                 hint: "set `socket` to a shorter path")
         }
         try makeDirectory()
+        guard unlink(place) == 0 || errno == ENOENT else { throw failure("remove what is left beside") }
+        if takesOver { return }
         var status = stat()
         guard lstat(path, &status) == 0 else { return }
         guard status.st_mode & S_IFMT == S_IFSOCK else {
@@ -49,7 +57,8 @@ struct SocketFile: Sendable {
     /// Lets every user connect; whom the agent then serves is another matter.
     /// - Returns: what tells this very file from one that takes its place later.
     func open() throws -> Identity {
-        guard fchmodat(AT_FDCWD, path, 0o666, AT_SYMLINK_NOFOLLOW) == 0 else { throw failure("open up") }
+        guard fchmodat(AT_FDCWD, place, 0o666, AT_SYMLINK_NOFOLLOW) == 0 else { throw failure("open up") }
+        guard rename(place, path) == 0 else { throw failure("put in place") }
         var status = stat()
         guard lstat(path, &status) == 0 else { throw failure("look at") }
         return Identity(device: status.st_dev, inode: status.st_ino)

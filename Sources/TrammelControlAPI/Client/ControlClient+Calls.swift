@@ -133,6 +133,10 @@ extension ControlClient {
         try await stream(Call("GET", "v1", "tap", query: filter.query), as: TapEvent.self)
     }
 
+    package func upgrade() async throws -> UpgradeResult {
+        try await send(Call("POST", "v1", "upgrade", timeout: 180), as: UpgradeResult.self)
+    }
+
     package func bypass() async throws -> Bypass { try await send(Call("GET", "v1", "bypass"), as: Bypass.self) }
 
     package func setBypass(_ on: Bool) async throws -> Bypass {

@@ -38,12 +38,14 @@ struct CaptureAcceptor: Sendable {
     let loops: LoopGroup
     let destinations: any OriginalDestinationSource
     let probes: PendingProbes
+    /// Whether connections wait until the channel is told to read.
+    let isHeld: Bool
     /// Told of a connection of which the kernel did not know where it was going.
     let onUnknown: @Sendable (WorkloadID, ClientAddress) -> Void
 
     /// Adopts the listening socket. Connections are spread over the data loops.
     func listen(on group: any EventLoopGroup) -> EventLoopFuture<any Channel> {
-        listener.adopt(on: group, accept)
+        listener.adopt(on: group, isHeld: isHeld, accept)
     }
 
     /// On the connection's own loop, before its first byte is read.
@@ -98,10 +100,11 @@ extension CaptureListener {
 
     /// Takes the listening socket over; `accept` is called with each connection on the connection's own loop.
     func adopt(
-        on group: any EventLoopGroup, _ accept: @escaping @Sendable (any Channel) throws -> Void
+        on group: any EventLoopGroup, isHeld: Bool = false, _ accept: @escaping @Sendable (any Channel) throws -> Void
     ) -> EventLoopFuture<any Channel> {
         ServerBootstrap(group: group, childGroup: group)
             .serverChannelOption(.maxMessagesPerRead, value: 16)
+            .serverChannelOption(.autoRead, value: !isHeld)
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(AcceptPause())

@@ -47,10 +47,15 @@ final class DNSResponder {
         listeners.append(listener)
     }
 
-    /// Answers nothing any more and lets go of everything.
-    func close() {
+    /// Takes no more queries; those under way are answered.
+    func stopListening() {
         for listener in listeners { listener.watch.map(readiness.forget) }
         listeners = []
+    }
+
+    /// Answers nothing any more and lets go of everything.
+    func close() {
+        stopListening()
         for query in forwarded.values { letGo(query) }
         forwarded = [:]
         for stream in streams.values { stream.kill() }

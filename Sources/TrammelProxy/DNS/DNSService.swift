@@ -128,6 +128,24 @@ final class DNSService: Sendable {
         readiness.letGo()
     }
 
+    /// Takes no more queries; those that wait for a resolver are waited for, for so long.
+    func finish(within patience: TimeAmount) async {
+        let all = state.withLock { Array($0.attached.values) }
+        for attached in all {
+            for channel in attached.channels { try? await channel.close() }
+            try? await attached.loop.submit { attached.responder.value.stopListening() }.get()
+        }
+        let end = NIODeadline.now() + patience
+        for attached in all {
+            while NIODeadline.now() < end,
+                let waiting = try? await attached.loop.submit({ attached.responder.value.waiting }).get(), waiting > 0
+            {
+                try? await attached.loop.scheduleTask(in: .milliseconds(20)) {}.futureResult.get()
+            }
+        }
+        await close()
+    }
+
     private func end(_ attached: Attached) async {
         for channel in attached.channels { try? await channel.close() }
         try? await attached.loop.submit { attached.responder.value.close() }.get()

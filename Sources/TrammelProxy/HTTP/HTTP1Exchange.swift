@@ -237,6 +237,7 @@ extension HTTP1ServerHandler {
         }
         if hasInputEnded { return tunnelInputEnded() }
         setReading(true)
+        moveSoon()
     }
 
     func upstreamTunnelled(_ bytes: ByteBuffer) {

@@ -80,6 +80,8 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
     private var isProcessing = false
     /// More is waiting to be written to the client than may be, so nothing new is begun.
     private(set) var isClientSlow = false
+    /// It is being taken to another agent, and neither side is read from.
+    var isMoving = false
     var hasInputEnded = false
     /// FIN is out to the client.
     private(set) var isOutputShut = false
@@ -144,7 +146,7 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         isClientSlow = !context.channel.isWritable
-        guard !isClientSlow else { return }
+        guard !isClientSlow, !isMoving else { return }
         upstream?.setReading(true)
         if phase == .head {
             setReading(true)
@@ -190,7 +192,7 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
     /// Takes as many requests out of the inbox as can begin now. Not re-entered: an answer given on the spot comes
     /// back here by the loop, not by recursion.
     func process() {
-        guard !isProcessing else { return }
+        guard !isProcessing, !isMoving else { return }
         isProcessing = true
         while true {
             if phase == .exchange {
@@ -211,6 +213,7 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
             } else if inbox.readableBytes > 0 {
                 awaitHead()
             }
+            if loop.departure != nil { moveSoon() }
         }
     }
 
@@ -369,7 +372,7 @@ final class HTTP1ServerHandler: ChannelInboundHandler, DeadlineOwner {
     // MARK: Back-pressure
 
     func setReading(_ isOn: Bool) {
-        guard isReading != isOn else { return }
+        guard isReading != isOn, !(isMoving && isOn) else { return }
         isReading = isOn
         context?.setReading(isOn)
     }

@@ -58,8 +58,12 @@ final class LoopContext {
     private(set) var workloads: [WorkloadID: AttachedWorkload] = [:]
     private(set) var connections: [UInt64: ProxyConnection] = [:]
     private var draining: Set<WorkloadID> = []
+    /// Filled when it is asked, and emptied when all have come.
+    private var clustersByName: (version: UInt64, clusters: [String: Cluster]) = (.max, [:])
     /// No new requests on old connections: each answer says `connection: close`.
     var isDraining = false
+    /// Takes connections to the agent that has taken this one's place; nil as long as there is none.
+    private(set) var departure: Departure?
     /// Told when a dial to an endpoint of this node was refused, so that its readiness is looked at again.
     let onConnectRefused: @Sendable (WorkloadID) -> Void
 
@@ -158,12 +162,21 @@ final class LoopContext {
         pool.closeIdle(of: id)
     }
 
+    func workload(_ id: WorkloadID) -> AttachedWorkload? { workloads[id] }
+
     func hasWorkload(_ id: WorkloadID) -> Bool { workloads[id] != nil }
 
     /// Answers under way say `connection: close`; connections between requests end now.
     func beginDraining() {
         isDraining = true
         for connection in connections.values { connection.stage?.closeIfIdle() }
+    }
+
+    /// Every connection goes to another agent as soon as it can.
+    func leave(by departure: @escaping Departure) {
+        self.departure = departure
+        for connection in connections.values { connection.stage?.moveSoon() }
+        pool.closeIdle()
     }
 
     // MARK: Records
@@ -228,6 +241,11 @@ final class LoopContext {
         for (slot, peer) in peers.enumerated() where retired.contains(peer.id) { peers[slot] = (0, .unknown) }
         lastService = nil
         telemetry.forget(retired)
+    }
+
+    func serviceID(named name: CarriedConnection.ServiceName?) -> ServiceID {
+        guard let name else { return passthroughService }
+        return labels.id(ofService: ServiceLabels(host: name.host, name: name.name, namespace: name.namespace))
     }
 
     func serviceID(of service: ServiceIdentity?) -> ServiceID {
@@ -305,6 +323,17 @@ final class LoopContext {
         return UpstreamSocketPlan(
             workload: connection.workload.id, remote: remote, source: keeps ? client : nil,
             reachesApplication: connection.direction == .inbound)
+    }
+
+    /// By its name: for connections that another agent has begun, not for requests.
+    func cluster(named name: String) -> Cluster? {
+        if clustersByName.version != snapshot.version {
+            clustersByName = (
+                snapshot.version,
+                Dictionary(snapshot.clusters.map { ($0.name, $0) }) { first, _ in first }
+            )
+        }
+        return clustersByName.clusters[name]
     }
 
     func connectRefused(by endpoint: Endpoint) {

@@ -31,6 +31,12 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
     var context: ChannelHandlerContext?
     var phase: Phase
     var upstream: RelayUpstreamHandler?
+    /// It is being taken to another agent, and neither side is read from.
+    var isMoving = false
+    /// Of a connection that another agent has begun: that one had dialled.
+    private let adopted: CarriedConnection?
+    /// The service that the connection was decided to be for.
+    var service: ServiceIdentity?
     /// How `upstream` was dialled.
     var plan: UpstreamSocketPlan?
     var isUpstreamConnected = false
@@ -57,11 +63,18 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
     /// The client ended before it or the server had said a word. An agent that dials ahead leaves such connections
     /// where the call went elsewhere, so at the other end they are not worth a record.
     var isSilent = false
+    /// It is not to be counted or logged, whatever is said: that is done by whoever had it before.
+    var staysSilent = false
     /// Why there is nowhere to go with bytes; the client's first ones are waited for all the same, since a request may be
     /// told so, or go elsewhere by its Host.
     var refusal: CloseReason?
 
-    init(loop: LoopContext, connection: ProxyConnection, route: HTTPRouteContext, detects: Bool) {
+    /// - Parameter adopted: what is known of a connection that another agent has begun, and whose way onward is there.
+    init(
+        loop: LoopContext, connection: ProxyConnection, route: HTTPRouteContext, detects: Bool,
+        adopted: CarriedConnection? = nil
+    ) {
+        self.adopted = adopted
         self.loop = loop
         self.connection = connection
         self.route = route
@@ -78,7 +91,7 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
         record.flow = loop.flow(of: connection)
         if connection.prober != nil { record.text.set(.routeName, "probe") }
         watchForIdleness(lastMovedAt)
-        dial()
+        if let adopted { resume(adopted) } else { dial() }
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
@@ -112,7 +125,7 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable { upstream?.setReading(true) }
+        if context.channel.isWritable, !isMoving { upstream?.setReading(true) }
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
@@ -156,12 +169,13 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
         guard let upstream, isUpstreamConnected, phase != .closed else { return }
         if phase != .relaying {
             phase = .relaying
-            if !isSilent { loop.telemetry.open(&record, at: connection.openedAt) }
+            if !isSilent, !record.isOpen { loop.telemetry.open(&record, at: connection.openedAt) }
             if connection.applicationProtocol == .unknown { connection.applicationProtocol = .tcp }
             if held.readableBytes > 0 { pass(held) }
             held = loop.emptyBuffer
             setReading(true)
             upstream.flush()
+            moveSoon()
         }
         if hasInputEnded {
             if hasUpstreamEnded { return complete() }
@@ -183,7 +197,7 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
 
     func upstreamSent(_ bytes: ByteBuffer) {
         if phase == .detecting || phase == .connecting { relay() }
-        if isSilent {
+        if isSilent, !staysSilent {
             isSilent = false
             loop.telemetry.open(&record, at: connection.openedAt)
         }
@@ -226,7 +240,7 @@ final class RelayClientHandler: ChannelInboundHandler, RemovableChannelHandler, 
     }
 
     func setReading(_ isOn: Bool) {
-        guard isReading != isOn else { return }
+        guard isReading != isOn, !(isMoving && isOn) else { return }
         isReading = isOn
         context?.setReading(isOn)
     }

@@ -19,6 +19,7 @@ extension RelayClientHandler {
     private func dial(_ serverName: ServerName) {
         let decision = route.decideTCP(loop: loop, serverName, entropy: loop.randomness.next())
         record.flow.service = loop.serviceID(of: decision.service)
+        service = decision.service
         if let route = decision.route { record.text.set(.routeName, route.name) }
         switch decision.verdict {
         case .awaitServerName:
@@ -82,6 +83,7 @@ extension RelayClientHandler {
                 self.isUpstreamConnected = true
                 self.record.flow.upstreamLocal = handler.localAddress
                 if self.phase == .connecting, self.held.readableBytes > 0 || self.hasInputEnded { self.relay() }
+                self.moveSoon()
             case .failure:
                 self.connectFailed()
             }

@@ -52,6 +52,17 @@ final class RelayUpstreamHandler: ChannelInboundHandler, RemovableChannelHandler
         if let context { CloseAfterFlush.close(context.channel) }
     }
 
+    /// Takes the connection out of its channel, which closes without the server's hearing of it.
+    func takeSocket() -> CInt? {
+        guard let context, let socket = ChannelSocket.copy(of: context.channel) else { return nil }
+        client = nil
+        isAbandoned = true
+        context.close(promise: nil)
+        return socket
+    }
+
+    var channel: (any Channel)? { context?.channel }
+
     /// Lets go of the client and closes.
     func detach() { end(resets: false) }
 

@@ -292,6 +292,9 @@ final class UDPFlow: ReadinessOwner, DeadlineOwner, ConnectionStage {
     /// It has no end of its own, so an agent that drains does not wait for one.
     func closeIfIdle() { end(.drained, flags: []) }
 
+    /// The next datagram begins a flow of the other agent's.
+    func moveSoon() {}
+
     var upstreamWorkload: WorkloadID? { socket == nil ? nil : plan?.workload }
 
     func report() { relay.loop.telemetry.report(&record) }

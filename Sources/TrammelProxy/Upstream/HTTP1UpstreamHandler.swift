@@ -93,6 +93,15 @@ final class HTTP1UpstreamHandler: ChannelInboundHandler, DeadlineOwner {
         bucket.checkin(self)
     }
 
+    /// Takes a tunnel's connection out of its channel, which closes without the server's hearing of it.
+    func takeSocket() -> CInt? {
+        guard phase == .tunnel, let context, let socket = ChannelSocket.copy(of: context.channel) else { return nil }
+        close()
+        return socket
+    }
+
+    var channel: (any Channel)? { context?.channel }
+
     /// Ends the connection; the exchange hears nothing more from it.
     func close(resets: Bool = false) {
         exchange = nil

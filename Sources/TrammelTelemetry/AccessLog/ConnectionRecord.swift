@@ -21,6 +21,11 @@ package struct ConnectionRecord: ~Copyable, Sendable {
         isOpen = true
     }
 
+    mutating func resume(received: UInt64, sent: UInt64) {
+        (flow.bytesReceived, flow.bytesSent) = (received, sent)
+        (reportedReceived, reportedSent) = (received, sent)
+    }
+
     mutating func close(_ reason: CloseReason, at now: MonotonicTime) -> Bool {
         guard isOpen else { return false }
         isOpen = false

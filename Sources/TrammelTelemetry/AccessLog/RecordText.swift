@@ -110,6 +110,11 @@ package struct RecordText: ~Copyable, @unchecked Sendable {
         capacity = larger
     }
 
+    /// The text of `field`; nil when it was not set.
+    package func string(of field: TextField) -> String? {
+        withBytes(of: field) { $0.map { String(decoding: $0, as: UTF8.self) } }
+    }
+
     /// Calls `body` with the bytes of `field`, or with nil when it was not set.
     @inline(__always)
     func withBytes<R>(of field: TextField, _ body: (UnsafeRawBufferPointer?) -> R) -> R {

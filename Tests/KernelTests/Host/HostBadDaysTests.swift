@@ -48,7 +48,7 @@ extension HostTests {
                 }
             }
             let capture = try TestAgent.capture()
-            try capture.expect([shop, bank].map { CaptureRequest(target: .cgroup($0)) })
+            try capture.expect([shop, bank].map { ExpectedMember(CaptureRequest(target: .cgroup($0))) })
             let member = try HostMemberAtWork(capture, 1, .cgroup(bank), nil)
             let client = try world.dial(.cgroup(bank), HostWorld.remote4, 80)
             #expect(member.acceptor.next()?.direction == .outbound)
@@ -70,7 +70,7 @@ extension HostTests {
             let older = try world.hold(.cgroup(shop), HostWorld.remote4, 80)
             let others = try world.hold(.cgroup(bank), HostWorld.remote4, 80)
             let capture = try TestAgent.capture()
-            try capture.expect([CaptureRequest(target: .cgroup(shop))])
+            try capture.expect([ExpectedMember(CaptureRequest(target: .cgroup(shop)))])
             let member = try HostMemberAtWork(capture, 1, .cgroup(shop), .tproxy)
             #expect(try capture.olderConnections(of: member.workload.id) == 1)
             try capture.expect([])

@@ -255,6 +255,8 @@ final class FakeAgent: ControlService {
         }
     }
 
+    func upgrade() async throws -> UpgradeResult { UpgradeResult(pid: 4711, version: "9.9.9", workloads: 2) }
+
     func doctor() async throws -> DoctorReport {
         try note()
         return Sample.doctor
