@@ -49,7 +49,8 @@ package struct Agent: Sendable {
             ?? AgentLock(besides: settings.socket)
         defer { withExtendedLifetime(lock) {} }
         DescriptorLimit.raise()
-        let cgroup = try AgentCgroup.enter(name: lock.cgroupName)
+        let cgroup = try AgentCgroup.enter(
+            name: lock.cgroupName, besides: inheritance?.predecessor)
         let agentMetrics = AgentMetrics()
         let labels = LabelRegistry()
         // From here on they do not end the process.
