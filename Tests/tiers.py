@@ -296,7 +296,7 @@ def system(tally):
 
 
 # They say how long a thing may take, how much memory, or have a systemd of their own.
-ALONE = {"allocations", "badday", "enemies", "hosted", "package", "units"}
+ALONE = {"allocations", "badday", "enemies", "hosted", "package", "soak", "units"}
 
 
 def bench(tally):

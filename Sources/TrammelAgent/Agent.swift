@@ -49,7 +49,7 @@ package struct Agent: Sendable {
             ?? AgentLock(besides: settings.socket)
         defer { withExtendedLifetime(lock) {} }
         let mostDescriptors = DescriptorLimit.raise()
-        let cgroup = try AgentCgroup.enter(name: lock.cgroupName)
+        let cgroup = try AgentCgroup.enter(name: lock.cgroupName, besides: inheritance?.predecessor)
         let agentMetrics = AgentMetrics()
         let labels = LabelRegistry()
         // From here on they do not end the process.
@@ -110,7 +110,7 @@ package struct Agent: Sendable {
         let resolver = try await NameResolver.start(
             on: controlGroup.next(), servers: settings.resolvers, metrics: agentMetrics, logger: logger)
         await mesh.serve(through: dataPlane, resolvingBy: resolver)
-        for warning in store.warnings { logger.warning("\(warning)") }
+        for warning in store.warnings + settings.doubts { logger.warning("\(warning)") }
         dataPlane.holdConnections()
         for trouble in try await mesh.restore() { logger.warning("\(trouble)") }
         let taken = carried
@@ -272,6 +272,21 @@ extension AgentSettings.AccessLog {
     }
 }
 
+extension AgentSettings {
+    /// What others could change of what the agent goes by, each in a sentence.
+    fileprivate var doubts: [String] {
+        func folder(_ path: String) -> String { path.split(separator: "/").dropLast().reduce("") { "\($0)/\($1)" } }
+        var places = [
+            (configDirectory, "who can write there changes the mesh's policy"),
+            (folder(bypassFile), "who can write there switches bypass on"),
+        ]
+        if let log = accessLog.path, log.hasPrefix("/") {
+            places.append((folder(log), "who can write there has the access log"))
+        }
+        return places.compactMap { place, danger in TrustedPath.doubt(about: place).map { "\($0): \(danger)" } }
+    }
+}
+
 extension AgentSettings.Probes {
     fileprivate var recognition: any ProbeRecognition {
         get throws { cgroups.isEmpty ? NoProbes() as any ProbeRecognition : try NodeProbes(cgroups: cgroups) }
@@ -294,6 +309,9 @@ extension ProxySettings {
 enum StateDirectory {
     /// Makes the directory where it is missing, its parents too, for root alone.
     static func prepare(_ path: String) throws -> String {
+        if let doubt = TrustedPath.doubt(about: path, isPrivate: true) {
+            throw TrammelError.distrusted(doubt, setting: "stateDirectory")
+        }
         var made = ""
         for part in path.split(separator: "/") {
             made += "/" + part

@@ -12,13 +12,18 @@ package final class AgentLock: Sendable {
     package init(besides socket: String) throws {
         directory = socket.split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
         path = directory + "/lock"
+        if let doubt = TrustedPath.doubt(about: directory) { throw TrammelError.distrusted(doubt, setting: "socket") }
         if mkdir(directory, 0o755) != 0, errno != EEXIST {
             throw TrammelError(
                 .unavailable, code: "run-directory",
                 "make the directory \(directory): \(String(cString: strerror(errno)))",
                 hint: "run the agent as root, or set `socket` to a path below a directory it may write")
         }
-        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+        descriptor = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0o644)
+        if let doubt = AgentLock.doubt(about: path, descriptor) {
+            if descriptor >= 0 { close(descriptor) }
+            throw TrammelError.distrusted(doubt, setting: "socket")
+        }
         guard descriptor >= 0 else {
             throw TrammelError(
                 .forbidden, code: "lock", "open \(path): \(String(cString: strerror(errno)))",
@@ -43,6 +48,13 @@ package final class AgentLock: Sendable {
     deinit { close(descriptor) }
 
     func withDescriptor<R>(_ body: (CInt) throws -> R) rethrows -> R { try body(descriptor) }
+
+    /// Whoever made the file can hold the lock for ever.
+    private static func doubt(about path: String, _ descriptor: CInt) -> TrustedPath.Doubt? {
+        var status = stat()
+        guard descriptor >= 0, fstat(descriptor, &status) == 0 else { return TrustedPath.doubt(aboutLink: path) }
+        return TrustedPath.stranger(status.st_uid).map { .init(path: path, why: "belongs to user \($0)") }
+    }
 
     /// One agent's cgroup is not another's: tests run several, each with a socket of its own.
     package var cgroupName: String {

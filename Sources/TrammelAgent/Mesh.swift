@@ -437,7 +437,7 @@ actor Mesh {
         set = restored.set
         vips = VIPAllocator(ranges: settings.vips, records: try store.vips())
         let moved = try vips.allocate(for: set, now: .now())
-        if !moved.isEmpty { try store.commit(moved) }
+        store.keepIfPossible(moved)
         wantNames()
         expectPorts()
         feed.begin(at: restored.set.version)

@@ -32,6 +32,11 @@ struct BypassMemory: Codable, Equatable {
             throw failure
         }
         guard rename(next, path) == 0 else { throw BypassMemory.failure(path) }
+        let directory = open(
+            String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)]), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard directory >= 0 else { return }
+        fsync(directory)
+        close(directory)
     }
 
     private static func failure(_ path: String) -> TrammelError {

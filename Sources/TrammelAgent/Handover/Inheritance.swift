@@ -14,6 +14,8 @@ final class Inheritance: Sendable {
     let sockets: [CInt]
     let state: HandoverMessage.KnownState
     private let channel: HandoverChannel
+    /// The process whose place this one takes.
+    let predecessor: Int32?
     private let isDone = Atomic<Bool>(false)
 
     /// Seconds for which the other one is waited for.
@@ -25,16 +27,20 @@ final class Inheritance: Sendable {
         guard getenv(variable) != nil else { return nil }
         unsetenv(variable)
         let channel = HandoverChannel(adopting: 3)
+        // Of a pair of sockets, the one who made it.
+        var maker = trammel_peer()
+        let predecessor = trammel_peer_credentials(3, &maker) == 0 ? maker.pid : nil
         do {
-            return try Inheritance(channel)
+            return try Inheritance(channel, from: predecessor)
         } catch {
             try? channel.send(.failed("\(error)"))
             throw error
         }
     }
 
-    private init(_ channel: HandoverChannel) throws {
+    private init(_ channel: HandoverChannel, from predecessor: Int32?) throws {
         self.channel = channel
+        self.predecessor = predecessor
         guard case (.hello(let hello), let first)? = try channel.receive(within: Self.patience), first.count == 1 else {
             throw Self.confused
         }

@@ -262,9 +262,14 @@ struct HostTable {
         NftChain(
             name: "pre", hook: NftChain.Hook(kind: .filter, point: .prerouting, priority: -150),
             rules: [
-                NftRule(.loopbackInterface(true), do: .goTo(Name.loopback)),
-                NftRule(.tcpSYN, do: .goTo(Name.inbound)),
-            ])
+                NftRule(.loopbackInterface(true), do: .goTo(Name.loopback))
+            ]
+                + CapturePlace.hostBlocks.map {
+                    NftRule(
+                        .destinationBlock($0), do: .counter, .drop, comment: "the agent's addresses are this node's")
+                } + [
+                    NftRule(.tcpSYN, do: .goTo(Name.inbound))
+                ])
     }
 
     private var loopback: NftChain {

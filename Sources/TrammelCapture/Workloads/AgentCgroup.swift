@@ -37,9 +37,11 @@ package struct AgentCgroup: Hashable, Sendable {
     /// Enters the agent's cgroup: stays where it is inside `trammel.slice`, else makes `/trammel/NAME` below the v2 root
     /// and moves there with all its threads. Sockets made from now on bear it.
     ///
-    /// - Parameter name: one for each agent of a node.
+    /// - Parameters:
+    ///   - name: one for each agent of a node.
+    ///   - predecessor: the process whose place this one takes, which is there until that is done.
     /// - Throws: when another process lives in that cgroup, or no v2 hierarchy is mounted.
-    package static func enter(name: String) throws -> AgentCgroup {
+    package static func enter(name: String, besides predecessor: Int32? = nil) throws -> AgentCgroup {
         let mount = try findMount()
         if let own = ownPath(), own == "/trammel.slice" || own.hasPrefix("/trammel.slice/") {
             return try AgentCgroup(reference: reference(to: "/trammel.slice", mount: mount), mount: mount)
@@ -58,7 +60,7 @@ package struct AgentCgroup: Hashable, Sendable {
             }
         }
         // Every process in an exempt cgroup escapes capture, so the agent must be alone in it.
-        let strangers = try members(of: directory).filter { $0 != getpid() }
+        let strangers = try members(of: directory).filter { $0 != getpid() && $0 != predecessor }
         guard strangers.isEmpty else {
             let some = strangers.prefix(3).map(String.init).joined(separator: ", ")
             throw TrammelError(

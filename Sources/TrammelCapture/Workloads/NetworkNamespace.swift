@@ -77,6 +77,12 @@ package final class NetworkNamespace: Sendable {
                 .invalid, code: "netns-name", "'\(name)' is not the name of a network namespace",
                 hint: "give the file itself if it is not below /run/netns, for example --netns /proc/1234/ns/net")
         }
+        if let place = target.path.utf8.enumerated().first(where: { $0.element < 0x20 || $0.element == 0x7F })?.offset {
+            throw TrammelError(
+                .invalid, code: "netns-name",
+                "the path of a network namespace has a control character, its byte \(place + 1)",
+                hint: "rename it: a name with one could not be told from others in listings and logs")
+        }
         if case .pid(let pid) = target, pid <= 0 {
             throw TrammelError(
                 .invalid, code: "netns-pid", "\(pid) is not a process id", hint: "give a number above 0")
@@ -122,8 +128,14 @@ package final class NetworkNamespace: Sendable {
     }
 
     private static func failure(opening target: Target, _ code: CInt) -> TrammelError {
-        guard code == ENOENT || code == ESRCH || code == ENOTDIR else {
-            return .kernel("open the \(target)", errno: code, token: "netns")
+        switch code {
+        case ENOENT, ESRCH, ENOTDIR: break
+        // A socket, a terminal, a link that leads to itself, a name that is none.
+        case ENXIO, ENODEV, ELOOP, ENAMETOOLONG:
+            return TrammelError(
+                .invalid, code: "netns-wrong-type",
+                "\(target.path) is not a network namespace: \(String(cString: strerror(code)))")
+        default: return .kernel("open the \(target)", errno: code, token: "netns")
         }
         switch target {
         case .name(let name):

@@ -48,6 +48,14 @@ struct Database: ~Copyable {
         return try open("file:\(escaped)?immutable=1", path: path, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI)
     }
 
+    /// Opens the file for looking, where no room is left even for the index of what is written ahead: that is kept in memory,
+    /// which keeps everybody else out until this is closed.
+    static func openAlone(path: String) throws(TrammelError) -> Database {
+        let database = try open(path, path: path, SQLITE_OPEN_READWRITE)
+        try database.execute("PRAGMA locking_mode = EXCLUSIVE")
+        return database
+    }
+
     private static func open(_ name: String, path: String, _ flags: Int32) throws(TrammelError) -> Database {
         var handle: OpaquePointer?
         let status = sqlite3_open_v2(name, &handle, flags | SQLITE_OPEN_NOMUTEX, nil)

@@ -156,11 +156,13 @@ package final class StateStore: Sendable {
         try rows().vips.sorted { $0.address < $1.address }
     }
 
-    /// Keeps changes of addresses that come without an apply, as after a change of the ranges.
-    package func commit(_ vips: VIPChanges) throws(TrammelError) {
+    /// Keeps changes of addresses that come without an apply, as after a change of the ranges. Where the store cannot be
+    /// written they are kept as soon as it can be: no start is held up by a full disk.
+    package func keepIfPossible(_ vips: VIPChanges) {
+        guard !vips.isEmpty else { return }
         var changes = UnsavedChanges()
         changes.note(vips)
-        try write(changes)
+        do throws(TrammelError) { try write(changes) } catch { state.withLock { $0.unsaved.note(changes) } }
     }
 
     // MARK: Writing

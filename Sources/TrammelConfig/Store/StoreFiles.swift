@@ -8,8 +8,8 @@ import TrammelCore
 
 /// The files of a store, as files: what SQLite keeps beside the database goes with it wherever it goes.
 enum StoreFiles {
-    /// What is written ahead, and its index.
-    static let companions = ["-wal", "-shm"]
+    /// What is written ahead, and its index; and what goes back to how it was before, of a store that was being made.
+    static let companions = ["-wal", "-shm", "-journal"]
 
     /// `other` can be no database.
     enum Kind { case missing, empty, plain, other }
@@ -40,7 +40,8 @@ enum StoreFiles {
         for suffix in [""] + companions { unlink(path + suffix) }
     }
 
-    /// Moves a store out of the way, under a name that says why and when.
+    /// Moves a store out of the way, under a name that says why and when. Whoever dies amid that leaves the store as it
+    /// was, or none in its place and the other whole.
     /// - Returns: its new path.
     static func setAside(_ path: String, as label: String) throws(TrammelError) -> String {
         let base = "\(path).\(label)-\(stamp())"
@@ -50,7 +51,16 @@ enum StoreFiles {
             number += 1
             aside = "\(base)-\(number)"
         }
-        // The database last: what is written ahead is never to be taken for that of another one.
+        let names = [""] + companions
+        let isLinked = names.allSatisfy { link(path + $0, aside + $0) == 0 || errno == ENOENT }
+        if isLinked {
+            for suffix in names where unlink(path + suffix) != 0 && errno != ENOENT {
+                throw failure("move \(path)\(suffix) aside", errno)
+            }
+            return aside
+        }
+        // A file system without links. The database last: what is written ahead is never to be taken for that of another.
+        for suffix in names { unlink(aside + suffix) }
         for suffix in companions where rename(path + suffix, aside + suffix) != 0 && errno != ENOENT {
             throw failure("move \(path)\(suffix) aside", errno)
         }

@@ -28,10 +28,13 @@ struct OpenedStore: ~Copyable {
         let building = path + ".new"
         // An agent that died between moving a store aside and putting the new one in its place.
         if StoreFiles.kind(path) == .missing, StoreFiles.kind(building) == .plain {
+            // Those of the one that was moved.
+            StoreFiles.remove(path)
             try? StoreFiles.move(building, to: path)
         }
         let kind = StoreFiles.kind(path)
         do throws(TrammelError) {
+            if kind == .missing { try begin(path) }
             if kind == .other {
                 throw TrammelError(.internal, code: StoreTrouble.damaged, "it is no database")
             }
@@ -41,6 +44,8 @@ struct OpenedStore: ~Copyable {
             try StoreSchema.prepare(database, path: path)
             opened.database = consume database
             opened.identity = StoreFiles.Identity(path)
+            // Left by one that died while it put a store back: not to be taken for one that is yet to come.
+            StoreFiles.remove(building)
             if kind == .empty {
                 opened.notes.append(
                     "the store \(path) was there and empty; if it held anything before, that is lost: apply it again "
@@ -98,6 +103,22 @@ struct OpenedStore: ~Copyable {
         }
     }
 
+    /// Makes a store that is there whole or not at all: half of one would pass for one that has lost everything.
+    private static func begin(_ path: String) throws(TrammelError) {
+        let building = path + ".first"
+        StoreFiles.remove(building)
+        do throws(TrammelError) {
+            try build(building, StoredRows())
+            StoreFiles.remove(path)
+            try StoreFiles.move(building, to: path)
+        } catch {
+            StoreFiles.remove(building)
+            // Nobody knows it by that name.
+            throw TrammelError(
+                error.kind, code: error.code, error.message.replacing(building, with: path), hint: error.hint)
+        }
+    }
+
     private static func build(_ path: String, _ rows: StoredRows) throws(TrammelError) {
         let database = try Database.open(path: path)
         try StoreSchema.prepare(database, path: path)
@@ -152,9 +173,9 @@ struct OpenedStore: ~Copyable {
     }
 
     /// Nil where not even its tables can be found.
-    private static func read(_ path: String, sums: Bool) -> StoredRows? {
+    private static func read(_ path: String, sums: Bool, alone: Bool = false) -> StoredRows? {
         do throws(TrammelError) {
-            let database = try Database.openToRead(path: path)
+            let database = try alone ? Database.openAlone(path: path) : Database.openToRead(path: path)
             try database.run("SELECT name FROM sqlite_schema")
             var rows = StoredRows()
             rows.salvage(database, sums: sums)
@@ -170,7 +191,7 @@ struct OpenedStore: ~Copyable {
         var opened = OpenedStore()
         opened.failure = reason
         guard StoreFiles.kind(path) == .plain else { return opened }
-        if let rows = read(path, sums: true) {
+        if let rows = read(path, sums: true) ?? read(path, sums: true, alone: true) {
             opened.rows = rows
         } else if StoreFiles.kind(path + "-wal") != .plain,
             let database = try? Database.openToRead(path: path, asIs: true)

@@ -57,7 +57,7 @@ struct SocketFile: Sendable {
     /// Lets every user connect; whom the agent then serves is another matter.
     /// - Returns: what tells this very file from one that takes its place later.
     func open() throws -> Identity {
-        guard chmod(place, 0o666) == 0 else { throw failure("open up") }
+        guard fchmodat(AT_FDCWD, place, 0o666, AT_SYMLINK_NOFOLLOW) == 0 else { throw failure("open up") }
         guard rename(place, path) == 0 else { throw failure("put in place") }
         var status = stat()
         guard lstat(path, &status) == 0 else { throw failure("look at") }

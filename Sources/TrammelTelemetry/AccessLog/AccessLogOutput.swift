@@ -22,7 +22,7 @@ struct AccessLogOutput: ~Copyable {
     private var inode: ino_t = 0
     /// A pipe, terminal or socket: its reader may stall, so it is written in pieces that cannot block.
     private var mayBlock = false
-    /// The last write ended within a line, as when a disk is full: the next one begins with a line feed.
+    /// What was written last ended within a line, as when a disk is full: the next one begins with a line feed.
     private var isWithinLine = false
     private var lastCheck = MonotonicTime(nanoseconds: 0)
 
@@ -35,7 +35,7 @@ struct AccessLogOutput: ~Copyable {
         case .file(let path):
             descriptor = Self.open(path)
             if descriptor < 0 {
-                let reason = String(cString: strerror(errno))
+                let reason = TrustedPath.doubt(aboutLink: path)?.why ?? String(cString: strerror(errno))
                 throw TrammelError(
                     .unavailable, code: "access_log_open_failed", "cannot open the access log \(path): \(reason)",
                     hint: "make its directory, or name another file in accessLog.path")
@@ -68,6 +68,16 @@ struct AccessLogOutput: ~Copyable {
         device = status.st_dev
         inode = status.st_ino
         mayBlock = status.st_mode & S_IFMT != S_IFREG
+        isWithinLine = !mayBlock && status.st_size > 0 && Self.endsWithinLine(descriptor)
+    }
+
+    /// As one does whose writer was killed. The descriptor itself is for writing only.
+    private static func endsWithinLine(_ descriptor: CInt) -> Bool {
+        let reader = openFile("/proc/self/fd/\(descriptor)", O_RDONLY | O_CLOEXEC, 0)
+        guard reader >= 0 else { return false }
+        defer { _ = close(reader) }
+        var last: UInt8 = 0
+        return lseek(reader, -1, SEEK_END) >= 0 && read(reader, &last, 1) == 1 && last != UInt8(ascii: "\n")
     }
 
     /// Opens the path anew when it no longer leads to the open file, as after a rotation. Looks at most once a second.
@@ -93,7 +103,6 @@ struct AccessLogOutput: ~Copyable {
         guard newer >= 0 else { return .failed(errno: errno) }
         _ = close(descriptor)
         descriptor = newer
-        isWithinLine = false
         learnIdentity()
         return .done
     }
@@ -160,7 +169,9 @@ struct AccessLogOutput: ~Copyable {
 }
 
 /// The C functions, under names that the methods above do not hide.
-private func openFile(_ path: String, _ flags: CInt, _ mode: mode_t) -> CInt { open(path, flags, mode) }
+private func openFile(_ path: String, _ flags: CInt, _ mode: mode_t) -> CInt {
+    TrustedPath.open(path, flags, mode: mode)
+}
 private func writeBytes(_ descriptor: CInt, _ bytes: UnsafeRawPointer, _ count: Int) -> Int {
     write(descriptor, bytes, count)
 }

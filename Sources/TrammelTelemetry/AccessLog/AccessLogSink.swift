@@ -136,9 +136,10 @@ package final class AccessLogSink: Sendable {
                 cannotOpen = false
             case .failed(let failure):
                 if !cannotOpen {
+                    let reason = TrustedPath.doubt(aboutLink: output.name)?.why ?? String(cString: strerror(failure))
                     onTrouble(
-                        "the access log \(output.name) cannot be opened anew: \(String(cString: strerror(failure))); "
-                            + "lines go on into the file that is open")
+                        "the access log \(output.name) cannot be opened anew: \(reason); lines go on into the file that is open"
+                    )
                 }
                 cannotOpen = true
             }

@@ -51,7 +51,7 @@ import TrammelCore
         let store = try StateStore(directory: directory.path)
         var allocator = VIPAllocator(ranges: .init())
         let set = try set(["a", "b"])
-        try store.commit(try allocator.allocate(for: set, now: Self.now))
+        store.keepIfPossible(try allocator.allocate(for: set, now: Self.now))
         var again = VIPAllocator(ranges: .init(), records: try store.vips())
         #expect(try again.allocate(for: set, now: Self.now).isEmpty)
         #expect(again.addresses(of: key("b")) == allocator.addresses(of: key("b")))

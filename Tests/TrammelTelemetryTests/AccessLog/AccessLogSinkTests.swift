@@ -67,6 +67,18 @@ import TrammelCore
         }
     }
 
+    @Test func aLineThatAKilledWriterLeftHalfDoesNotSpoilTheNext() throws {
+        try withTemporaryFolder { folder in
+            let path = folder + "/log"
+            #expect(FileManager.default.createFile(atPath: path, contents: Data("whole\n{\"half".utf8)))
+            var output = try AccessLogOutput(.file(path))
+            for text in ["first\n", "second\n"] {
+                #expect(Array(text.utf8).withUnsafeBytes { output.write($0) { true } } == 0)
+            }
+            #expect(lines(path) == ["whole", "{\"half", "first", "second"])
+        }
+    }
+
     @Test func noticesAMovedFileByItself() throws {
         try withTemporaryFolder { folder in
             let path = folder + "/log"
