@@ -45,8 +45,8 @@ struct Trammel: AsyncParsableCommand {
             CommandGroup(
                 name: "Agent",
                 subcommands: [
-                    StatusCommand.self, DoctorCommand.self, LogLevelCommand.self, VersionCommand.self,
-                    CompletionCommand.self,
+                    StatusCommand.self, DoctorCommand.self, BugReportCommand.self, LogLevelCommand.self,
+                    VersionCommand.self, CompletionCommand.self,
                 ]),
         ])
 
