@@ -20,7 +20,7 @@ struct AgentService: ControlService {
     let bypassing: Bypass
     let instruments: Instruments
     private let numbers: AgentNumbers
-    private let startedAt = WallTime.now()
+    let startedAt = ClockReading.now()
 
     init(
         mesh: Mesh, dataPlane: DataPlane, labels: LabelRegistry, agentMetrics: AgentMetrics,
@@ -57,7 +57,7 @@ struct AgentService: ControlService {
             : "the rules of workloads are not as they should be"
         let kinds = Dictionary(grouping: await mesh.set.entries.keys, by: \.kind.rawValue).mapValues(\.count)
         return AgentStatus(
-            version: Build.version, node: settings.node ?? Node.name, pid: getpid(), startedAt: Timestamp(startedAt),
+            version: Build.version, node: settings.node ?? Node.name, pid: getpid(), startedAt: Timestamp(startedAt.wall),
             state: alarm == nil && reason == nil ? .running : .degraded, reason: alarm ?? reason,
             dataLoops: loops,
             capture: AgentStatus.Capture(
