@@ -15,7 +15,6 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/timex.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -128,8 +127,3 @@ static int forget_code(struct dl_phdr_info *info, size_t size, void *done) {
 }
 
 void trammel_forget_code_of_start(void) { dl_iterate_phdr(forget_code, NULL); }
-
-bool trammel_clock_is_synchronised(void) {
-    struct timex state = {0};
-    return adjtimex(&state) != TIME_ERROR;
-}

@@ -57,7 +57,8 @@ struct AgentService: ControlService {
             : "the rules of workloads are not as they should be"
         let kinds = Dictionary(grouping: await mesh.set.entries.keys, by: \.kind.rawValue).mapValues(\.count)
         return AgentStatus(
-            version: Build.version, node: settings.node ?? Node.name, pid: getpid(), startedAt: Timestamp(startedAt.wall),
+            version: Build.version, node: settings.node ?? Node.name, pid: getpid(),
+            startedAt: Timestamp(startedAt.wall),
             state: alarm == nil && reason == nil ? .running : .degraded, reason: alarm ?? reason,
             dataLoops: loops,
             capture: AgentStatus.Capture(

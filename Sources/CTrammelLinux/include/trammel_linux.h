@@ -2,7 +2,6 @@
 #ifndef TRAMMEL_LINUX_H
 #define TRAMMEL_LINUX_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -58,8 +57,5 @@ void trammel_forget_code_of_start(void);
 int trammel_run(
     const char *path, char *const *arguments, const void *input, size_t length, int milliseconds, int *output,
     int *errors, int *status);
-
-/// Whether the kernel holds its clock for synchronised (adjtimex(2)).
-bool trammel_clock_is_synchronised(void);
 
 #endif

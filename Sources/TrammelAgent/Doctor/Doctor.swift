@@ -100,7 +100,7 @@ struct Doctor: Sendable {
         }
         checks += DoctorChecks.limits(NodeLimits.read())
         checks.append(
-            DoctorChecks.clock(since: started, now: .now(), isSynchronised: ClockReading.isSynchronised))
+            DoctorChecks.clock(since: started, now: .now(), isSynchronised: ClockReading.isSynchronised()))
         checks.append(DoctorChecks.versions(NodeVersions.read()))
         checks += capture.missingAbilities().map(DoctorChecks.missing)
         if checks.allSatisfy({ $0.name != "kernel" }) {

@@ -1,4 +1,3 @@
-import CTrammelLinux
 import Glibc
 import TrammelControlAPI
 import TrammelCore
@@ -16,15 +15,27 @@ struct ClockReading: Sendable {
         return ClockReading(wall: .now(), sinceBoot: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
     }
 
-    /// Whether something keeps the clock right, by the kernel's word.
-    static var isSynchronised: Bool { trammel_clock_is_synchronised() }
+    /// Whether something keeps the clock right, by systemd's word: the call that asks the kernel itself is of those that the
+    /// unit's sandbox has taken away. Nil where systemd does not say.
+    static func isSynchronised() -> Bool? {
+        guard access("/run/systemd/system", F_OK) == 0,
+            let answer = try? BoundedCommand.run(
+                "/usr/bin/timedatectl", ["show", "--property=NTPSynchronized", "--value"])
+        else { return nil }
+        return answer.output == "yes\n" ? true : answer.output == "no\n" ? false : nil
+    }
 }
 
 extension DoctorChecks {
     /// - Parameter isSynchronised: nothing here depends on it yet, so that it is told and is no finding.
-    static func clock(since start: ClockReading, now: ClockReading, isSynchronised: Bool) -> DoctorCheck {
+    static func clock(since start: ClockReading, now: ClockReading, isSynchronised: Bool?) -> DoctorCheck {
         let set = (now.wall.nanoseconds - start.wall.nanoseconds) - (now.sinceBoot - start.sinceBoot)
-        let word = isSynchronised ? "something keeps it right" : "nothing that the kernel knows of keeps it right (NTP)"
+        let word =
+            switch isSynchronised {
+            case true?: "something keeps it right"
+            case false?: "nothing that the kernel knows of keeps it right (NTP)"
+            case nil: "whether something keeps it right is not known"
+            }
         // An NTP client may turn it by 500 ppm, which is 43 s a day.
         let allowed = 2_000_000_000 + (now.sinceBoot - start.sinceBoot) / 2000
         guard abs(set) > allowed else { return DoctorCheck("clock", .ok, "nobody has set it since the start; \(word)") }
