@@ -4,7 +4,6 @@ import TrammelControlAPI
 import TrammelCore
 
 /// The command line: talks to the agent over its Unix socket and to nothing else.
-@main
 struct Trammel: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "trammel",
