@@ -96,14 +96,16 @@ let package = Package(
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "HeapModule", package: "swift-collections"),
             ]),
-        .executableTarget(name: "trammeld", dependencies: ["TrammelAgent", arguments], swiftSettings: swiftSettings),
-        .executableTarget(
-            name: "trammel",
-            dependencies: [
+        library(
+            "TrammelCommand",
+            [
                 "TrammelCore", "TrammelControlAPI", "TrammelConfig", "CTrammelRE2", arguments,
                 .product(name: "Yams", package: "Yams"),
-            ],
-            swiftSettings: swiftSettings),
+            ]),
+        .executableTarget(name: "trammel", dependencies: ["TrammelCommand"], swiftSettings: swiftSettings),
+        // It holds the command line as well, and is that where it is called by its name: so a package installs one file.
+        .executableTarget(
+            name: "trammeld", dependencies: ["TrammelAgent", "TrammelCommand", arguments], swiftSettings: swiftSettings),
 
         .target(
             name: "TrammelTestSupport", dependencies: ["TrammelCore", "CTrammelLinux", "TrammelControlAPI"],

@@ -24,7 +24,7 @@ struct AgentService: ControlService {
     let taps: OpenTaps
     private let uses: WorkloadUses
     private let numbers: AgentNumbers
-    private let startedAt = WallTime.now()
+    let startedAt = ClockReading.now()
 
     init(
         mesh: Mesh, dataPlane: DataPlane, labels: LabelRegistry, agentMetrics: AgentMetrics,
@@ -75,7 +75,8 @@ struct AgentService: ControlService {
         }.sorted()
         let kinds = Dictionary(grouping: await mesh.set.entries.keys, by: \.kind.rawValue).mapValues(\.count)
         return AgentStatus(
-            version: Build.version, node: settings.node ?? Node.name, pid: getpid(), startedAt: Timestamp(startedAt),
+            version: Build.version, node: settings.node ?? Node.name, pid: getpid(),
+            startedAt: Timestamp(startedAt.wall),
             state: alarm == nil && reason == nil ? .running : .degraded, reason: alarm ?? reason,
             dataLoops: loops,
             capture: AgentStatus.Capture(

@@ -5,7 +5,7 @@ import TrammelAgent
 import TrammelConfig
 import TrammelCore
 
-@main struct Trammeld: AsyncParsableCommand {
+struct Trammeld: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "trammeld",
         abstract: "The node agent: captures the traffic of attached workloads and carries it by the mesh's policy.",

@@ -15,6 +15,7 @@ struct Doctor: Sendable {
     let instruments: Instruments
     let settings: AgentSettings
     let metrics: AgentMetrics
+    let started: ClockReading
 
     private var capture: WorkloadCapture { mesh.capture }
 
@@ -25,6 +26,8 @@ struct Doctor: Sendable {
         let loads = Dictionary(await instruments.tables.map { ($0.workload, $0) }) { first, _ in first }
         var checks: [DoctorCheck] = [
             DoctorChecks.descriptors(open: AgentProcess.openDescriptors, limit: AgentProcess.maxDescriptors),
+            DoctorChecks.descriptorLimit(
+                AgentProcess.maxDescriptors, connectionsPerWorkload: settings.limits.connectionsPerWorkload),
             DoctorChecks.logDrops(metrics.total("trammel_access_log_dropped_total")),
             DoctorChecks.unknownDestinations(await instruments.unknown),
             DoctorChecks.sourcePorts(await dataPlane.portConflicts()),
@@ -61,7 +64,12 @@ struct Doctor: Sendable {
             let found = try capture.diagnosis(of: attachment.id)
             checks.append(DoctorChecks.ipv6(name, found, atAttach: attachment.opened.facts.hasIPv6))
             checks.append(DoctorChecks.reversePath(name, found))
-            checks.append(DoctorChecks.firewalls(name, found.legacyRules, found.translatedRules))
+            checks.append(DoctorChecks.firewalls(name, found.tools.legacyRules, found.tools.translatedRules))
+            checks += DoctorChecks.otherTools(name, found.tools)
+            checks.append(DoctorChecks.backlog(name, found.longestQueue))
+            if let sizes = try capture.linkSizes(of: attachment.id) {
+                checks += DoctorChecks.linkSizes(name, sizes, hasIPv6: found.hasIPv6)
+            }
             checks.append(DoctorChecks.strangers(name, found.strangers))
             if let load = found.load {
                 let isPressed = load.percent >= Double(settings.limits.conntrackWarning)
@@ -81,7 +89,19 @@ struct Doctor: Sendable {
 
     @concurrent private func onNode() async -> [DoctorCheck] {
         var checks = [DoctorChecks.leftovers(capture.leftovers().map(\.description))]
-        checks.append(DoctorChecks.bridge(BridgeFilter.switchedOn))
+        let bridged = BridgeFilter.switchedOn
+        checks.append(DoctorChecks.bridge(bridged))
+        do {
+            let tools = try capture.otherTools()
+            checks.append(DoctorChecks.firewalls(nil, tools.legacyRules, tools.translatedRules))
+            checks += DoctorChecks.otherTools(nil, tools, isBridged: !bridged.isEmpty)
+        } catch {
+            checks.append(DoctorCheck("other tools", .skipped, "the node's rules cannot be listed: \(error)"))
+        }
+        checks += DoctorChecks.limits(NodeLimits.read())
+        checks.append(
+            DoctorChecks.clock(since: started, now: .now(), isSynchronised: ClockReading.isSynchronised()))
+        checks.append(DoctorChecks.versions(NodeVersions.read()))
         checks += capture.missingAbilities().map(DoctorChecks.missing)
         if checks.allSatisfy({ $0.name != "kernel" }) {
             checks.append(
@@ -95,7 +115,8 @@ extension AgentService {
     func doctor() async throws -> DoctorReport {
         await instruments.lookAtTables()
         let doctor = Doctor(
-            mesh: mesh, dataPlane: dataPlane, instruments: instruments, settings: settings, metrics: agentMetrics)
+            mesh: mesh, dataPlane: dataPlane, instruments: instruments, settings: settings, metrics: agentMetrics,
+            started: startedAt)
         return await doctor.examine(besides: try await status().warnings)
     }
 }

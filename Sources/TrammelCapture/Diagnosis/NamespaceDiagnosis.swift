@@ -12,10 +12,9 @@ package struct NamespaceDiagnosis: Sendable {
     package var strictReversePath: [String] = []
     package var hasSourceValidMark = false
     package var load: ConntrackLoad?
-    /// Rules of the iptables of old, by family and table: `ip nat`.
-    package var legacyRules: [String] = []
-    /// The same of iptables over nftables.
-    package var translatedRules: [String] = []
+    package var tools = OtherTools()
+    /// How many connections a listener may let wait: `net.core.somaxconn`.
+    package var longestQueue: Int?
     /// Sockets of others that listen on the agent's ports.
     package var strangers: [Stranger] = []
 
@@ -38,8 +37,8 @@ package struct NamespaceDiagnosis: Sendable {
         found.withoutIPv6 = names.filter { SystemFile.number("\(conf6)/\($0)/disable_ipv6") == 1 }
         if found.withoutIPv6.count == names.count { found.withoutIPv6 = [] }
         if var table = try? ConntrackSocket() { found.load = try? table.load() }
-        found.legacyRules = LegacyTables.withRules()
-        found.translatedRules = try NftSocket.tablesOfIptables()
+        found.tools = try OtherTools.read()
+        found.longestQueue = SystemFile.number("/proc/sys/net/core/somaxconn")
         var diagnostics = try SocketDiagnostics()
         for family in [IPAddress.Family.v4, .v6] {
             for socket in try diagnostics.observedSockets(family, states: [TCPSocketInfo.listen])

@@ -160,16 +160,16 @@ import TrammelTestSupport
     func bothKindsOfIptables() throws {
         let world = try PodWorld()
         let captured = try world.captured(.tproxy)
-        #expect(try captured.capture.diagnosis(of: CapturedPod.id).legacyRules == [])
-        #expect(try captured.capture.diagnosis(of: CapturedPod.id).translatedRules == [])
+        #expect(try captured.capture.diagnosis(of: CapturedPod.id).tools.legacyRules == [])
+        #expect(try captured.capture.diagnosis(of: CapturedPod.id).tools.translatedRules == [])
         try world.pod.run("iptables-nft", "-A", "INPUT", "-p", "tcp", "--dport", "1", "-j", "DROP")
         try world.pod.run("iptables-legacy", "-t", "nat", "-L")
         let one = try captured.capture.diagnosis(of: CapturedPod.id)
-        #expect(one.translatedRules == ["ip filter"] && one.legacyRules == [])
+        #expect(one.tools.translatedRules == ["ip filter"] && one.tools.legacyRules == [])
         try world.pod.run("iptables-legacy", "-A", "INPUT", "-p", "tcp", "--dport", "1", "-j", "DROP")
         try world.pod.run("ip6tables-legacy", "-t", "mangle", "-A", "OUTPUT", "-p", "tcp", "--dport", "1", "-j", "DROP")
         let both = try captured.capture.diagnosis(of: CapturedPod.id)
-        #expect(both.legacyRules == ["ip filter", "ip6 mangle"])
-        #expect(both.translatedRules == ["ip filter"])
+        #expect(both.tools.legacyRules == ["ip filter", "ip6 mangle"])
+        #expect(both.tools.translatedRules == ["ip filter"])
     }
 }

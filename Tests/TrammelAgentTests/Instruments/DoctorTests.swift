@@ -45,6 +45,61 @@ import TrammelProxy
         #expect(DoctorChecks.conntrack(nil, load, isPressed: false).state == .warning)
     }
 
+    @Test func whatTheNodeAllows() {
+        func states(_ limits: NodeLimits) -> [String: DoctorCheck.State] {
+            Dictionary(uniqueKeysWithValues: DoctorChecks.limits(limits).map { ($0.name, $0.state) })
+        }
+        let roomy = NodeLimits(files: (79, 100), tasks: (79, 100), tcpPages: (99, 100))
+        #expect(states(roomy) == ["files": .ok, "tasks": .ok, "tcp memory": .ok, "inotify": .ok])
+        let full = NodeLimits(files: (80, 100), tasks: (80, 100), tcpPages: (100, 100), inotify: 28)
+        #expect(states(full).values.allSatisfy { $0 == .warning })
+        #expect(DoctorChecks.inotify(28).advice == "sysctl -w fs.inotify.max_user_watches=524288")
+        #expect(DoctorChecks.inotify(24).advice == "sysctl -w fs.inotify.max_user_instances=1024")
+        #expect(states(NodeLimits.read())["files"] == .ok)
+    }
+
+    @Test func aClockThatWasSet() {
+        let start = ClockReading(wall: WallTime(nanoseconds: 1_000_000_000_000), sinceBoot: 0)
+        for (wall, elapsed, state) in [
+            (1_060, 60, DoctorCheck.State.ok), (1_063, 60, .warning), (1_000, 60, .warning),
+            // What an NTP client may have turned it by in a day, and what not.
+            (1_000 + 86_400 + 40, 86_400, .ok), (1_000 + 86_400 + 60, 86_400, .warning),
+        ] {
+            let now = ClockReading(
+                wall: WallTime(nanoseconds: Int64(wall) * 1_000_000_000), sinceBoot: Int64(elapsed) * 1_000_000_000)
+            #expect(
+                DoctorChecks.clock(since: start, now: now, isSynchronised: true).state == state, "\(wall) \(elapsed)")
+        }
+        let unkept = DoctorChecks.clock(since: start, now: start, isSynchronised: false)
+        #expect(unkept.state == .ok && unkept.found.contains("NTP"))
+    }
+
+    @Test func versionsThatAreTooOld() {
+        for (kernel, systemd, state) in [
+            ("6.1.0-18-amd64", 252, DoctorCheck.State.ok), ("5.13.0", nil, .ok), ("5.10.0-28-amd64", 252, .warning),
+            ("6.1.0", 245, .warning), ("custom", nil, .ok),
+        ] {
+            let check = DoctorChecks.versions(NodeVersions(kernel: kernel, systemd: systemd))
+            #expect(check.state == state, "\(kernel)")
+            #expect(check.found.contains(kernel))
+        }
+    }
+
+    @Test func rulesOfOthers() {
+        var tools = OtherTools()
+        tools.note(
+            saved: "*filter\n:FORWARD DROP [0:0]\n:DOCKER-USER - [0:0]\n-A FORWARD -j DOCKER-USER\nCOMMIT", family: "ip"
+        )
+        tools.note(chain: "ISTIO_OUTPUT", in: "ip nat", isClosed: false)
+        tools.note(chain: "out", in: "inet trammel", isClosed: false)
+        #expect(tools.found == ["Docker": ["DOCKER-USER in ip filter"], "Istio": ["ISTIO_OUTPUT in ip nat"]])
+        #expect(tools.closedForward == ["ip filter"])
+        // On the node another mesh may be; in a workload it takes the same connections.
+        #expect(DoctorChecks.otherTools(nil, tools).map(\.state) == [.ok])
+        #expect(DoctorChecks.otherTools(nil, tools, isBridged: true).map(\.state) == [.ok, .warning])
+        #expect(DoctorChecks.otherTools("default/a", tools).map(\.state) == [.warning])
+    }
+
     @Test func ipv6() {
         var found = NamespaceDiagnosis()
         for (before, now, state) in [

@@ -8,7 +8,7 @@ struct ExitStatusTests {
     @Test(
         "verbs that are to come are refused by name",
         arguments: [
-            "dashboard", "identity", "canary", "bug-report",
+            "dashboard", "identity", "canary",
         ])
     func notBuiltYet(verb: String) async throws {
         let child = try await Trammel.run("--socket", "/nonexistent", verb, "on", "--flag")

@@ -40,6 +40,12 @@ struct CommandFailure: Error {
         }
     }
 
+    /// What an error says, without the program's name.
+    static func words(of error: any Error) -> String {
+        let lines = CommandFailure(describing: error)?.lines ?? ["\(error)"]
+        return lines.map { $0.hasPrefix("trammel: ") ? String($0.dropFirst(9)) : $0 }.joined(separator: "; ")
+    }
+
     /// One line for each fault of a document.
     init(_ items: [Problem.Item]) {
         lines = items.map { Self.line($0.description, hint: nil) }

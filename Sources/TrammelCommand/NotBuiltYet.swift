@@ -1,7 +1,7 @@
 /// The verbs that Trammel is to have and has not: refused by name, so that nobody takes them for misspelt.
 enum NotBuiltYet {
     static let verbs = [
-        "dashboard", "identity", "canary", "bug-report",
+        "dashboard", "identity", "canary",
     ]
 
     static func refuse(_ arguments: [String]) throws {

@@ -1,28 +1,26 @@
-import CTrammelLinux
 import Glibc
-import TrammelCore
 
 /// A program that is run for its answer, without a shell and for a bounded time.
-enum BoundedCommand {
-    struct Answer: Sendable {
+package enum BoundedCommand {
+    package struct Answer: Sendable {
         /// Of wait(2): 0 where it ended well.
-        let status: Int32
-        let output: String
-        let errors: String
+        package let status: Int32
+        package let output: String
+        package let errors: String
     }
 
-    /// Of each stream that is kept.
-    private static let mostBytes = 1 << 20
-
     /// - Parameter program: an absolute path.
+    /// - Parameter mostBytes: of each stream that are kept; the rest is read and dropped.
     /// - Throws: `unavailable` where it cannot be started, or has not ended after `seconds`; it is ended then.
-    static func run(_ program: String, _ arguments: [String], seconds: Int64 = 5) throws -> Answer {
+    package static func run(
+        _ program: String, _ arguments: [String], seconds: Int64 = 5, mostBytes: Int = 1 << 20
+    ) throws -> Answer {
         let deadline = MonotonicTime.now().nanoseconds + UInt64(seconds) * 1_000_000_000
         let output = try Stream(), errors = try Stream()
         let pid = try start(program, arguments, output, errors)
         output.closeWriter()
         errors.closeWriter()
-        let texts = read([output, errors], until: deadline)
+        let texts = read([output, errors], until: deadline, mostBytes)
         var status: Int32 = 0
         guard let texts, ends(pid, &status, before: deadline) else {
             kill(pid, SIGKILL)
@@ -72,7 +70,7 @@ enum BoundedCommand {
     private static func copies(_ texts: [String]) -> [UnsafeMutablePointer<CChar>?] { texts.map { strdup($0) } + [nil] }
 
     /// What both streams say until their ends; nil where that takes too long.
-    private static func read(_ streams: [Stream], until deadline: UInt64) -> [String]? {
+    private static func read(_ streams: [Stream], until deadline: UInt64, _ mostBytes: Int) -> [String]? {
         var bytes = [[UInt8]](repeating: [], count: streams.count)
         var open = Set(streams.indices)
         var chunk = [UInt8](repeating: 0, count: 16 * 1024)

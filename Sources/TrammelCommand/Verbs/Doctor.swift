@@ -1,5 +1,6 @@
 import ArgumentParser
 import TrammelControlAPI
+import TrammelCore
 
 struct DoctorCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -8,7 +9,7 @@ struct DoctorCommand: AsyncParsableCommand {
         discussion: HelpText.of(
             """
             Rules that have drifted, flows that go past the agent, conntrack tables that fill up, IPv6, names that are \
-            asked past DNS, other firewalls, kernel modules, limits, disk; and for each workload a connection of a child \
+            asked past DNS, other firewalls and meshes, MTUs, kernel modules, versions, limits, the clock, disk; and for each workload a connection of a child \
             process, outside the agent's exemption, that must arrive at the agent. Takes a few seconds. Exit status 0: \
             all is well; 1: something was found.
             """,
@@ -21,12 +22,27 @@ struct DoctorCommand: AsyncParsableCommand {
     @OptionGroup var global: GlobalOptions
 
     func run() async throws {
-        let report = try await global.agent.withAgent("looking") { try await $0.doctor() }
+        let report = try await global.agent.withAgent("looking") { agent in
+            let found = try await agent.doctor()
+            return try await DoctorReport(checks: Self.difference(agent.version()) + found.checks)
+        }
         let names = report.checks.filter(\.isFinding).map {
             [$0.workload, $0.name].compactMap(\.self).joined(separator: ":")
         }
         try global.printer.print(report, names: names) { Self.text(report, wide: $0, style: .output) }
         if !report.healthy { throw ExitCode(CommandFailure.failed) }
+    }
+
+    /// What only the command line can tell: that it is of another version than the agent.
+    private static func difference(_ agent: AgentVersion) -> [DoctorCheck] {
+        guard agent.version != Build.version else { return [] }
+        return [
+            DoctorCheck(
+                "version", .warning,
+                "`trammel` is of version \(Build.version), the agent that runs of \(agent.version)",
+                meaning: "The agent was not restarted after an upgrade, or another `trammel` is found first.",
+                advice: "systemctl restart trammeld; or see `which -a trammel`")
+        ]
     }
 
     /// The findings, and with `wide` the rest too.

@@ -4,7 +4,6 @@ import TrammelControlAPI
 import TrammelCore
 
 /// The command line: talks to the agent over its Unix socket and to nothing else.
-@main
 struct Trammel: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "trammel",
@@ -45,8 +44,8 @@ struct Trammel: AsyncParsableCommand {
             CommandGroup(
                 name: "Agent",
                 subcommands: [
-                    StatusCommand.self, DoctorCommand.self, LogLevelCommand.self, VersionCommand.self,
-                    CompletionCommand.self,
+                    StatusCommand.self, DoctorCommand.self, BugReportCommand.self, LogLevelCommand.self,
+                    VersionCommand.self, CompletionCommand.self,
                 ]),
         ])
 

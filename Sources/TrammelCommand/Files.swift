@@ -103,6 +103,28 @@ enum Files {
         return ApplyRequest.Document(path: path == "-" ? "-" : absolute(path), text: text)
     }
 
+    /// The beginning of a file, `most` bytes of it, or its end; nil, with errno set, where it cannot be read. A pipe that
+    /// nobody writes to holds nobody up.
+    static func bytes(of path: String, most: Int, fromEnd: Bool = false) -> [UInt8]? {
+        let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        var status = stat()
+        if fromEnd, fstat(descriptor, &status) == 0, status.st_size > most {
+            lseek(descriptor, status.st_size - most, SEEK_SET)
+        }
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 64 << 10)
+        while bytes.count < most {
+            let count = Glibc.read(descriptor, &chunk, min(chunk.count, most - bytes.count))
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { return nil }
+            if count == 0 { break }
+            bytes += chunk[..<count]
+        }
+        return bytes
+    }
+
     private static func unreadable(_ path: String) -> CommandFailure {
         let code = errno
         var hint = "check the path and its permissions"

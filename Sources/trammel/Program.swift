@@ -1,0 +1,5 @@
+import TrammelCommand
+
+@main enum Program {
+    static func main() async { await CommandLineTool.main() }
+}

@@ -1,0 +1,13 @@
+import TrammelCommand
+
+/// The agent; and, called by the name of the command line, that. A package then holds both in one file, and once what either of
+/// them needs of Swift's.
+@main enum Program {
+    static func main() async {
+        if CommandLineTool.isCalled(by: CommandLine.arguments.first ?? "") {
+            await CommandLineTool.main()
+        } else {
+            await Trammeld.main()
+        }
+    }
+}
