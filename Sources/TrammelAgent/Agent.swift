@@ -49,7 +49,9 @@ package struct Agent: Sendable {
             ?? AgentLock(besides: settings.socket)
         defer { withExtendedLifetime(lock) {} }
         let mostDescriptors = DescriptorLimit.raise()
-        let cgroup = try AgentCgroup.enter(name: lock.cgroupName, besides: inheritance?.predecessor)
+        var inherited = DescriptorStore.takeInherited()
+        var cgroup = try AgentCgroup.enter(name: lock.cgroupName, besides: inheritance?.predecessor)
+        cgroup.former = FormerCgroups.take(from: &inherited).union(inheritance?.state.cgroups ?? [])
         let agentMetrics = AgentMetrics()
         let labels = LabelRegistry()
         // From here on they do not end the process.
@@ -61,7 +63,7 @@ package struct Agent: Sendable {
 
         let descriptors = DescriptorStore(isDeferred: inheritance != nil)
         let keeper = ListenerKeeper(store: descriptors)
-        var inherited = DescriptorStore.takeInherited()
+        if inheritance == nil, let descriptors { FormerCgroups.keep(cgroup, in: descriptors) }
         var carried: [(CarriedConnection, [CInt])] = []
         do {
             carried = try ConnectionStore.take(from: &inherited)

@@ -40,6 +40,8 @@ enum HandoverMessage: Codable, Sendable {
     /// What the one that takes over could not find out by itself.
     struct KnownState: Codable, Sendable {
         var workloads: [KnownWorkload]
+        /// The cgroups that its sockets may bear, see `FormerCgroups`.
+        var cgroups: [UInt64]?
     }
 
     struct KnownWorkload: Codable, Sendable {

@@ -8,7 +8,7 @@ extension Mesh {
                 HandoverMessage.KnownWorkload(
                     namespace: attachment.name.namespace, name: attachment.name.name, id: attachment.id.rawValue,
                     established: capture.established(of: attachment.id).map(HandoverMessage.KnownWorkload.Tuple.init))
-            })
+            }, cgroups: Array(capture.cgroup.ids))
     }
 
     /// Those whose rules outlive the agent.

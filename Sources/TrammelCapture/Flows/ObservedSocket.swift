@@ -93,7 +93,7 @@ extension SocketDiagnostics {
 extension AgentCgroup {
     /// The cgroups whose sockets the rules take for the agent's: the one they name and those below it.
     var family: Set<UInt64> {
-        var found: Set<UInt64> = [reference.id]
+        var found = former.union([reference.id])
         var waiting = [mount + reference.path]
         while let directory = waiting.popLast() {
             for name in FileNames.list(in: directory) {

@@ -29,6 +29,10 @@ package struct AgentCgroup: Hashable, Sendable {
     /// Where the v2 hierarchy is mounted: `/sys/fs/cgroup`, or `/sys/fs/cgroup/unified` on a hybrid layout.
     package let mount: String
 
+    /// Of cgroups that agents before this one lived in, below the one that the rules exempt: a service's is another one at
+    /// every start, and what an inherited listener accepts bears that of whoever made the listener.
+    package var former: Set<UInt64> = []
+
     package init(reference: CgroupReference, mount: String) {
         self.reference = reference
         self.mount = mount
@@ -100,12 +104,14 @@ package struct AgentCgroup: Hashable, Sendable {
         }
     }
 
-    /// The ids that the agent's own sockets bear: of the cgroup that the rules exempt, and of the one below it that the
-    /// agent may live in.
-    var ids: Set<UInt64> {
+    /// The ids that the agent's own sockets bear: of the cgroup that the rules exempt, of the one below it that the agent
+    /// may live in, and of those that agents before it have lived in.
+    package var ids: Set<UInt64> {
         var status = stat()
-        guard let own = AgentCgroup.ownPath(), stat(mount + own, &status) == 0 else { return [reference.id] }
-        return [reference.id, UInt64(status.st_ino)]
+        guard let own = AgentCgroup.ownPath(), stat(mount + own, &status) == 0 else {
+            return former.union([reference.id])
+        }
+        return former.union([reference.id, UInt64(status.st_ino)])
     }
 
     static func reference(to path: String, mount: String) throws -> CgroupReference {
