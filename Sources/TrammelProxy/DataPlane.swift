@@ -66,12 +66,13 @@ package final class DataPlane: Sendable {
     ) async throws {
         _ = await loops.onEach { $0.attach(workload) }
         var channels: [any Channel] = []
+        let isHeld = isHolding.withLock { $0 }
         do {
             for listener in listeners {
                 channels.append(try await acceptor(of: listener, workload).listen(on: group).get())
             }
-            try await dns.attach(workload, names)
-            try await udp.attach(workload, datagrams)
+            try await dns.attach(workload, names, isHeld: isHeld)
+            try await udp.attach(workload, datagrams, isHeld: isHeld)
         } catch {
             await dns.detach(workload.id)
             for channel in channels { try? await channel.close() }
@@ -79,6 +80,8 @@ package final class DataPlane: Sendable {
             throw error
         }
         self.listeners.withLock { $0[workload.id] = channels }
+        // It has ended meanwhile.
+        if isHeld, !isHolding.withLock({ $0 }) { await admitConnections() }
     }
 
     /// Takes over more listeners of a workload that is attached, as when its namespace has got another family.
@@ -102,7 +105,10 @@ package final class DataPlane: Sendable {
             listeners[workload.id, default: []] += channels
             return true
         }
-        guard !isAttached else { return }
+        guard !isAttached else {
+            if !isHolding.withLock({ $0 }) { await order(.admit) }
+            return
+        }
         // It was detached meanwhile.
         for channel in channels { try? await channel.close() }
     }
@@ -120,6 +126,8 @@ package final class DataPlane: Sendable {
     package func admitConnections() async {
         isHolding.withLock { $0 = false }
         await order(.admit)
+        await dns.admit()
+        await udp.admit()
     }
 
     /// Closes a workload's listeners and every connection made through them.

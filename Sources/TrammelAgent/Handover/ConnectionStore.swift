@@ -40,7 +40,10 @@ struct ConnectionStore: Codable, Sendable {
 
         func add(_ connection: CarriedConnection, _ sockets: [CInt]) {
             let isTaken = taken.withLock { taken in
-                guard taken.count < room / 2, lasts(WorkloadID(rawValue: connection.workload)) else { return false }
+                let workloads = [connection.workload, connection.upstream?.workload].compactMap(\.self)
+                guard taken.count < room / 2, workloads.allSatisfy({ lasts(WorkloadID(rawValue: $0)) }) else {
+                    return false
+                }
                 taken.append((connection, sockets))
                 return true
             }

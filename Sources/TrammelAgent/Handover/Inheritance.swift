@@ -38,7 +38,7 @@ final class Inheritance: Sendable {
         }
     }
 
-    private init(_ channel: HandoverChannel, from predecessor: Int32?) throws {
+    init(_ channel: HandoverChannel, from predecessor: Int32?) throws {
         self.channel = channel
         self.predecessor = predecessor
         guard case (.hello(let hello), let first)? = try channel.receive(within: Self.patience), first.count == 1 else {

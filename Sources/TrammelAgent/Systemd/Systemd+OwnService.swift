@@ -29,7 +29,7 @@ extension Systemd {
     }
 
     /// A line for each job: `417 trammeld.service restart running`.
-    private static func restarts(_ unit: String, _ jobs: String) -> Bool {
+    static func restarts(_ unit: String, _ jobs: String) -> Bool {
         jobs.split(separator: "\n").contains { line in
             let words = line.split(separator: " ").map(String.init)
             guard let place = words.firstIndex(of: unit), place + 1 < words.count else { return false }

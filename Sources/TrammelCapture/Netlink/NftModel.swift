@@ -12,6 +12,13 @@ struct NftTable: Hashable, Sendable {
     var sets: [NftSet] = []
     var maps: [NftVerdictMap] = []
     var chains: [NftChain] = []
+
+    /// The same by another name.
+    func named(_ name: String) -> NftTable {
+        var other = NftTable(name: name, comment: comment)
+        (other.isOwned, other.sets, other.maps, other.chains) = (isOwned, sets, maps, chains)
+        return other
+    }
 }
 
 /// A named set. Members are looked up by hash or tree, so a packet's cost does not grow with their number.

@@ -78,7 +78,9 @@ extension WorkloadCapture {
             try nftables.refusal(of: .namespace, mode) {
                 // It judges the very rules without installing them.
                 var nft = try NftSocket()
-                return try nft.refusal(of: plan(for: request, mode: mode, by: .nftables).table)
+                let table = plan(for: request, mode: mode, by: .nftables).table
+                // One that has been passed on belongs to its owner, which is not asked by this socket.
+                return try nft.refusal(of: keeper.kept.hasOwner ? table.named(CapturePlan.tableName + "_trial") : table)
             }
         }
         return CaptureSelection(backend: .nftables, mode: mode, reason: reason)

@@ -41,10 +41,16 @@ final class DNSResponder {
     }
 
     /// Takes a UDP listener over.
-    func listen(on exchange: any DatagramExchange) throws {
-        let listener = DatagramListener(exchange, responder: self)
-        listener.watch = try readiness.watch(exchange.descriptor, on: loop.eventLoop, listener)
-        listeners.append(listener)
+    /// - Parameter isHeld: its queries wait until `admit`.
+    func listen(on exchange: any DatagramExchange, isHeld: Bool = false) throws {
+        listeners.append(DatagramListener(exchange, responder: self))
+        if !isHeld { try admit() }
+    }
+
+    func admit() throws {
+        for listener in listeners where listener.watch == nil {
+            listener.watch = try readiness.watch(listener.exchange.descriptor, on: loop.eventLoop, listener)
+        }
     }
 
     /// Takes no more queries; those under way are answered.

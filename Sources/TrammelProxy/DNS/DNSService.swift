@@ -47,7 +47,8 @@ final class DNSService: Sendable {
     }
 
     /// Takes over a workload's listeners; when this returns, its queries are answered.
-    func attach(_ workload: AttachedWorkload, _ listeners: DNSListeners) async throws {
+    /// - Parameter isHeld: queries wait until `admit`.
+    func attach(_ workload: AttachedWorkload, _ listeners: DNSListeners, isHeld: Bool = false) async throws {
         guard !listeners.isEmpty else { return }
         let readiness = try readiness.get()
         let loop = group.next()
@@ -55,7 +56,7 @@ final class DNSService: Sendable {
             let responder = DNSResponder(
                 workload, on: loops.context(of: loop), readiness: readiness, limits: limits, metrics: metrics)
             do {
-                for exchange in listeners.datagrams { try responder.listen(on: exchange) }
+                for exchange in listeners.datagrams { try responder.listen(on: exchange, isHeld: isHeld) }
             } catch {
                 responder.close()
                 throw error
@@ -138,6 +139,12 @@ final class DNSService: Sendable {
         }
         for attached in all { await end(attached) }
         readiness.letGo()
+    }
+
+    func admit() async {
+        for attached in state.withLock({ Array($0.attached.values) }) {
+            try? await attached.loop.submit { try attached.responder.value.admit() }.get()
+        }
     }
 
     /// Takes no more queries; those that wait for a resolver are waited for, for so long.

@@ -12,14 +12,20 @@ extension DataPlane {
     /// - Returns: how many were cut.
     package func leave(for patience: TimeAmount, by departure: @escaping Departure) async -> Int {
         await stopListening()
-        await udp.close()
-        let end = NIODeadline.now() + patience
+        let answering = await udp.stopListening() > 0
+        let began = NIODeadline.now()
+        let end = began + patience
         _ = await loops.onEach { $0.leave(by: departure) }
         await dns.finish(within: .seconds(5))
         while await connectionsLeft() > 0, NIODeadline.now() < end {
             try? await group.any().scheduleTask(in: .milliseconds(20)) {}.futureResult.get()
         }
         let cut = await connectionsLeft()
+        // The next datagram of a workload's is the other agent's, whose answers come to that.
+        while answering, NIODeadline.now() < began + DataPlane.answerTime {
+            try? await group.any().scheduleTask(in: .milliseconds(50)) {}.futureResult.get()
+        }
+        await udp.close()
         _ = await loops.onEach { loop in
             for connection in loop.connections.values { connection.stage?.kill(.drained) }
             loop.pool.closeIdle()
@@ -28,7 +34,13 @@ extension DataPlane {
         return cut
     }
 
-    private func connectionsLeft() async -> Int { await loops.onEach { $0.connections.count }.reduce(0, +) }
+    /// For answers to datagrams that are on their way.
+    private static let answerTime = TimeAmount.seconds(2)
+
+    /// Those of UDP left out, which have no end of their own.
+    private func connectionsLeft() async -> Int {
+        await loops.onEach { $0.connections.values.count { !$0.carriesDatagrams } }.reduce(0, +)
+    }
 
     // MARK: Arriving
 

@@ -31,16 +31,27 @@ final class UDPRelay {
     var count: Int { flows.count }
 
     /// Takes a listener over.
-    func listen(on turning: any DatagramTurning) throws {
-        let listener = TurnedListener(turning, relay: self)
-        listener.watch = try readiness.watch(turning.descriptor, on: loop.eventLoop, listener)
-        listeners.append(listener)
+    /// - Parameter isHeld: its datagrams wait until `admit`.
+    func listen(on turning: any DatagramTurning, isHeld: Bool) throws {
+        listeners.append(TurnedListener(turning, relay: self))
+        if !isHeld { try admit() }
+    }
+
+    func admit() throws {
+        for listener in listeners where listener.watch == nil {
+            listener.watch = try readiness.watch(listener.turning.descriptor, on: loop.eventLoop, listener)
+        }
+    }
+
+    /// Takes no more datagrams from the workload; answers to those that it took are passed on.
+    func stopListening() {
+        for listener in listeners { listener.watch.map(readiness.forget) }
+        listeners = []
     }
 
     /// Carries nothing any more and lets go of everything.
     func close(_ reason: CloseReason) {
-        for listener in listeners { listener.watch.map(readiness.forget) }
-        listeners = []
+        stopListening()
         for flow in flows.values { flow.end(reason, flags: []) }
     }
 

@@ -28,7 +28,8 @@ final class UDPService: Sendable {
     }
 
     /// Takes over a workload's listeners; when this returns, its datagrams are carried.
-    func attach(_ workload: AttachedWorkload, _ listeners: DatagramListeners) async throws {
+    /// - Parameter isHeld: datagrams wait until `admit`.
+    func attach(_ workload: AttachedWorkload, _ listeners: DatagramListeners, isHeld: Bool = false) async throws {
         guard !listeners.turnings.isEmpty else { return }
         let readiness = try readiness.get()
         let loop = group.next()
@@ -37,7 +38,7 @@ final class UDPService: Sendable {
                 workload, on: loops.context(of: loop), of: loops, readiness: readiness, metrics: metrics,
                 refusesQUIC: listeners.refusesQUIC)
             do {
-                for turning in listeners.turnings { try relay.listen(on: turning) }
+                for turning in listeners.turnings { try relay.listen(on: turning, isHeld: isHeld) }
             } catch {
                 relay.close(.agentError)
                 throw error
@@ -50,7 +51,8 @@ final class UDPService: Sendable {
     /// Takes over more listeners of a workload whose datagrams are carried, as of another family.
     func listen(on more: DatagramListeners, for workload: AttachedWorkload) async throws {
         guard !more.turnings.isEmpty, let (relay, loop) = attached.withLock({ $0[workload.id] }) else { return }
-        try await loop.submit { for turning in more.turnings { try relay.value.listen(on: turning) } }.get()
+        try await loop.submit { for turning in more.turnings { try relay.value.listen(on: turning, isHeld: false) } }
+            .get()
     }
 
     func detach(_ id: WorkloadID) async {
@@ -62,6 +64,25 @@ final class UDPService: Sendable {
     func flows(of id: WorkloadID) async -> Int? {
         guard let (relay, loop) = attached.withLock({ $0[id] }) else { return nil }
         return try? await loop.submit { relay.value.count }.get()
+    }
+
+    func admit() async {
+        for (relay, loop) in attached.withLock({ Array($0.values) }) {
+            try? await loop.submit { try relay.value.admit() }.get()
+        }
+    }
+
+    /// Takes no more datagrams from workloads; answers on their way are passed on until `close`.
+    /// - Returns: how many flows there are.
+    func stopListening() async -> Int {
+        var count = 0
+        for (relay, loop) in attached.withLock({ Array($0.values) }) {
+            count +=
+                (try? await loop.submit {
+                    relay.value.stopListening(); return relay.value.count
+                }.get()) ?? 0
+        }
+        return count
     }
 
     /// Ends all that is carried.
