@@ -222,6 +222,9 @@ package struct Agent: Sendable {
             }
             watch.end()
             if let successor {
+                // The manager listens to the other one, and whoever ends this one need not wait.
+                ServiceNotification.isSilent.store(true, ordering: .relaxed)
+                Signals.endTheProcess([SIGTERM, SIGINT])
                 group.cancelAll()
                 await dataPlane.leave(to: successor, for: settings.limits.upgradeTimeout, logger: log)
             } else {

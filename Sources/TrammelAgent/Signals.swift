@@ -8,6 +8,11 @@ enum Signals {
         for await _ in each(of: [SIGTERM, SIGINT]) { return }
     }
 
+    /// From now on each of `numbers` ends the process at once again.
+    static func endTheProcess(_ numbers: [CInt]) {
+        for number in numbers { signal(number, SIG_DFL) }
+    }
+
     /// One element for each arrival of one of `numbers`, which from now on do not end the process.
     static func each(of numbers: [CInt]) -> AsyncStream<Void> {
         AsyncStream<Void> { continuation in

@@ -12,16 +12,15 @@ struct Trammeld: AsyncParsableCommand {
         version: Build.version, subcommands: [Run.self, Upgrade.self, Cleanup.self], defaultSubcommand: Run.self)
 
     static func main() async {
-        // The runtime reads them from /proc, and goes on with none where that fails: an agent would run by the defaults
-        // instead of by the settings that it was given.
-        guard !CommandLine.arguments.isEmpty else {
+        // An agent would run by the defaults instead of by the settings that it was given.
+        guard !ProgramArguments.all.isEmpty else {
             exit(
                 withError: Failure.told(
                     TrammelError(
                         .unavailable, code: "arguments", "its arguments cannot be read from /proc/self/cmdline",
                         hint: "see that /proc is mounted, and start it again")))
         }
-        await main(nil)
+        await main(Array(ProgramArguments.all.dropFirst()))
     }
 }
 

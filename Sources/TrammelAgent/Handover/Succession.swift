@@ -157,7 +157,7 @@ final class Succession: Sendable {
             !["LISTEN_PID=", "LISTEN_FDS=", "LISTEN_FDNAMES=", "WATCHDOG_PID="].contains { variable.hasPrefix($0) }
         }
         var process: pid_t = 0
-        let failure = withStrings([path] + CommandLine.arguments.dropFirst()) { arguments in
+        let failure = withStrings([path] + ProgramArguments.all.dropFirst()) { arguments in
             withStrings(inherited + ["\(Inheritance.variable)=1"]) { environment in
                 trammel_start_apart(path, arguments, environment, channel, &process)
             }
