@@ -9,7 +9,7 @@ where there is none, the same line of access log in a file.
 import json
 
 import logs
-from world import PROXY_USER, RUN, SERVICE, BenchError
+from world import PEER_FILES, PROXY_USER, SERVICE, BenchError
 
 HTTP_PORT, ECHO_PORT, SOURCE_PORT = 80, 7000, 7001
 
@@ -67,8 +67,8 @@ class HAProxy(Case):
     name = "haproxy"
 
     def start(self):
-        log = RUN / "haproxy.log"
-        config = RUN / "haproxy.cfg"
+        log = PEER_FILES / "haproxy.log"
+        config = PEER_FILES / "haproxy.cfg"
         v1, v2 = self.servers["v1"].address, self.servers["v2"].address
         # A log on stdout is written with one write(2) per line by the thread itself: the cheapest HAProxy has.
         config.write_text(f"""
@@ -175,14 +175,14 @@ class Envoy(Case):
         self.redirect({HTTP_PORT: 15001, ECHO_PORT: 15002, SOURCE_PORT: 15003})
 
     def envoy(self, pod, http, tcp):
-        config, log = RUN / f"{pod.name}.json", RUN / f"{pod.name}.log"
+        config, log = PEER_FILES / f"{pod.name}.json", PEER_FILES / f"{pod.name}.log"
         config.write_text(envoy_config(log, http, tcp, ("127.0.0.1", 15000)))
         log.touch()
         log.chmod(0o666)
         binary = self.world.envoy_binary
         process = self.world.proxy(
             pod, [binary, "-c", config, "--concurrency", "1", "--disable-hot-restart", "-l", "error"],
-            RUN / f"{pod.name}.out", 15003)
+            PEER_FILES / f"{pod.name}.out", 15003)
         self.pids.append(process.pid)
         self.logs.append(log)
 

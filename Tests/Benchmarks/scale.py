@@ -13,7 +13,7 @@ import time
 import measures
 import peers
 import report
-from world import RUN, BenchError, memory
+from world import PEER_FILES, RUN, BenchError, memory
 
 SERVICES, ENDPOINTS, ROUTED, CHANGES = 10_000, 10, 5_000, 30
 
@@ -66,7 +66,7 @@ class LargeEnvoy(peers.Envoy):
     name = "envoy-large"
 
     def envoy(self, pod, http, tcp):
-        log = RUN / f"{pod.name}.log"
+        log = PEER_FILES / f"{pod.name}.log"
         config = json.loads(peers.envoy_config(log, http, tcp, ("127.0.0.1", 15000)))
         static = config["static_resources"]
         hosts = static["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]["route_config"]["virtual_hosts"]
@@ -82,14 +82,14 @@ class LargeEnvoy(peers.Envoy):
                 routes.insert(0, {
                     "match": {"prefix": "/", "headers": [jason]}, "route": {"cluster": name, "timeout": "2s"}})
             hosts.append({"name": name, "domains": [f"{name}.large.svc.cluster.local"], "routes": routes})
-        path = RUN / f"{pod.name}.json"
+        path = PEER_FILES / f"{pod.name}.json"
         path.write_text(json.dumps(config))
         log.touch()
         log.chmod(0o666)
         begun = time.monotonic()
         process = self.world.proxy(
             pod, [self.world.envoy_binary, "-c", path, "--concurrency", "1", "--disable-hot-restart", "-l", "error"],
-            RUN / f"{pod.name}.out", 15003, patience=180)
+            PEER_FILES / f"{pod.name}.out", 15003, patience=180)
         self.learnt = time.monotonic() - begun
         self.pids.append(process.pid)
         self.logs.append(log)

@@ -11,6 +11,8 @@ import subprocess
 import time
 
 RUN = pathlib.Path("/run/bench")
+# Peers write their logs as another user; Trammel keeps its own where nobody else can write.
+PEER_FILES = RUN / "peers"
 SERVICE = "10.96.0.10"
 """The address clients call; no host has it, so what is not captured goes nowhere."""
 PROXY_USER = 1337
@@ -83,8 +85,8 @@ class World:
 
     def __init__(self, cache):
         self.cores, self.cache, self.count = Cores(), cache, 0
-        RUN.mkdir(parents=True)
-        RUN.chmod(0o777)
+        PEER_FILES.mkdir(parents=True)
+        PEER_FILES.chmod(0o777)
         pathlib.Path("/run/netns").mkdir()
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
