@@ -64,10 +64,11 @@ package struct Agent: Sendable {
         let descriptors = DescriptorStore(isDeferred: inheritance != nil)
         let keeper = ListenerKeeper(store: descriptors)
         if inheritance == nil, let descriptors { FormerCgroups.keep(cgroup, in: descriptors) }
-        var carried: [(CarriedConnection, [CInt])] = []
+        let carried: [(CarriedConnection, [CInt])]
         do {
             carried = try ConnectionStore.take(from: &inherited)
         } catch {
+            carried = []
             logger.warning("the connections of the agent before cannot be taken up, and end: \(error)")
         }
         for descriptor in keeper.kept.add(inheritance?.sockets ?? inherited.map(\.descriptor)) { close(descriptor) }
@@ -115,7 +116,6 @@ package struct Agent: Sendable {
         for warning in store.warnings + settings.doubts { logger.warning("\(warning)") }
         dataPlane.holdConnections()
         for trouble in try await mesh.restore() { logger.warning("\(trouble)") }
-        let taken = carried
         // What is left was for workloads that are not there any more.
         keeper.kept.closeRest()
         await mesh.dropNames(inherited.map(\.name), from: descriptors)
@@ -183,8 +183,8 @@ package struct Agent: Sendable {
                 log.info("ready", metadata: ["socket": "\(socket)"])
                 ServiceNotification.ready()
                 inheritance?.receive { dataPlane.take($0, $1) }
-                for (connection, sockets) in taken { dataPlane.take(connection, sockets) }
-                if !taken.isEmpty { log.notice("\(taken.count) connections of the agent before are taken up") }
+                for (connection, sockets) in carried { dataPlane.take(connection, sockets) }
+                if !carried.isEmpty { log.notice("\(carried.count) connections of the agent before are taken up") }
                 ConnectionStore.drop(from: descriptors)
                 await mesh.untilNamesAreKnown(within: .seconds(1))
                 await dataPlane.admitConnections()
@@ -237,8 +237,12 @@ package struct Agent: Sendable {
                     // New connections wait meanwhile.
                     let patience = min(settings.limits.drainTimeout, 5_000_000_000)
                     let cut = await dataPlane.leave(for: .nanoseconds(Int64(clamping: patience))) { writer.add($0, $1) }
-                    let kept = try writer.keep(in: descriptors)
-                    log.info("\(kept) connections are kept for it, \(cut) were cut")
+                    do {
+                        let kept = try writer.keep(in: descriptors)
+                        log.info("\(kept) connections are kept for it, \(cut) were cut")
+                    } catch {
+                        log.warning("no connection is kept for it, and all end: \(error)")
+                    }
                 } else {
                     log.info("draining")
                     await dataPlane.drain(for: .nanoseconds(Int64(clamping: settings.limits.drainTimeout)))

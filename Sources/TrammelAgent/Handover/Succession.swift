@@ -26,8 +26,7 @@ final class Succession: Sendable {
 
     init(
         mesh: Mesh, dataPlane: DataPlane, capture: WorkloadCapture, watch: CaptureWatch, metrics: MetricsPort,
-        lock: AgentLock,
-        logger: Logger
+        lock: AgentLock, logger: Logger
     ) {
         self.mesh = mesh
         self.dataPlane = dataPlane
