@@ -230,7 +230,7 @@ package struct Agent: Sendable {
             } else {
                 ServiceNotification.stopping()
                 await mesh.letPastWhatFailsOpen()
-                if let descriptors, let service = Systemd.ownService(), service.isRestarting {
+                if let descriptors, let service = restartedService(log) {
                     log.info("making room for the agent that is started next")
                     let lasting = await mesh.lasting
                     let writer = ConnectionStore.Writer(room: service.room) { lasting.contains($0) }
@@ -260,6 +260,16 @@ package struct Agent: Sendable {
         await heartbeat?.end()
         try? await dataGroup.shutdownGracefully()
         try? await controlGroup.shutdownGracefully()
+    }
+}
+
+/// The service that this process is of, where it is being started anew.
+private func restartedService(_ log: Logger) -> Systemd.OwnService? {
+    do {
+        return try Systemd.ownService().flatMap { $0.isRestarting ? $0 : nil }
+    } catch {
+        log.warning("whether the service is stopped or started anew is not known, and no connection is kept: \(error)")
+        return nil
     }
 }
 

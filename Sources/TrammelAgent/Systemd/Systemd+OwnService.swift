@@ -9,13 +9,12 @@ extension Systemd {
         let room: Int
     }
 
-    /// Nil where that cannot be told.
-    static func ownService() -> OwnService? {
-        guard let unit = ownUnit,
-            let shown = try? run(
-                "systemctl", ["show", "--property=FileDescriptorStoreMax,NFileDescriptorStore", "--", unit]),
-            let jobs = try? run("systemctl", ["list-jobs", "--no-legend", "--no-pager", "--", unit])
-        else { return nil }
+    /// Nil where this process is of no service.
+    /// - Throws: where systemd does not say.
+    static func ownService() throws -> OwnService? {
+        guard let unit = ownUnit else { return nil }
+        let shown = try run("systemctl", ["show", "--property=FileDescriptorStoreMax,NFileDescriptorStore", "--", unit])
+        let jobs = try run("systemctl", ["list-jobs", "--no-legend", "--no-pager", "--", unit])
         return OwnService(
             isRestarting: restarts(unit, jobs),
             room: number("FileDescriptorStoreMax", shown) - number("NFileDescriptorStore", shown))

@@ -143,7 +143,9 @@ enum Systemd {
                 "\(program) is not installed, and systemd is not asked without it",
                 hint: "install it; on Debian it is in the package systemd")
         }
-        let answer = try BoundedCommand.run(path, arguments)
+        var answer = try BoundedCommand.run(path, arguments)
+        // systemd stops a service process after process, and one that has just begun may be among the last.
+        if answer.status == SIGTERM { answer = try BoundedCommand.run(path, arguments) }
         guard answer.status == 0 else {
             let said = answer.errors.split(separator: "\n").last.map(String.init) ?? "status \(answer.status)"
             throw TrammelError(

@@ -1,4 +1,5 @@
 import CTrammelLinux
+import Foundation
 import Glibc
 import Testing
 import TrammelCore
@@ -89,5 +90,13 @@ struct OwnServiceTests {
         ])
     func jobs(_ text: String, _ restarts: Bool) {
         #expect(Systemd.restarts("trammeld.service", text) == restarts)
+    }
+    @Test("a question that ended with the service's other processes, which systemd stops one by one, is asked again")
+    func stopped() throws {
+        let mark = FileManager.default.temporaryDirectory.appending(path: "asked-\(UUID())").path
+        defer { try? FileManager.default.removeItem(atPath: mark) }
+        let asked = #"if [ -e "$0" ]; then echo again; else : >"$0"; kill -TERM $$; fi"#
+        #expect(try Systemd.run("sh", ["-c", asked, mark]) == "again\n")
+        #expect(throws: TrammelError.self) { try Systemd.run("sh", ["-c", "kill -TERM $$"]) }
     }
 }
