@@ -38,7 +38,8 @@ extension Mesh {
             do {
                 guard try follow(attachment, into: now) else { return }
                 await lookNow(at: [attachment.id])
-                logger.notice("\(attachment.name) is captured again: \(host.text) has started anew")
+                logger.about(attachment.name).notice(
+                    "\(attachment.name) is captured again: \(host.text) has started anew")
             } catch {
                 note("cannot be captured in its new cgroup: \(error)", of: attachment)
             }
@@ -69,16 +70,17 @@ extension Mesh {
     private func note(_ reason: String, of attachment: Attachment) -> Bool {
         guard attachments[attachment.name]?.host?.reason != reason else { return false }
         attachments[attachment.name]?.host?.reason = reason
-        logger.notice("\(attachment.name) waits: \(reason)")
+        logger.about(attachment.name).notice("\(attachment.name) waits: \(reason)")
         return true
     }
 
     private func end(_ attachment: Attachment, because reason: String) async {
         do {
             try await detachNow(attachment.name)
-            logger.notice("\(attachment.name) is let go of: \(reason)")
+            logger.about(attachment.name).notice("\(attachment.name) is let go of: \(reason)")
         } catch {
-            logger.warning("\(attachment.name) cannot be let go of, although \(reason): \(error)")
+            logger.about(attachment.name).warning(
+                "\(attachment.name) cannot be let go of, although \(reason): \(error)")
         }
     }
 
