@@ -127,6 +127,7 @@ package struct Agent: Sendable {
             mesh: mesh, dataPlane: dataPlane, labels: labels, loops: settings.dataLoops ?? System.coreCount,
             keepDetached: settings.metrics.keepDetached)
         let watch = CaptureWatch(capture)
+        let proving = CaptureProving(mesh: mesh, capture: capture, pending: dataPlane.probes, logger: logger)
         let metricsPort = MetricsPort()
         let succession = Succession(
             mesh: mesh, dataPlane: dataPlane, capture: capture, watch: watch, metrics: metricsPort, lock: lock,
@@ -180,6 +181,7 @@ package struct Agent: Sendable {
                     ServiceNotification.isSilent.store(false, ordering: .relaxed)
                     descriptors?.begin()
                 }
+                await proving.proveAll()
                 log.info("ready", metadata: ["socket": "\(socket)"])
                 ServiceNotification.ready()
                 inheritance?.receive { dataPlane.take($0, $1) }
@@ -200,6 +202,7 @@ package struct Agent: Sendable {
                     await mesh.take(report)
                 }
             }
+            keep { await proving.run() }
             keep { await BypassWatch(bypass: bypass).run() }
             keep { await DrainWatch(mesh: mesh).run() }
             keep { await HostWatch(mesh: mesh).run() }

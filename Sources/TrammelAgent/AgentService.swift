@@ -62,13 +62,16 @@ struct AgentService: ControlService {
         let troubles = attachments.values.compactMap { attachment in
             mesh.ledger.trouble(of: attachment.id, shared: attachment.shared).map { "\(attachment.name): \($0)" }
         }
+        let names = Dictionary(attachments.values.map { ($0.id, $0.name) }) { first, _ in first }
+        let unproven = mesh.ledger.unproven.compactMap { names[$0] }
         let failures = await mesh.failures
         let reason =
             drifted.isEmpty && troubles.isEmpty
             ? failures.isEmpty
                 ? memory.refusal : "workloads that were attached before cannot be attached again"
-            : "the rules of workloads are not as they should be"
-        let names = Dictionary(attachments.values.map { ($0.id, $0.name) }) { first, _ in first }
+            : drifted.isEmpty && troubles.count == unproven.count
+                ? "what workloads send does not arrive at the agent"
+                : "the rules of workloads are not as they should be"
         let now = MonotonicTime.now()
         let limited = await dataPlane.uses().flatMap { id, facts in
             (names[id].map { name in facts.limited(at: now).map { "\(name): \($0)" } } ?? [])
@@ -84,7 +87,8 @@ struct AgentService: ControlService {
                     ? settings.captureBackend.rawValue : attachments.values.backends.joined(separator: ", "),
                 mode: settings.captureMode.rawValue,
                 reason: Self.modes(of: attachments.values)),
-            workloads: AgentStatus.Workloads(attached: attachments.count, degraded: drifted.count + failures.count),
+            workloads: AgentStatus.Workloads(
+                attached: attachments.count, degraded: Set(drifted + unproven).count + failures.count),
             resources: kinds,
             configuration: await mesh.snapshot.version,
             connections: AgentStatus.Connections(

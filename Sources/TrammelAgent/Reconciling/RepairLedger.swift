@@ -16,6 +16,8 @@ final class RepairLedger: Sendable {
     private struct State {
         var repairs: [WorkloadID: AttachedWorkload.Repair] = [:]
         var troubles: [WorkloadID: Trouble] = [:]
+        /// Of which no connection was seen to arrive.
+        var unproven: [WorkloadID: String] = [:]
     }
 
     private let state = Mutex(State())
@@ -64,6 +66,19 @@ final class RepairLedger: Sendable {
         state.withLock { $0.troubles.removeValue(forKey: workload) != nil }
     }
 
+    /// Has it stand that connections of the workload do not arrive, and why; nil: they do.
+    /// - Returns: whether that is another word than before.
+    func note(unproven reason: String?, of workload: WorkloadID) -> Bool {
+        state.withLock { state in
+            let before = state.unproven[workload]
+            state.unproven[workload] = reason
+            return before != reason
+        }
+    }
+
+    /// Those that are to be looked at again.
+    var unproven: [WorkloadID] { state.withLock { Array($0.unproven.keys) } }
+
     /// - Parameter shared: what the workload has in common with others.
     func lastRepair(of workload: WorkloadID, shared: WorkloadID?) -> AttachedWorkload.Repair? {
         state.withLock { state in
@@ -74,7 +89,7 @@ final class RepairLedger: Sendable {
 
     func trouble(of workload: WorkloadID, shared: WorkloadID?) -> String? {
         state.withLock { state in
-            (state.troubles[workload] ?? shared.flatMap { state.troubles[$0] })?.text
+            (state.troubles[workload] ?? shared.flatMap { state.troubles[$0] })?.text ?? state.unproven[workload]
         }
     }
 
@@ -82,6 +97,7 @@ final class RepairLedger: Sendable {
         state.withLock { state in
             state.repairs[workload] = nil
             state.troubles[workload] = nil
+            state.unproven[workload] = nil
         }
     }
 

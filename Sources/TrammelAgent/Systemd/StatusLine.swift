@@ -17,7 +17,9 @@ struct StatusLine: Sendable {
     }
 
     private func text() async -> String {
-        let (attached, failures) = await (mesh.attachments.count, mesh.failures.count)
+        let (attached, failures) = await (
+            mesh.attachments.count, mesh.failures.count + mesh.ledger.unproven.count
+        )
         let open = await dataPlane.openConnections()
         return StatusLine.text(
             workloads: attached, degraded: failures, connections: open.outbound + open.inbound,

@@ -21,24 +21,34 @@ package final class PendingProbes: Sendable {
     }
 
     private let count = Atomic<Int>(0)
-    private let expected = Mutex<Set<Probe>>([])
+    private let state = Mutex(State())
     private let greeting: String
+
+    private struct State {
+        var expected: Set<Probe> = []
+        var arrived: Set<Probe> = []
+    }
 
     /// - Parameter greeting: what a probe that has arrived is told.
     package init(greeting: String) { self.greeting = greeting }
 
-    package func expect(_ probe: Probe) {
-        count.store(
-            expected.withLock {
-                $0.insert(probe); return $0.count
-            }, ordering: .relaxed)
-    }
+    package func expect(_ probe: Probe) { change { $0.expected.insert(probe) } }
 
     package func forget(_ probe: Probe) {
-        count.store(
-            expected.withLock {
-                $0.remove(probe); return $0.count
-            }, ordering: .relaxed)
+        change { state in
+            state.expected.remove(probe)
+            state.arrived.remove(probe)
+        }
+    }
+
+    /// Whether one that is not forgotten yet was accepted.
+    package func hasArrived(_ probe: Probe) -> Bool { state.withLock { $0.arrived.contains(probe) } }
+
+    private func change(_ body: (inout State) -> Void) {
+        state.withLock { state in
+            body(&state)
+            count.store(state.expected.count, ordering: .relaxed)
+        }
     }
 
     /// Whether a connection is one of them. On the connection's loop.
@@ -49,7 +59,12 @@ package final class PendingProbes: Sendable {
         guard count.load(ordering: .relaxed) > 0 else { return false }
         let probe = Probe(
             workload: workload, direction: direction, port: client.endpoint.port, target: destination.endpoint)
-        return expected.withLock { $0.contains(probe) }
+        return state.withLock { state in
+            guard state.expected.remove(probe) != nil else { return false }
+            state.arrived.insert(probe)
+            count.store(state.expected.count, ordering: .relaxed)
+            return true
+        }
     }
 
     func answer(_ channel: any Channel) {
