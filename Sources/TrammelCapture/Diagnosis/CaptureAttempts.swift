@@ -113,7 +113,10 @@ extension WorkloadCapture {
             guard let attached = try? attachment(id), !attached.isOnHost, let plan = plan(of: id),
                 plan.phase == .capturing
             else { continue }
-            for family in attached.workload.facts.families {
+            let facts = attached.workload.facts
+            // With no address of IPv6 the kernel lets nothing out that could be captured.
+            for family in facts.families
+            where family == .v4 || facts.addresses.contains(where: { $0.family == .v6 }) {
                 guard let target = outboundProbeTarget(of: id, family) else { continue }
                 let own = IPEndpoint(plan.place.address(family), settings.ports.outbound)
                 wanted.append(
