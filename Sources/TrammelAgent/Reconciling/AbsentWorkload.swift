@@ -7,6 +7,8 @@ struct AbsentWorkload: Sendable {
     let memory: AttachmentMemory
     private(set) var reason: String
     let since: WallTime
+    /// `since`, by a clock that nobody sets.
+    let begun = MonotonicTime.now()
     /// Whether it is there and cannot be attached, so that somebody has to do something about it.
     private(set) var hasFailed = false
     /// When an attach that failed is tried again.

@@ -13,7 +13,8 @@ extension Systemd {
     /// - Throws: where systemd does not say.
     static func ownService() throws -> OwnService? {
         guard let unit = ownUnit else { return nil }
-        let shown = try run("systemctl", ["show", "--property=FileDescriptorStoreMax,NFileDescriptorStore", "--", unit])
+        let shown = try run(
+            "systemctl", ["show", "--property=FileDescriptorStoreMax,NFileDescriptorStore", "--", unit])
         let jobs = try run("systemctl", ["list-jobs", "--no-legend", "--no-pager", "--", unit])
         return OwnService(
             isRestarting: restarts(unit, jobs),
