@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -38,6 +39,22 @@ int trammel_send_descriptors(
         sent = sendmsg(fd, &message, MSG_NOSIGNAL);
     } while (sent < 0 && errno == EINTR);
     return sent < 0 ? errno : 0;
+}
+
+int trammel_sealed_file(const char *name, const void *bytes, size_t length) {
+    int file = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (file < 0) return -errno;
+    for (size_t done = 0; done < length;) {
+        ssize_t count = write(file, (const char *)bytes + done, length - done);
+        if (count < 0 && errno == EINTR) continue;
+        if (count < 0) goto failed;
+        done += (size_t)count;
+    }
+    if (fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) == 0) return file;
+failed:;
+    int error = errno;
+    close(file);
+    return -error;
 }
 
 ssize_t trammel_receive_descriptors(int fd, void *buffer, size_t length, int *descriptors, size_t *count) {

@@ -73,14 +73,19 @@ actor Mesh {
     // MARK: Workloads
 
     func attach(_ request: AttachRequest) async throws -> AttachResult {
-        try await changes.run { try await self.attachNow(request) }
+        let result = try await changes.run { try await self.attachNow(request) }
+        let name = request.identity.name
+        if result.outcome != .unchanged { logger.about(name).info("\(name) is attached, as it was asked for") }
+        return result
     }
 
     func detach(_ name: WorkloadName, atOnce: Bool) async throws -> DetachResult {
-        try await changes.run {
+        let result = try await changes.run {
             try await self.refuseDeclared(name)
             return try await self.detachNow(name, atOnce: atOnce)
         }
+        logger.about(name).info("\(name) is detached, as it was asked for")
+        return result
     }
 
     /// - Parameters:
@@ -227,7 +232,7 @@ actor Mesh {
         ledger.forget(attachment.id)
         await dataPlane?.detach(attachment.id, endingCallsInto: true)
         capture.close(attachment.id)
-        logger.notice("\(words)")
+        logger.about(attachment.name).notice("\(words)")
     }
 
     // MARK: Resources
@@ -449,7 +454,7 @@ actor Mesh {
         let attached = try endDrained(kept)
         troubles += announce(attached)
         for kept in attached {
-            if let trouble = try await restore(kept) { troubles.append(trouble) }
+            if let trouble = try await restore(kept) { logger.about(kept.workload).warning("\(trouble)") }
         }
         return troubles + releaseAnnounced()
     }

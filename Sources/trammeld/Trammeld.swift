@@ -63,7 +63,7 @@ struct Run: AsyncParsableCommand {
             let pacing = await RestartPacing.begin()
             let settings = try settings.read()
             let logLevel = LogLevelSwitch(Logger.Level(rawValue: settings.logLevel.rawValue) ?? .info)
-            let logger = logLevel.logger("trammeld", to: StreamLogHandler.standardError(label:))
+            let logger = logLevel.logger("trammeld", to: AgentLog.handler(label:))
             try await Agent(settings: settings, logger: logger, logLevel: logLevel).run()
             pacing?.end()
         } catch let error where !(error is ExitCode) {
@@ -125,8 +125,7 @@ struct Cleanup: AsyncParsableCommand {
 enum Failure {
     /// Says what went wrong, in a line, and becomes the exit code.
     static func told(_ error: any Error) -> ExitCode {
-        var line = "trammeld: \(error)\n"
-        line.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
+        AgentLog.tell(failure: "\(error)")
         return ExitCode(1)
     }
 }

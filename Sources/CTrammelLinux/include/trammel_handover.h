@@ -20,6 +20,10 @@ int trammel_send_descriptors(
 // the end, or the negated errno: EMSGSIZE for a message that there was not enough room for.
 ssize_t trammel_receive_descriptors(int fd, void *buffer, size_t length, int *descriptors, size_t *count);
 
+// A file in memory that holds the bytes, closed on exec and sealed (F_SEAL_WRITE and the others of fcntl(2)), so that
+// whoever it is passed to can rely on them. Returns it, or the negated errno.
+int trammel_sealed_file(const char *name, const void *bytes, size_t length);
+
 // Starts a program in the place of this process: nobody's child but the reaper's (init, a service manager), with its
 // standard streams, in the namespaces of the calling thread and with no other descriptor than `kept`, which is its
 // third. Returns 0 and its number in `pid`, or the errno.

@@ -92,7 +92,7 @@ extension Mesh {
                 }
                 let found = try finder.look(candidate.request, asking: false)
                 _ = try await attachNow(candidate.request, declared: candidate.declared, found: found)
-                logger.notice(
+                logger.about(candidate.name, candidate.resource).notice(
                     "\(candidate.name) has appeared and is attached, by \(candidate.resource) (\(candidate.location))")
             } catch let error as TrammelError where error.code == "loopback-down" {
                 waiting.append((candidate, error.message, false))
@@ -103,7 +103,8 @@ extension Mesh {
         }
         await letGoOfInstances()
         for news in appearing.settle(waiting, at: now) {
-            logger.log(level: news.isTrouble ? .warning : .info, "\(news.sentence)")
+            logger.about(news.candidate.name, news.candidate.resource)
+                .log(level: news.isTrouble ? .warning : .info, "\(news.sentence)")
         }
         lookAgain()
     }
@@ -195,7 +196,8 @@ extension Mesh {
                 continue
             }
             if asked != nil {
-                logger.notice("\(attachment.name) is attached anew, as its Workload resource says now")
+                logger.about(attachment.name).notice(
+                    "\(attachment.name) is attached anew, as its Workload resource says now")
                 await release(attachment)
                 released.insert(identity)
                 continue
@@ -208,9 +210,10 @@ extension Mesh {
             }
             do {
                 try await detachNow(attachment.name)
-                logger.notice("\(attachment.name) is detached: \(declared.resource) asks for it no more")
+                logger.about(attachment.name).notice(
+                    "\(attachment.name) is detached: \(declared.resource) asks for it no more")
             } catch {
-                logger.warning("\(attachment.name) cannot be detached: \(error)")
+                logger.about(attachment.name).warning("\(attachment.name) cannot be detached: \(error)")
             }
         }
         return released
@@ -253,7 +256,8 @@ extension Mesh {
         do {
             try keep(memory(of: changed))
         } catch {
-            logger.warning("\(attachment.name) is changed, and the store has it as it was: \(error)")
+            logger.about(attachment.name).warning(
+                "\(attachment.name) is changed, and the store has it as it was: \(error)")
         }
     }
 

@@ -97,20 +97,20 @@ final class Bypass: Sendable {
     // MARK: Switching
 
     func set(_ on: Bool) -> TrammelControlAPI.Bypass {
-        change("for all workloads", on) { $0.asked.all = on }
+        change(nil, on) { $0.asked.all = on }
         return now
     }
 
     /// - Throws: `notFound` for a workload that is not attached; what was asked for one that has gone can be ended.
     func set(_ on: Bool, _ name: WorkloadName) throws -> WorkloadBypass {
         _ = try now(name)
-        change("for \(name)", on) { state in
+        change(name, on) { state in
             if on { state.asked.workloads.insert("\(name)") } else { state.asked.workloads.remove("\(name)") }
         }
         return try now(name)
     }
 
-    private func change(_ whom: String, _ on: Bool, _ body: (inout State) -> Void) {
+    private func change(_ name: WorkloadName?, _ on: Bool, _ body: (inout State) -> Void) {
         let (changed, bypassed) = state.withLock { state in
             let before = state.asked
             body(&state)
@@ -119,8 +119,9 @@ final class Bypass: Sendable {
             return (state.asked != before, state.past.count)
         }
         guard changed else { return }
-        logger.warning(
-            "bypass is switched \(on ? "on" : "off") \(whom); \(bypassed) attached workloads go past the agent now")
+        let whom = name.map { "\($0)" } ?? "all workloads"
+        (name.map(logger.about) ?? logger).warning(
+            "bypass is switched \(on ? "on" : "off") for \(whom); \(bypassed) attached workloads go past the agent now")
     }
 
     /// Looks whether the file is there, and tries again what could not be done. To be called over and over.
@@ -148,7 +149,7 @@ final class Bypass: Sendable {
             if let failure = failed[opened.id] {
                 let text = "\(name) cannot be \(isWanted ? "let past" : "captured again"): \(failure)"
                 state.failures[name] = text
-                if told[name] != text { logger.error("\(text)") }
+                if told[name] != text { logger.about(name).error("\(text)") }
             } else if isWanted {
                 state.past.insert(name)
             } else {

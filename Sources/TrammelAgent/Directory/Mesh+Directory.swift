@@ -82,15 +82,16 @@ extension Mesh {
         if let fault = now.fault, fault != before.fault { logger.warning("\(fault)") }
         if let unsaved = now.unsaved, before.unsaved == nil { logger.warning("\(unsaved)") }
         for turn in now.turns(since: before) {
+            let log = logger.about(file: turn.path)
             if let fault = turn.fault {
-                logger.warning("\(ConfigFiles.sentence(fault, keepsGood: turn.keepsGood))")
+                log.warning("\(ConfigFiles.sentence(fault, keepsGood: turn.keepsGood))")
             } else {
-                logger.notice("\(turn.path) is valid again and in force")
+                log.notice("\(turn.path) is valid again and in force")
             }
         }
         for (path, duplicates) in now.duplicates.sorted(by: { $0.key < $1.key })
         where duplicates != before.duplicates[path] {
-            for duplicate in duplicates { logger.warning("\(duplicate)") }
+            for duplicate in duplicates { logger.about(file: path).warning("\(duplicate)") }
         }
     }
 }

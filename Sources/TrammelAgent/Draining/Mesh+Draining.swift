@@ -110,7 +110,8 @@ extension Mesh {
             try capture.uninstall(attachment.id)
             try store.forget(drainingName(attachment))
         } catch {
-            logger.warning("\(attachment.name) has drained, and something of it is left: \(error)")
+            logger.about(attachment.name).warning(
+                "\(attachment.name) has drained, and something of it is left: \(error)")
         }
         capture.close(attachment.id)
     }
@@ -150,7 +151,7 @@ extension Mesh {
             {
                 for outcome in try CaptureCleanup.run(in: [target]) {
                     if let failure = outcome.failure {
-                        logger.warning("\(kept.workload) is not wholly let go: \(failure)")
+                        logger.about(kept.workload).warning("\(kept.workload) is not wholly let go: \(failure)")
                     }
                 }
             }

@@ -44,7 +44,8 @@ extension Mesh {
             do {
                 guard try follow(attachment, into: now) else { return }
                 await lookNow(at: [attachment.id])
-                logger.notice("\(attachment.name) is captured again: \(host.text) has started anew")
+                logger.about(attachment.name).notice(
+                    "\(attachment.name) is captured again: \(host.text) has started anew")
             } catch {
                 note("cannot be captured in its new cgroup: \(error)", of: attachment)
             }
@@ -76,16 +77,17 @@ extension Mesh {
         guard attachments[attachment.name]?.host?.reason != reason else { return false }
         attachments[attachment.name]?.host?.reason = reason
         if attachment.host?.goneSince == nil { attachments[attachment.name]?.host?.goneSince = .now() }
-        logger.notice("\(attachment.name) waits: \(reason)")
+        logger.about(attachment.name).notice("\(attachment.name) waits: \(reason)")
         return true
     }
 
     func end(_ attachment: Attachment, because reason: String) async {
         do {
             try await detachNow(attachment.name)
-            logger.notice("\(attachment.name) is let go of: \(reason)")
+            logger.about(attachment.name).notice("\(attachment.name) is let go of: \(reason)")
         } catch {
-            logger.warning("\(attachment.name) cannot be let go of, although \(reason): \(error)")
+            logger.about(attachment.name).warning(
+                "\(attachment.name) cannot be let go of, although \(reason): \(error)")
         }
     }
 

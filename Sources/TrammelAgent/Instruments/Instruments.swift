@@ -75,7 +75,7 @@ actor Instruments {
         // One that is detached by now leaks no more.
         guard let name = await mesh.attachments.values.first(where: { $0.id == leak.workload })?.name else { return }
         let line = leaks.note(LeakLog.Entry(workload: name, leak: leak), at: .now())
-        if let line { logger.warning("\(line)", metadata: ["workload": "\(name)"]) }
+        if let line { logger.about(name).warning("\(line)") }
     }
 
     // MARK: Tables
@@ -88,9 +88,10 @@ actor Instruments {
         for (name, load) in zip([nil] + attached.map(\.name), loads) {
             guard let load, load.count > 0 || name == nil else { continue }
             let place = name.map { "\($0)" } ?? "node"
+            let log = name.map(logger.about) ?? logger
             switch pressure.note(load, at: place) {
-            case .began: logger.warning("\(Self.words(name, load)); raise net.netfilter.nf_conntrack_max")
-            case .ended: logger.notice("\(Self.words(name, load)): that is enough room again")
+            case .began: log.warning("\(Self.words(name, load)); raise net.netfilter.nf_conntrack_max")
+            case .ended: log.notice("\(Self.words(name, load)): that is enough room again")
             case nil: break
             }
             tables.append(
@@ -153,6 +154,6 @@ actor Instruments {
         let now = MonotonicTime.now()
         guard now.nanoseconds(since: lastUnknownLine) > LeakLog.pause else { return }
         lastUnknownLine = now
-        logger.warning("\(words)")
+        (name.map(logger.about) ?? logger).warning("\(words)")
     }
 }

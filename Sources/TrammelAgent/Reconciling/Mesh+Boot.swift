@@ -17,6 +17,7 @@ extension Mesh {
         absent[name] = AbsentWorkload(
             memory: memory, reason: "the machine has started anew, and its network namespace is not there yet",
             since: .now())
-        logger.notice("\(name) waits: the machine has started anew, and its network namespace is not there yet")
+        logger.about(name).notice(
+            "\(name) waits: the machine has started anew, and its network namespace is not there yet")
     }
 }

@@ -12,31 +12,32 @@ extension Mesh {
         }
         guard !concerned.isEmpty else { return ledger.forget(report.workload) }
         let name = report.workload == CaptureWatch.host ? "the host" : concerned.map { "\($0.name)" }.joined()
+        let log = logger.about(concerned.map(\.name))
         switch report.event {
-        case .repaired(let repair): tell(repair, of: report.workload, name)
+        case .repaired(let repair): tell(repair, of: report.workload, name, in: log)
         case .failed(let drift, let error):
             ledger.noteFailure()
             let text = "\(sentence(drift)); it cannot be put back: \(error)"
-            if ledger.note(trouble: text, of: report.workload, at: .now()) { logger.error("\(name): \(text)") }
+            if ledger.note(trouble: text, of: report.workload, at: .now()) { log.error("\(name): \(text)") }
         case .recovered:
-            if ledger.settle(report.workload) { logger.notice("\(name): its capture is as it should be again") }
+            if ledger.settle(report.workload) { log.notice("\(name): its capture is as it should be again") }
         case .changed(let facts):
             // Nothing in it throws.
             try? await changes.run { await self.follow(facts, of: concerned.map(\.name)) }
         }
     }
 
-    private func tell(_ repair: CaptureReport.Repair, of workload: WorkloadID, _ name: String) {
+    private func tell(_ repair: CaptureReport.Repair, of workload: WorkloadID, _ name: String, in log: Logger) {
         ledger.note(repair, of: workload, at: .now())
         let author = repair.author.map { ", by \($0)" } ?? ""
         guard repair.isContested else {
             _ = ledger.settle(workload)
-            return logger.warning("\(name): found changed\(author), and put back: \(sentence(repair.drift))")
+            return log.warning("\(name): found changed\(author), and put back: \(sentence(repair.drift))")
         }
         let text =
             "another tool changes its rules again and again\(author): put back \(repair.count) times in a row, last: "
             + sentence(repair.drift)
-        if ledger.note(trouble: text, of: workload, at: .now()) { logger.warning("\(name): \(text)") }
+        if ledger.note(trouble: text, of: workload, at: .now()) { log.warning("\(name): \(text)") }
     }
 
     /// A few of them in a line.
@@ -55,7 +56,7 @@ extension Mesh {
                 attachment.workload.take(addresses: facts.addresses)
                 hasChanged = true
                 let list = facts.addresses.map(\.description).joined(separator: ", ")
-                logger.notice("\(name): its addresses are \(list.isEmpty ? "none" : list) now")
+                logger.about(name).notice("\(name): its addresses are \(list.isEmpty ? "none" : list) now")
             }
             attachments[name] = attachment
             if facts.hasIPv6, !before.hasIPv6 || !attachment.opened.facts.hasIPv6 { await serveIPv6(attachment) }
@@ -81,9 +82,10 @@ extension Mesh {
                 on: opened.streams.map(CaptureListener.init), dns: names, datagrams: datagrams,
                 for: attachment.workload)
             capture.serve(.v6, of: attachment.id)
-            logger.notice("\(attachment.name): IPv6 is there now, and captured")
+            logger.about(attachment.name).notice("\(attachment.name): IPv6 is there now, and captured")
         } catch {
-            logger.error("\(attachment.name): IPv6 is there now, and cannot be captured: \(error)")
+            logger.about(attachment.name).error(
+                "\(attachment.name): IPv6 is there now, and cannot be captured: \(error)")
         }
     }
 
@@ -95,7 +97,8 @@ extension Mesh {
             do {
                 try capture.letPast(attachment.id)
             } catch {
-                logger.warning("\(attachment.name) cannot be let past the agent that ends: \(error)")
+                logger.about(attachment.name).warning(
+                    "\(attachment.name) cannot be let past the agent that ends: \(error)")
             }
         }
     }

@@ -25,7 +25,7 @@ extension Mesh {
         absent[waiting.name] = waiting
         guard let said = await attempt(waiting) else { return nil }
         if said.isTrouble { return said.sentence }
-        logger.notice("\(said.sentence)")
+        logger.about(waiting.name).notice("\(said.sentence)")
         return nil
     }
 
@@ -34,10 +34,10 @@ extension Mesh {
     func takeUp(_ waiting: AbsentWorkload) async {
         guard waiting.next <= .now() else { return }
         if let said = await attempt(waiting) {
-            logger.log(level: said.isTrouble ? .warning : .notice, "\(said.sentence)")
+            logger.about(waiting.name).log(level: said.isTrouble ? .warning : .notice, "\(said.sentence)")
         } else if let attachment = attachments[waiting.name] {
             let why = waiting.hasFailed ? "what was in the way is gone" : "\(attachment.target) is there"
-            logger.notice("\(waiting.name) is attached: \(why)")
+            logger.about(waiting.name).notice("\(waiting.name) is attached: \(why)")
         }
     }
 
