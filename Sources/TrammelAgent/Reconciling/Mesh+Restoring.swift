@@ -8,22 +8,64 @@ import TrammelCore
 ///
 /// Until they are, what their failure mode left in the kernel holds: refusal where it is `closed`.
 extension Mesh {
-    /// - Returns: what there is to say of one that could not be taken up, in a sentence.
-    func restore(_ kept: StateStore.Attachment) async throws -> String? {
-        let memory: AttachmentMemory
-        do {
-            memory = try AttachmentMemory(payload: kept.payload)
-        } catch {
-            try store.forget(kept.workload)
-            return "\(kept.workload) is not attached again, since what is kept of it cannot be read: \(error)"
+    /// What is in a network namespace of its own is taken up together, for each of them is mostly a wait for the kernel and
+    /// for the data loops. The others share tables or targets, and come after each other.
+    /// - Returns: what there is to say of those that could not be taken up, each in a sentence.
+    func takeUp(_ kept: [KeptAttachment]) async throws -> [String] {
+        nextWorkload = (kept.compactMap { $0.known?.id }.filter { $0 < .max }.max() ?? 0) + 1
+        let attached = try endDrained(kept)
+        var troubles = announce(attached)
+        var waiting: [AbsentWorkload] = []
+        for kept in attached {
+            switch kept.memory {
+            case .success(let memory) where !memory.isOfHost && !memory.isOfThisBoot && memory.outlivesBoot:
+                await awaitAfterBoot(memory)
+            case .success(let memory):
+                waiting.append(AbsentWorkload(memory: memory, reason: "it is being taken up", since: .now()))
+            case .failure(let error):
+                try store.forget(kept.workload)
+                troubles.append("\(kept.workload) is not attached again, since what is kept of it cannot be read: \(error)")
+            }
         }
-        if !memory.isOfHost, memory.bootID != AttachmentMemory.currentBootID, memory.outlivesBoot {
-            await awaitAfterBoot(memory)
-            return nil
+        for waiting in waiting { absent[waiting.name] = waiting }
+        let namespaces = Dictionary(grouping: waiting.filter(\.isInOwnNamespace), by: \.memory.inode)
+        let apart = namespaces.values.filter { $0.count == 1 }.flatMap { $0 }
+        troubles += await takeUpTogether(apart)
+        let done = Set(apart.map(\.name))
+        for waiting in waiting where !done.contains(waiting.name) {
+            if let trouble = trouble(await attempt(waiting)) { troubles.append(trouble) }
         }
-        let waiting = AbsentWorkload(memory: memory, reason: "it is being taken up", since: .now())
-        absent[waiting.name] = waiting
-        guard let said = await attempt(waiting) else { return nil }
+        return troubles
+    }
+
+    /// - Parameter waiting: of which no two have to do with each other.
+    private func takeUpTogether(_ waiting: [AbsentWorkload]) async -> [String] {
+        await withTaskGroup(of: String?.self) { group in
+            var rest = waiting.makeIterator()
+            func next() {
+                guard let waiting = rest.next() else { return }
+                group.addTask { await self.takeUpApart(waiting) }
+            }
+            for _ in 0..<Self.mostAtOnce { next() }
+            var troubles: [String] = []
+            for await trouble in group {
+                if let trouble { troubles.append(trouble) }
+                next()
+            }
+            return troubles
+        }
+    }
+
+    /// So that each core has work while others wait for a data loop.
+    private static let mostAtOnce = 16
+
+    private func takeUpApart(_ waiting: AbsentWorkload) async -> String? {
+        trouble(await attempt(waiting, isApart: true))
+    }
+
+    /// What is no trouble is told at once.
+    private func trouble(_ said: (sentence: String, isTrouble: Bool)?) -> String? {
+        guard let said else { return nil }
         if said.isTrouble { return said.sentence }
         logger.notice("\(said.sentence)")
         return nil
@@ -41,14 +83,21 @@ extension Mesh {
         }
     }
 
+    /// - Parameter isApart: it is known that what it was attached to is nobody else's, and whoever asks publishes it.
     /// - Returns: what there is to say of one that is not attached then, where that is new.
-    private func attempt(_ waiting: AbsentWorkload) async -> (sentence: String, isTrouble: Bool)? {
+    private func attempt(
+        _ waiting: AbsentWorkload, isApart: Bool = false
+    ) async -> (sentence: String, isTrouble: Bool)? {
         let memory = waiting.memory
         do {
             var request = memory.request
             let found = try findAgain(memory, &request)
             if case .absent(let error) = found.state { throw error }
-            _ = try await attachNow(request, declared: memory.declared, found: found)
+            if isApart {
+                _ = try await capture(request, declared: memory.declared, found: found, stored: memory)
+            } else {
+                _ = try await attachNow(request, declared: memory.declared, found: found)
+            }
             return nil
         } catch let error as TrammelError where Self.endings.contains(error.code) {
             absent[waiting.name] = nil
@@ -73,7 +122,7 @@ extension Mesh {
 
     private func findAgain(_ memory: AttachmentMemory, _ request: inout AttachRequest) throws -> FoundTarget {
         if memory.isOfHost { return try found(memory) }
-        if memory.bootID == AttachmentMemory.currentBootID {
+        if memory.isOfThisBoot {
             guard let target = namespace(of: memory) else {
                 throw TrammelError(.notFound, code: "netns-gone", "its network namespace is gone")
             }
@@ -86,7 +135,7 @@ extension Mesh {
 
     /// The very namespace that was attached; nil where it is gone.
     private func namespace(of memory: AttachmentMemory) -> NetworkNamespace.Target? {
-        guard memory.bootID == AttachmentMemory.currentBootID else { return nil }
+        guard memory.isOfThisBoot else { return nil }
         return capture.find(again: memory.request.namespaceTarget, inode: memory.inode, cookie: memory.cookie)
     }
 
