@@ -27,6 +27,8 @@ struct AbsentWorkload: Sendable {
     }
 
     var request: AttachRequest { memory.request }
+    /// Whether it was attached to a network namespace that may be there still.
+    var isInOwnNamespace: Bool { !memory.isOfHost && memory.isOfThisBoot }
     var name: WorkloadName { request.identity.name }
 
     /// Notes why it cannot be attached. What is merely not there costs nothing to look for and is looked for each time.
