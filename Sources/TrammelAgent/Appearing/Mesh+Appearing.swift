@@ -12,12 +12,15 @@ extension Mesh {
         guard
             !resources.isEmpty || !appearing.waiting.isEmpty
                 || attachments.values.contains(where: { $0.declared != nil })
-        else { return }
+        else {
+            appearing.folders = []
+            return
+        }
         var found = await WorkloadCandidate.find(resources, by: finder)
-        while found.folders != appearing.folders {
-            // What came before its folder was watched is found by another look.
+        if found.folders != appearing.folders {
             appearing.folders = found.folders
             watchCgroups()
+            // What came before its folder was watched is found by another look.
             found = await WorkloadCandidate.find(resources, by: finder)
         }
         let candidates = found.candidates
@@ -94,7 +97,8 @@ extension Mesh {
                 _ = try await attachNow(candidate.request, declared: candidate.declared, found: found)
                 logger.about(candidate.name, candidate.resource).notice(
                     "\(candidate.name) has appeared and is attached, by \(candidate.resource) (\(candidate.location))")
-            } catch let error as TrammelError where error.code == "loopback-down" {
+            } catch let error as TrammelError where error.code == "loopback-down" || error.kind == .notFound {
+                // It is not set up yet, or has gone again meanwhile.
                 waiting.append((candidate, error.message, false))
             } catch {
                 appearing.refuse(candidate, identity, "\(error)", at: now)
