@@ -9,6 +9,7 @@ the same afterwards. The full output of each tier is kept in .build/test-logs.
 
 import argparse
 import concurrent.futures
+import functools
 import json
 import os
 import pathlib
@@ -283,20 +284,27 @@ def system(tally):
     programs = [program for program in sorted((ROOT / "Tests" / "SystemTests").glob("*"))
                 if program.is_file() and os.access(program, os.X_OK)]
 
-    def one(program):
+    def one(program, within=()):
         say(f"system: {program.name}")
-        tap(tally, program.name, [program], 600, environment={"TRAMMEL_BIN_DIR": binaries})
-    # Those that make a node for themselves, processes and all, are in nobody's way.
+        tap(tally, program.name, [*within, program], 600, environment={"TRAMMEL_BIN_DIR": binaries})
+    # Those that make a node for themselves, processes and all, are in nobody's way; the others are in one another's, and
+    # see nobody else.
     pairs = [program for program in programs if program.name not in ALONE and "main(__file__" in program.read_text()]
+    others = [program for program in programs if program.name not in ALONE and program not in pairs]
+
+    def together():
+        for program in others:
+            one(program, ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"])
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        list(pool.map(one, pairs))
+        list(pool.map(lambda work: work(), [together] + [functools.partial(one, program) for program in pairs]))
     for program in programs:
-        if program not in pairs:
+        if program.name in ALONE:
             one(program)
 
 
-# They say how long a thing may take, how much memory, or have a systemd of their own.
-ALONE = {"allocations", "badday", "enemies", "hosted", "package", "soak", "units"}
+# They say how long a thing may take, how much memory, have a systemd of their own, or see that nothing of the machine is
+# another than before.
+ALONE = {"allocations", "badday", "demo", "enemies", "hosted", "package", "soak", "units"}
 
 
 def bench(tally):

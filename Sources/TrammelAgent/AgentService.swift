@@ -169,6 +169,10 @@ struct AgentService: ControlService {
 
     func attach(_ request: AttachRequest) async throws -> AttachResult { try await mesh.attach(request) }
 
+    func attach(asDeclared target: DeclaredTarget) async throws -> AttachResult {
+        try await mesh.attach(asDeclared: target)
+    }
+
     func detach(namespace: String, name: String, now: Bool) async throws -> DetachResult {
         try await mesh.detach(WorkloadName(namespace: namespace, name: name), atOnce: now)
     }

@@ -6,7 +6,7 @@ import TrammelProxy
 
 /// A workload as the agent keeps it: what was asked for, what was found, and who carries its traffic.
 struct Attachment: Sendable {
-    let request: AttachRequest
+    var request: AttachRequest
     let opened: OpenedWorkload
     let workload: TrammelProxy.AttachedWorkload
     let attachedAt: WallTime
@@ -97,6 +97,14 @@ extension AttachRequest {
         if let pid { return .pid(pid) }
         let netns = netns ?? ""
         return netns.hasPrefix("/") ? .path(netns) : .name(netns)
+    }
+
+    /// What becomes of what is attached, whatever that is and whoever asks.
+    var manner: AttachRequest {
+        var manner = self
+        (manner.netns, manner.pid, manner.unit, manner.cgroup, manner.uid) = (nil, nil, nil, nil, nil)
+        (manner.killExisting, manner.force) = (false, false)
+        return manner
     }
 
     var identity: WorkloadIdentity {

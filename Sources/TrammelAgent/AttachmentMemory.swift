@@ -1,4 +1,5 @@
 import Foundation
+import TrammelConfig
 import TrammelControlAPI
 import TrammelCore
 
@@ -37,6 +38,7 @@ struct AttachmentMemory: Codable, Equatable {
     }
 
     var isOfHost: Bool { request.isDurable || cgroup != nil }
+    var isOfThisBoot: Bool { bootID == AttachmentMemory.currentBootID }
 
     init(request: AttachRequest, inode: UInt64, cookie: UInt64?, declared: DeclaredWorkload? = nil) {
         self.declared = declared
@@ -58,4 +60,18 @@ struct AttachmentMemory: Codable, Equatable {
     static let currentBootID: String =
         (try? String(contentsOfFile: "/proc/sys/kernel/random/boot_id", encoding: .utf8))?
         .trimmingCharacters(in: .whitespacesAndNewlines) ?? ""
+}
+
+/// What the store holds of an attachment, read once.
+struct KeptAttachment {
+    let workload: WorkloadName
+    let memory: Result<AttachmentMemory, any Error>
+
+    init(_ kept: StateStore.Attachment) {
+        workload = kept.workload
+        memory = Result { try AttachmentMemory(payload: kept.payload) }
+    }
+
+    /// Nil where what is kept cannot be read.
+    var known: AttachmentMemory? { try? memory.get() }
 }

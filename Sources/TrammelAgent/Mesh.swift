@@ -17,13 +17,14 @@ actor Mesh {
     var attachments: [WorkloadName: Attachment] = [:]
     private(set) var snapshot: RuntimeSnapshot
     private(set) var vips: VIPAllocator
-    private var nextWorkload: UInt32 = 1
+    /// Mesh+Attaching has what it is for.
+    var nextWorkload: UInt32 = 1
     private var version: UInt64 = 1
     private let compiler = SnapshotCompiler()
     let capture: WorkloadCapture
     /// Draining/ has what lets go of them.
     var draining: [WorkloadID: DrainingWorkload] = [:]
-    private let labels: LabelRegistry
+    let labels: LabelRegistry
     private(set) var dataPlane: DataPlane?
     let settings: AgentSettings
     private var targets = TargetPorts()
@@ -88,97 +89,6 @@ actor Mesh {
         return result
     }
 
-    /// - Parameters:
-    ///   - declared: the Workload resource that asks for it; nil where somebody does.
-    ///   - found: what the request means, where that is known.
-    func attachNow(
-        _ request: AttachRequest, declared: DeclaredWorkload? = nil, found known: FoundTarget? = nil
-    ) async throws -> AttachResult {
-        let identity = request.identity
-        var captureRequest = try request.captureRequest(mode: settings.captureMode.mode)
-        let found: FoundTarget
-        if let known { found = known } else { found = try await finder.find(request) }
-        // The watch may not have seen yet that what stands in the way has ended.
-        await letGoNow { $0.name == identity.name || $0.opened.identity == found.identity }
-        if let known = attachments[identity.name] { return try repeated(request, known, found) }
-        try refuseOwned(found, as: identity.name)
-        guard let dataPlane else {
-            throw TrammelError(.unavailable, code: "starting", "the agent is still starting", hint: "try again")
-        }
-        let settled = try settle(found, for: request)
-        captureRequest.target = settled.target
-        await makeRoom(for: found.identity)
-        // It was attached before, and its rules hold its traffic back while it cannot be.
-        let isTakenUp = absent[identity.name] != nil
-        let id = number(for: absent[identity.name]?.memory)
-        let opened = try capture.open(captureRequest, as: id)
-        let names: DNSListeners
-        let datagrams: DatagramListeners
-        do {
-            (names, datagrams) = try opened.datagramListeners(through: capture)
-        } catch {
-            for listener in opened.listeners { close(listener.socket) }
-            capture.close(id)
-            throw error
-        }
-        let workload = TrammelProxy.AttachedWorkload(
-            source: Source(id: id, identity: identity), addresses: opened.facts.addresses,
-            peer: labels.id(ofPeer: PeerLabels(identity)))
-        var attachment = Attachment(request: request, opened: opened, workload: workload, attachedAt: .now())
-        attachment.declared = declared
-        attachment.host = HostPlace(found, settled)
-        do {
-            try await dataPlane.attach(
-                workload, listeners: opened.listeners.map(CaptureListener.init), dns: names, datagrams: datagrams)
-            // Before the rules: an agent that dies in between finds them again, instead of a pod shut off by rules that
-            // nobody knows of.
-            try keep(memory(of: attachment))
-            try bypass.begin(identity.name, opened)
-        } catch {
-            if !isTakenUp {
-                try? capture.uninstall(id)
-                try? store.forget(identity.name)
-            }
-            await dataPlane.detach(id)
-            capture.close(id)
-            throw error
-        }
-        attachments[identity.name] = attachment
-        absent[identity.name] = nil
-        // What changed while it was being attached was nobody's yet.
-        if let facts = capture.facts(of: id), facts != opened.facts { await follow(facts, of: [identity.name]) }
-        ports[id] = look(at: attachments[identity.name] ?? attachment)
-        await publish()
-        return AttachResult(
-            outcome: .attached, workload: attachment.described(connections: 0),
-            warnings: try settled.warnings + request.scope.warnings + older(request, of: attachment))
-    }
-
-    /// The one it had before, where that is known and nobody has it; otherwise one that nobody has had.
-    private func number(for memory: AttachmentMemory?) -> WorkloadID {
-        if let before = memory?.id.map(WorkloadID.init), before.rawValue < nextWorkload, draining[before] == nil,
-            !attachments.values.contains(where: { $0.id == before })
-        {
-            return before
-        }
-        defer { nextWorkload += 1 }
-        return WorkloadID(rawValue: nextWorkload)
-    }
-
-    /// What becomes of the connections that the workload has already.
-    private func older(_ request: AttachRequest, of attachment: Attachment) throws -> [String] {
-        if request.killExisting {
-            try capture.abortOlderConnections(of: attachment.id)
-            return []
-        }
-        let count = try capture.olderConnections(of: attachment.id)
-        guard count > 0 else { return [] }
-        return [
-            "\(count) connections of \(attachment.name) are older than this and stay uncaptured until they end; "
-                + "`trammel attach … --kill-existing` ends them"
-        ]
-    }
-
     // MARK: Namespaces that end
 
     /// Lets go of the workloads whose network namespaces are gone. To be called over and over.
@@ -192,7 +102,7 @@ actor Mesh {
     }
 
     /// Looks once more at those that `isMeant`, since each may have been changed meanwhile.
-    private func letGoNow(_ isMeant: (Attachment) -> Bool) async {
+    func letGoNow(_ isMeant: (Attachment) -> Bool) async {
         let meant = attachments.values.filter { $0.host == nil && isMeant($0) }
         guard !meant.isEmpty else { return }
         var hasChanged = false
@@ -448,14 +358,8 @@ actor Mesh {
         feed.begin(at: restored.set.version)
         var troubles = restored.errors.map(\.description)
         await publish(ResourceChanges(written: set.resources))
-        let kept = try store.attachments()
-        let numbers = kept.compactMap { try? AttachmentMemory(payload: $0.payload).id }
-        nextWorkload = (numbers.filter { $0 < .max }.max() ?? 0) + 1
-        let attached = try endDrained(kept)
-        troubles += announce(attached)
-        for kept in attached {
-            if let trouble = try await restore(kept) { logger.about(kept.workload).warning("\(trouble)") }
-        }
+        troubles += try await takeUp(try store.attachments().map(KeptAttachment.init))
+        await publish()
         return troubles + releaseAnnounced()
     }
 }

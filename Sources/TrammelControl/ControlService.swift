@@ -27,6 +27,9 @@ package protocol ControlService: Sendable {
     func workloads() async throws -> [AttachedWorkload]
     /// The request has passed `AttachRequest.check()`.
     func attach(_ request: AttachRequest) async throws -> AttachResult
+    /// In the way that a Workload resource has it. Its request has passed `AttachRequest.check()`.
+    /// - Throws: `notFound` where no Workload resource asks for it.
+    func attach(asDeclared target: DeclaredTarget) async throws -> AttachResult
     /// - Parameter now: ends the connections that are under way.
     func detach(namespace: String, name: String, now: Bool) async throws -> DetachResult
 

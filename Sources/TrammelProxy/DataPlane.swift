@@ -221,8 +221,11 @@ package final class DataPlane: Sendable {
     }
 
     private func order(_ order: AcceptPause.Order) async {
-        for channel in listeners.withLock({ $0.values.flatMap { $0 } }) {
-            try? await channel.eventLoop.submit { channel.pipeline.fireUserInboundEventTriggered(order) }.get()
+        let channels = listeners.withLock { $0.values.flatMap { $0 } }
+        for (_, channels) in Dictionary(grouping: channels, by: { ObjectIdentifier($0.eventLoop) }) {
+            try? await channels.first?.eventLoop.submit {
+                for channel in channels { channel.pipeline.fireUserInboundEventTriggered(order) }
+            }.get()
         }
     }
 

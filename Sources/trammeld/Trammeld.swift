@@ -56,11 +56,16 @@ struct Run: AsyncParsableCommand {
 
     func run() async throws {
         do {
+            if checkConfig {
+                _ = try settings.read()
+                return print("the settings are valid")
+            }
+            let pacing = await RestartPacing.begin()
             let settings = try settings.read()
-            if checkConfig { return print("the settings are valid") }
             let logLevel = LogLevelSwitch(Logger.Level(rawValue: settings.logLevel.rawValue) ?? .info)
             let logger = logLevel.logger("trammeld", to: AgentLog.handler(label:))
             try await Agent(settings: settings, logger: logger, logLevel: logLevel).run()
+            pacing?.end()
         } catch let error where !(error is ExitCode) {
             throw Failure.told(error)
         }

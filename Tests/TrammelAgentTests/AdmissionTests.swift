@@ -132,16 +132,3 @@ import TrammelCore
         #expect(story.set.version == version)
     }
 }
-
-@Suite struct NamePatternTests {
-    @Test(arguments: [
-        ("job-*", "job-1", true), ("job-*", "job-", true), ("job-*", "jobs", false), ("*", "x", true),
-        ("?", "x", true), ("?", "", false), ("a?c", "abc", true), ("a*b*c", "a-b-b-c", true), ("a*b*c", "a-c-b", false),
-        ("*a*a*a*a*a*b", String(repeating: "a", count: 4000), false), ("**", "", true), ("[ab]*", "a", false),
-    ])
-    func patterns(pattern: String, name: String, fits: Bool) throws {
-        #expect(try #require(NamePattern(pattern)).matches(name) == fits)
-    }
-
-    @Test(arguments: ["job", "", "/run/netns/*"]) func whatIsNone(text: String) { #expect(NamePattern(text) == nil) }
-}

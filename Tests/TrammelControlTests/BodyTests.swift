@@ -113,7 +113,7 @@ struct BodyTests {
     @Test(
         "what is of the host itself is judged before the agent is asked",
         arguments: [
-            (#""unit":"a.timer""#, 400, "is a timer"), (#""unit":"web-*""#, 501, "not built yet"),
+            (#""unit":"a.timer""#, 400, "is a timer"), (#""unit":"web-*""#, 400, "is a pattern"),
             (#""cgroup":"a""#, 400, "not the path of a cgroup"),
             (#""cgroup":"/a/../b""#, 400, "not the path of a cgroup"),
             (#""uid":"""#, 400, "not a user"), (#""unit":"a","uid":"b""#, 400, "unit a and uid b are given at once"),

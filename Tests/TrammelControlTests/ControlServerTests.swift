@@ -74,6 +74,25 @@ struct ControlServerTests {
         }
     }
 
+    @Test("what an agent left behind that died before its socket was in its place goes, and a living one's stays")
+    func leftBeside() async throws {
+        try await TemporaryDirectory.with { directory in
+            let running = RunningServer(agent: FakeAgent(), directory: directory)
+            try FileManager.default.createDirectory(atPath: directory + "/run", withIntermediateDirectories: false)
+            let script = "import os,socket,sys; socket.socket(socket.AF_UNIX).bind(f'{sys.argv[1]}.{os.getpid()}')"
+            try #require(try await Child.run(["/usr/bin/python3", "-c", script, running.socket]).status == 0)
+            @Sendable func beside() throws -> [String] {
+                try FileManager.default.contentsOfDirectory(atPath: directory + "/run").filter { $0.contains("sock.") }
+            }
+            try #require(try beside().count == 1)
+            let living = "\(running.socket).1"
+            try #require(FileManager.default.createFile(atPath: living, contents: nil))
+            try await running.serve { _ async throws in
+                #expect(try beside() == [(living as NSString).lastPathComponent])
+            }
+        }
+    }
+
     @Test("a second agent is refused, and the first goes on")
     func secondAgent() async throws {
         try await RunningServer.with { server async throws in

@@ -11,7 +11,8 @@ struct DescriptionTests {
         ("/v1/openapi.json", ["get"]), ("/v1/apply", ["post"]), ("/v1/resources", ["get"]),
         ("/v1/resources/{kind}", ["get"]), ("/v1/resources/{kind}/{namespace}", ["get"]),
         ("/v1/resources/{kind}/{namespace}/{name}", ["delete", "get", "put"]), ("/v1/workloads", ["get", "post"]),
-        ("/v1/workloads/{namespace}/{name}", ["delete"]), ("/v1/services", ["get"]), ("/v1/endpoints", ["get"]),
+        ("/v1/workloads/{namespace}/{name}", ["delete"]), ("/v1/workloads/declared", ["post"]),
+        ("/v1/services", ["get"]), ("/v1/endpoints", ["get"]),
         ("/v1/connections", ["get"]), ("/v1/connections/{id}", ["delete"]), ("/v1/flows", ["get"]),
         ("/v1/flows/{id}", ["delete"]), ("/v1/doctor", ["get"]), ("/v1/explain", ["post"]),
         ("/v1/graph", ["get"]), ("/v1/tap", ["get"]), ("/v1/rules", ["get", "post"]), ("/v1/upgrade", ["post"]),
@@ -92,7 +93,7 @@ struct DescriptionTests {
             "WatchEvent",
             WatchEvent(type: .deleted, object: Sample.resources[1], resourceVersion: "17", problem: problem)
         ), ("Problem", problem), ("Problem.Item", problem.items[0]),
-        ("AttachRequest", AttachRequest(name: "web")),
+        ("AttachRequest", AttachRequest(name: "web")), ("DeclaredTarget", DeclaredTarget(unit: "web@1.service")),
         ("AttachResult", AttachResult(outcome: .attached, workload: Sample.workloads[0])),
         ("DetachResult", DetachResult(namespace: "a", name: "b")), ("AttachedWorkload", Sample.workloads[1]),
         ("InstalledRules", Sample.rules[1]), ("InstalledRules.Routing", Sample.foreseen.rules.routing[0]),

@@ -37,6 +37,8 @@ struct AppearingWorkloads: Sendable {
     /// Whether a look is on its way that the newcomers wait for.
     var isLookingAgain = false
     private var refusals: [WorkloadName: Refusal] = [:]
+    /// In which what fits patterns of cgroups and units comes and goes; absolute.
+    var folders: Set<String> = []
     /// The Workload resources of a version of the set, the oldest first: they are asked for twice a second.
     private var listed: (version: UInt64, resources: [Resource]) = (.max, [])
 

@@ -12,10 +12,56 @@ extension Mesh {
         guard
             !resources.isEmpty || !appearing.waiting.isEmpty
                 || attachments.values.contains(where: { $0.declared != nil })
-        else { return }
-        let candidates = await WorkloadCandidate.find(resources, by: finder)
+        else {
+            appearing.folders = []
+            return
+        }
+        var found = await WorkloadCandidate.find(resources, by: finder)
+        if found.folders != appearing.folders {
+            appearing.folders = found.folders
+            watchCgroups()
+            // What came before its folder was watched is found by another look.
+            found = await WorkloadCandidate.find(resources, by: finder)
+        }
+        let candidates = found.candidates
         // Nothing in it throws.
         try? await changes.run { await self.bringAbout(candidates) }
+    }
+
+    /// The same when a cgroup has come or gone, where that is of interest.
+    func lookForInstances() async {
+        guard !appearing.folders.isEmpty else { return }
+        await lookForWorkloads()
+    }
+
+    /// Attaches what is meant in the way that the Workload resource has it that asks for it: for hooks that are called
+    /// before whatever is there has sent a packet, and know nothing of names and labels.
+    func attach(asDeclared target: DeclaredTarget) async throws -> AttachResult {
+        try await changes.run { try await self.attachNow(asDeclared: target) }
+    }
+
+    private func attachNow(asDeclared target: DeclaredTarget) async throws -> AttachResult {
+        let asked = target.request
+        try asked.check()
+        let found = try await finder.find(asked)
+        let candidates = await WorkloadCandidate.find(appearing.resources(of: set), by: finder).candidates
+        guard let candidate = candidates.first(where: { $0.whereabouts == .there(found.identity) }) else {
+            throw TrammelError(
+                .notFound, code: "workload-undeclared", "no Workload resource asks for \(found.text)",
+                hint: "apply one, or attach it by a name of its own: `trammel attach … --name NAME`")
+        }
+        let result = try await attachNow(candidate.request, declared: candidate.declared, found: found)
+        if let known = attachments[candidate.name], known.declared != candidate.declared, isSame(known, candidate) {
+            await redeclare(known, candidate)
+        }
+        return result
+    }
+
+    /// Whether what somebody has attached is what a resource asks for, so that there is nothing to do but to call it the
+    /// resource's.
+    private func isSame(_ attachment: Attachment, _ candidate: WorkloadCandidate) -> Bool {
+        attachment.name == candidate.name && attachment.request.targetText == candidate.request.targetText
+            && attachment.request.manner == candidate.request.manner
     }
 
     private func bringAbout(_ candidates: [WorkloadCandidate]) async {
@@ -25,7 +71,11 @@ extension Mesh {
         let released = await letGoOfUndeclared(wanted)
         for (candidate, identity) in wanted {
             if let known = attachments[candidate.name], known.opened.identity == identity {
-                if known.declared != candidate.declared { await redeclare(known, candidate) }
+                guard known.declared != candidate.declared else { continue }
+                if known.declared == nil {
+                    logger.notice("\(known.name) was attached by hand, and is \(candidate.resource)'s from now on")
+                }
+                await redeclare(known, candidate)
                 continue
             }
             // It is tried again with what else was attached before.
@@ -47,13 +97,15 @@ extension Mesh {
                 _ = try await attachNow(candidate.request, declared: candidate.declared, found: found)
                 logger.about(candidate.name, candidate.resource).notice(
                     "\(candidate.name) has appeared and is attached, by \(candidate.resource) (\(candidate.location))")
-            } catch let error as TrammelError where error.code == "loopback-down" {
+            } catch let error as TrammelError where error.code == "loopback-down" || error.kind == .notFound {
+                // It is not set up yet, or has gone again meanwhile.
                 waiting.append((candidate, error.message, false))
             } catch {
                 appearing.refuse(candidate, identity, "\(error)", at: now)
                 waiting.append((candidate, "\(error)", true))
             }
         }
+        await letGoOfInstances()
         for news in appearing.settle(waiting, at: now) {
             logger.about(news.candidate.name, news.candidate.resource)
                 .log(level: news.isTrouble ? .warning : .info, "\(news.sentence)")
@@ -82,7 +134,7 @@ extension Mesh {
         var names: [WorkloadName: WorkloadCandidate] = [:]
         let byHand = attachments.values.filter { $0.declared == nil }
         let heldByHand = Dictionary(
-            byHand.map { ($0.opened.identity, $0.name) }, uniquingKeysWith: { first, _ in first })
+            byHand.map { ($0.opened.identity, $0) }, uniquingKeysWith: { first, _ in first })
         for candidate in candidates {
             let identity: CaptureIdentity
             switch candidate.whereabouts {
@@ -102,9 +154,12 @@ extension Mesh {
             } else if let other = names[candidate.name] {
                 conflict =
                     "\(other.resource) (\(other.location)), which is older and holds, has the workload \(other.name) already"
-            } else if let name = heldByHand[identity] {
+            } else if let holder = heldByHand[identity] {
                 conflict =
-                    "\(thing(identity)) was attached by hand, as \(name); `trammel detach` it to let this one hold"
+                    isSame(holder, candidate)
+                    ? nil
+                    : "\(thing(identity)) was attached by hand, as \(holder.name)\(holder.name == candidate.name ? " in another way" : ""); "
+                        + "`trammel detach` it to let this one hold"
             } else if attachments[candidate.name].map({ $0.declared == nil }) ?? false {
                 conflict = "something else was attached by hand under this name; `trammel detach` it first"
             } else {
@@ -168,9 +223,36 @@ extension Mesh {
         return released
     }
 
+    /// What a pattern found and has been gone for a while does not wait for its return: nobody has asked for it by name,
+    /// and it is attached again when it appears. A unit that starts anew is gone for a moment only.
+    private func letGoOfInstances() async {
+        let now = MonotonicTime.now()
+        func isGone(_ declared: DeclaredWorkload?, since: MonotonicTime?) -> Bool {
+            guard let since, now.nanoseconds(since: since) > Self.patienceWithInstances,
+                let resource = declared?.resource, case .workload(let spec) = set[resource]?.spec
+            else { return false }
+            return TargetPattern(spec.target) != nil
+        }
+        for attachment in attachments.values where isGone(attachment.declared, since: attachment.host?.goneSince) {
+            await end(attachment, because: attachment.host?.reason ?? "it is gone")
+        }
+        for waiting in absent.values where !waiting.hasFailed && isGone(waiting.memory.declared, since: waiting.begun) {
+            do {
+                _ = try forgetAbsent(waiting.name)
+                logger.notice("\(waiting.name) is let go of: \(waiting.reason)")
+            } catch {
+                logger.warning("\(waiting.name) cannot be let go of: \(error)")
+            }
+        }
+    }
+
+    /// Nanoseconds.
+    private static let patienceWithInstances: UInt64 = 5_000_000_000
+
     /// Only what has a name has changed, or whose it is.
     private func redeclare(_ attachment: Attachment, _ candidate: WorkloadCandidate) async {
         var changed = attachment
+        changed.request = candidate.request
         changed.declared = candidate.declared
         attachments[attachment.name] = changed
         ports[attachment.id] = look(at: changed)

@@ -23,26 +23,27 @@ struct WorkloadCandidate: Sendable {
     var name: WorkloadName { WorkloadName(namespace: request.namespace, name: request.name) }
     var declared: DeclaredWorkload { DeclaredWorkload(resource, ports: ports) }
 
-    /// Everything that the resources ask for, in their order.
+    /// Everything that the resources ask for, in their order, and the folders in which what fits a pattern of cgroups or
+    /// units comes and goes.
     ///
     /// Off the caller's actor: it makes four system calls for each namespace.
-    @concurrent static func find(_ resources: [Resource], by finder: TargetFinder) async -> [WorkloadCandidate] {
-        var names: [String]?
+    @concurrent static func find(
+        _ resources: [Resource], by finder: TargetFinder
+    ) async -> (candidates: [WorkloadCandidate], folders: Set<String>) {
         finder.units.renew(resources.compactMap(\.attachedUnit))
-        return resources.flatMap { resource -> [WorkloadCandidate] in
+        let surroundings = Surroundings(finder: finder)
+        let candidates = resources.flatMap { resource -> [WorkloadCandidate] in
             guard case .workload(let spec) = resource.spec else { return [] }
-            guard case .netns(let text) = spec.target, let pattern = NamePattern(text) else {
+            guard let pattern = TargetPattern(spec.target) else {
                 return [WorkloadCandidate(resource, spec, named: resource.key.name, at: spec.target, by: finder)]
             }
-            let listed = names ?? list()
-            names = listed
-            let fitting = listed.filter { pattern.matches($0) }
+            let fitting = surroundings.fitting(pattern)
             guard !fitting.isEmpty else {
-                let reason = "no network namespace fits \(text)"
-                return [WorkloadCandidate(resource, spec, awaited: reason, at: spec.target)]
+                return [WorkloadCandidate(resource, spec, awaited: pattern.nothingFits, at: spec.target)]
             }
-            return fitting.map { WorkloadCandidate(resource, spec, named: $0, at: .netns($0), by: finder) }
+            return fitting.map { WorkloadCandidate(resource, spec, named: $0.name, at: $0.target, by: finder) }
         }
+        return (candidates, surroundings.folders)
     }
 
     private init(
@@ -74,17 +75,6 @@ struct WorkloadCandidate: Sendable {
         request = spec.request(named: resource.key.name, in: resource.key.namespace, at: target)
         whereabouts = .awaited(reason)
     }
-
-    private static func list() -> [String] {
-        guard let stream = opendir("/run/netns") else { return [] }
-        defer { closedir(stream) }
-        var names: [String] = []
-        while let entry = readdir(stream) {
-            let name = ConfigFolder.nameOf(entry)
-            if !name.hasPrefix(".") { names.append(name) }
-        }
-        return names.sorted()
-    }
 }
 
 extension WorkloadSpec {
@@ -108,9 +98,9 @@ extension WorkloadSpec {
     func asked(for asked: AttachRequest, resource: ResourceKey) -> Bool {
         var request = asked
         request.killExisting = false
-        if case .netns(let text) = target, let pattern = NamePattern(text) {
-            guard let netns = asked.netns, pattern.matches(netns) else { return false }
-            return request == self.request(named: asked.name, in: resource.namespace, at: .netns(netns))
+        if let pattern = TargetPattern(target) {
+            guard let named = pattern.named(asked) else { return false }
+            return request == self.request(named: named.name, in: resource.namespace, at: named.target)
         }
         return request == self.request(named: resource.name, in: resource.namespace, at: target)
     }
@@ -119,42 +109,9 @@ extension WorkloadSpec {
 extension Resource {
     /// The unit that a Workload is about.
     fileprivate var attachedUnit: UnitName? {
-        guard case .workload(let spec) = self.spec, case .unit(let text) = spec.target else { return nil }
+        guard case .workload(let spec) = self.spec, case .unit(let text) = spec.target,
+            TargetPattern(spec.target) == nil
+        else { return nil }
         return try? UnitName(text)
-    }
-}
-
-/// A name with `*` for any text and `?` for any one character.
-struct NamePattern {
-    private let pattern: [Character]
-
-    /// Nil for a name that stands for itself, and for a path, which does so too.
-    init?(_ text: String) {
-        guard !text.hasPrefix("/"), text.contains(where: { $0 == "*" || $0 == "?" }) else { return nil }
-        pattern = Array(text)
-    }
-
-    /// In time linear in the product of the lengths, whatever the pattern.
-    func matches(_ name: String) -> Bool {
-        let name = Array(name)
-        var (at, place) = (0, 0)
-        /// Where the last `*` stands, and how much of the name it has taken.
-        var star: (pattern: Int, name: Int)?
-        while place < name.count {
-            if at < pattern.count, pattern[at] == "*" {
-                star = (at, place)
-                at += 1
-            } else if at < pattern.count, pattern[at] == "?" || pattern[at] == name[place] {
-                at += 1
-                place += 1
-            } else if let (last, taken) = star {
-                star = (last, taken + 1)
-                at = last + 1
-                place = taken + 1
-            } else {
-                return false
-            }
-        }
-        return pattern[at...].allSatisfy { $0 == "*" }
     }
 }

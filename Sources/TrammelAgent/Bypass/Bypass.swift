@@ -64,23 +64,21 @@ final class Bypass: Sendable {
 
     // MARK: Workloads that come and go
 
-    /// Turns the traffic of a workload that is attached, unless it is to go past the agent.
+    /// Turns the traffic of a workload that is attached, unless it is to go past the agent. Those of several are turned at
+    /// the same time.
     func begin(_ name: WorkloadName, _ opened: OpenedWorkload) throws {
-        try state.withLock { state in
-            state.workloads[name] = opened
-            state.failures[name] = nil
-            do {
-                if state.reasons(name).isEmpty {
-                    state.past.remove(name)
-                    try capture.install(opened)
-                } else {
-                    try capture.letPast(opened.id)
-                    state.past.insert(name)
-                }
-            } catch {
-                state.workloads[name] = nil
-                throw error
+        while true {
+            let isPast = state.withLock { !$0.reasons(name).isEmpty }
+            if isPast { try capture.letPast(opened.id) } else { try capture.install(opened) }
+            // Nobody else sees to it until it is among the others, so what was asked for meanwhile is seen to here.
+            let isAsAsked = state.withLock { state in
+                guard isPast != state.reasons(name).isEmpty else { return false }
+                state.workloads[name] = opened
+                state.failures[name] = nil
+                if isPast { state.past.insert(name) } else { state.past.remove(name) }
+                return true
             }
+            if isAsAsked { return }
         }
     }
 

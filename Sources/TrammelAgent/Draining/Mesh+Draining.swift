@@ -139,13 +139,12 @@ extension Mesh {
     /// Takes away what an agent that died while workloads drained has left of them, except where the same is attached
     /// again: there the rules are about to be replaced.
     /// - Returns: those that are attached.
-    func endDrained(_ kept: [StateStore.Attachment]) throws -> [StateStore.Attachment] {
-        let memories = kept.map { ($0, try? AttachmentMemory(payload: $0.payload)) }
-        let attached = memories.filter { $0.1?.isDraining != true }
-        let inodes = Set(attached.compactMap { $0.1?.inode })
-        for (kept, memory) in memories {
-            guard let memory, memory.isDraining == true else { continue }
-            if !memory.isOfHost, !inodes.contains(memory.inode), memory.bootID == AttachmentMemory.currentBootID,
+    func endDrained(_ kept: [KeptAttachment]) throws -> [KeptAttachment] {
+        let attached = kept.filter { $0.known?.isDraining != true }
+        let inodes = Set(attached.compactMap { $0.known?.inode })
+        for kept in kept {
+            guard let memory = kept.known, memory.isDraining == true else { continue }
+            if !memory.isOfHost, !inodes.contains(memory.inode), memory.isOfThisBoot,
                 let target = capture.find(
                     again: memory.request.namespaceTarget, inode: memory.inode, cookie: memory.cookie)
             {
@@ -157,7 +156,7 @@ extension Mesh {
             }
             try store.forget(kept.workload)
         }
-        return attached.map(\.0)
+        return attached
     }
 
     /// No workload can have this name, and none that drains has another's.

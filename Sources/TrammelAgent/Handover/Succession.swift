@@ -156,8 +156,8 @@ final class Succession: Sendable {
             !["LISTEN_PID=", "LISTEN_FDS=", "LISTEN_FDNAMES=", "WATCHDOG_PID="].contains { variable.hasPrefix($0) }
         }
         var process: pid_t = 0
-        let failure = withStrings([path] + ProgramArguments.all.dropFirst()) { arguments in
-            withStrings(inherited + ["\(Inheritance.variable)=1"]) { environment in
+        let failure = CStringArray.with([path] + ProgramArguments.all.dropFirst()) { arguments in
+            CStringArray.with(inherited + ["\(Inheritance.variable)=1"]) { environment in
                 trammel_start_apart(path, arguments, environment, channel, &process)
             }
         }
@@ -177,18 +177,6 @@ final class Succession: Sendable {
         let path = String(decoding: buffer[..<length].map { UInt8(bitPattern: $0) }, as: UTF8.self)
         let mark = " (deleted)"
         return path.hasSuffix(mark) ? String(path.dropLast(mark.count)) : path
-    }
-
-    private static func withStrings<R>(
-        _ strings: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> R
-    ) -> R {
-        let copies = strings.map { strdup($0) } + [nil]
-        defer { for copy in copies { free(copy) } }
-        return copies.withUnsafeBufferPointer { buffer in
-            // There is one element at least, the nil at the end.
-            guard let base = buffer.baseAddress else { preconditionFailure("an array of strings without its end") }
-            return body(base)
-        }
     }
 }
 

@@ -11,6 +11,8 @@ struct HostPlace: Sendable {
     var cgroup: CgroupReference?
     /// Why there is nothing to capture at the moment; nil while there is.
     var reason: String?
+    /// Since when there is nothing; nil while there is.
+    var goneSince: MonotonicTime?
 
     /// Nil for what is in a network namespace of its own.
     init?(_ found: FoundTarget, _ settled: SettledTarget) {

@@ -34,6 +34,7 @@ extension Mesh {
         try capture.refresh(known.id, cgroup)
         host.cgroup = cgroup
         host.reason = nil
+        host.goneSince = nil
         attachments[known.name]?.host = host
         return true
     }

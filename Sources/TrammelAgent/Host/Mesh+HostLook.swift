@@ -11,8 +11,7 @@ extension Mesh {
         let held = attachments.values.compactMap { $0.host?.cgroup }
         let users = attachments.values.filter { $0.host != nil && $0.host?.cgroup == nil }.map(\.id)
         followListeners(of: users)
-        let waited = absent.values.compactMap { $0.memory.cgroup?.path }
-        cgroupWatch.follow(finder.tree.foldersAbove(held.map(\.path) + waited))
+        watchCgroups()
         guard !held.isEmpty || !absent.isEmpty else { return }
         // Those that wait are looked at each time: what they wait for may be there under another path.
         let isWaiting = !absent.isEmpty || attachments.values.contains { $0.host?.reason != nil }
@@ -20,6 +19,13 @@ extension Mesh {
         await finder.renew(unitsNotThere)
         // Nothing in it throws.
         try? await changes.run { await self.settleHost() }
+    }
+
+    /// Has those folders watched in which what is attached, waited for, or asked for by a pattern comes and goes.
+    func watchCgroups() {
+        let held = attachments.values.compactMap { $0.host?.cgroup?.path }
+        let waited = absent.values.compactMap { $0.memory.cgroup?.path }
+        cgroupWatch.follow(finder.tree.foldersAbove(held + waited).union(appearing.folders))
     }
 
     private func settleHost() async {
@@ -70,11 +76,12 @@ extension Mesh {
     private func note(_ reason: String, of attachment: Attachment) -> Bool {
         guard attachments[attachment.name]?.host?.reason != reason else { return false }
         attachments[attachment.name]?.host?.reason = reason
+        if attachment.host?.goneSince == nil { attachments[attachment.name]?.host?.goneSince = .now() }
         logger.about(attachment.name).notice("\(attachment.name) waits: \(reason)")
         return true
     }
 
-    private func end(_ attachment: Attachment, because reason: String) async {
+    func end(_ attachment: Attachment, because reason: String) async {
         do {
             try await detachNow(attachment.name)
             logger.about(attachment.name).notice("\(attachment.name) is let go of: \(reason)")
@@ -115,9 +122,12 @@ struct HostWatch: Sendable {
     /// Until the task is cancelled.
     func run() async {
         for await _ in mesh.cgroupWatch.changes {
-            await mesh.lookAtHost()
-            // A node that starts many units at once keeps the agent busy for a part of the time only.
-            try? await Task.sleep(for: .milliseconds(2))
+            let took = await ContinuousClock().measure {
+                await mesh.lookAtHost()
+                await mesh.lookForInstances()
+            }
+            // A node that starts units all the time keeps the agent busy for a fifth of it at most.
+            try? await Task.sleep(for: max(took * 4, .milliseconds(2)))
         }
     }
 }

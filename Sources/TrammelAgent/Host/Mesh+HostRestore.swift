@@ -8,8 +8,8 @@ extension Mesh {
     /// Tells Capture of all that were attached, before the first of them is opened: none is let past the rules of the
     /// agent before while another is taken up.
     /// - Returns: what went wrong, each in a sentence.
-    func announce(_ kept: [StateStore.Attachment]) -> [String] {
-        let memories = kept.compactMap { try? AttachmentMemory(payload: $0.payload) }.filter(\.isOfHost)
+    func announce(_ kept: [KeptAttachment]) -> [String] {
+        let memories = kept.compactMap(\.known).filter(\.isOfHost)
         finder.sweep()
         guard !memories.isEmpty else { return [] }
         for memory in memories {

@@ -40,6 +40,9 @@ struct TargetFinder: Sendable {
             state: .there(.namespace(target)))
     }
 
+    /// Whether a cgroup is the agent's own, or of the slice that it is in.
+    func isOfTheAgent(_ path: String) -> Bool { CgroupReference.is(path, within: guards.agent.path) }
+
     // MARK: Units
 
     private func find(_ unit: UnitName, _ request: AttachRequest, asking: Bool) throws -> FoundTarget {

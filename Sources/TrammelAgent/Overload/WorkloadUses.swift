@@ -12,7 +12,10 @@ final class WorkloadUses: Sendable {
         gauge(metrics, "trammel_workload_requests", "HTTP requests of a workload that are under way to an upstream.") {
             $0.requests
         }
-        gauge(metrics, "trammel_workload_descriptors", "Sockets of a workload's connections, those onward included.") {
+        gauge(
+            metrics, "trammel_workload_descriptors",
+            "Sockets of a workload's connections, flows of UDP and DNS queries, those onward included."
+        ) {
             $0.descriptors
         }
         gauge(

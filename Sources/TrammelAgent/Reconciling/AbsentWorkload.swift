@@ -7,6 +7,8 @@ struct AbsentWorkload: Sendable {
     let memory: AttachmentMemory
     private(set) var reason: String
     let since: WallTime
+    /// `since`, by a clock that nobody sets.
+    let begun = MonotonicTime.now()
     /// Whether it is there and cannot be attached, so that somebody has to do something about it.
     private(set) var hasFailed = false
     /// When an attach that failed is tried again.
@@ -25,6 +27,8 @@ struct AbsentWorkload: Sendable {
     }
 
     var request: AttachRequest { memory.request }
+    /// Whether it was attached to a network namespace that may be there still.
+    var isInOwnNamespace: Bool { !memory.isOfHost && memory.isOfThisBoot }
     var name: WorkloadName { request.identity.name }
 
     /// Notes why it cannot be attached. What is merely not there costs nothing to look for and is looked for each time.

@@ -8,25 +8,59 @@ import TrammelCore
 ///
 /// Until they are, what their failure mode left in the kernel holds: refusal where it is `closed`.
 extension Mesh {
-    /// - Returns: what there is to say of one that could not be taken up, in a sentence.
-    func restore(_ kept: StateStore.Attachment) async throws -> String? {
-        let memory: AttachmentMemory
-        do {
-            memory = try AttachmentMemory(payload: kept.payload)
-        } catch {
-            try store.forget(kept.workload)
-            return "\(kept.workload) is not attached again, since what is kept of it cannot be read: \(error)"
+    /// What is in a network namespace of its own is taken up together, for each of them is mostly a wait for the kernel and
+    /// for the data loops. The others share tables or targets, and come after each other.
+    /// - Returns: what there is to say of those that could not be taken up, each in a sentence.
+    func takeUp(_ kept: [KeptAttachment]) async throws -> [String] {
+        nextWorkload = (kept.compactMap { $0.known?.id }.filter { $0 < .max }.max() ?? 0) + 1
+        let attached = try endDrained(kept)
+        var troubles = announce(attached)
+        var waiting: [AbsentWorkload] = []
+        for kept in attached {
+            switch kept.memory {
+            case .success(let memory) where !memory.isOfHost && !memory.isOfThisBoot && memory.outlivesBoot:
+                await awaitAfterBoot(memory)
+            case .success(let memory):
+                waiting.append(AbsentWorkload(memory: memory, reason: "it is being taken up", since: .now()))
+            case .failure(let error):
+                try store.forget(kept.workload)
+                troubles.append("\(kept.workload) is not attached again, since what is kept of it cannot be read: \(error)")
+            }
         }
-        if !memory.isOfHost, memory.bootID != AttachmentMemory.currentBootID, memory.outlivesBoot {
-            await awaitAfterBoot(memory)
-            return nil
+        for waiting in waiting { absent[waiting.name] = waiting }
+        let namespaces = Dictionary(grouping: waiting.filter(\.isInOwnNamespace), by: \.memory.inode)
+        let apart = namespaces.values.filter { $0.count == 1 }.flatMap { $0 }
+        await takeUpTogether(apart)
+        let done = Set(apart.map(\.name))
+        for waiting in waiting where !done.contains(waiting.name) {
+            tell(await attempt(waiting), of: waiting)
         }
-        let waiting = AbsentWorkload(memory: memory, reason: "it is being taken up", since: .now())
-        absent[waiting.name] = waiting
-        guard let said = await attempt(waiting) else { return nil }
-        if said.isTrouble { return said.sentence }
-        logger.about(waiting.name).notice("\(said.sentence)")
-        return nil
+        return troubles
+    }
+
+    /// - Parameter waiting: of which no two have to do with each other.
+    private func takeUpTogether(_ waiting: [AbsentWorkload]) async {
+        await withTaskGroup(of: Void.self) { group in
+            var rest = waiting.makeIterator()
+            func next() {
+                guard let waiting = rest.next() else { return }
+                group.addTask { await self.takeUpApart(waiting) }
+            }
+            for _ in 0..<Self.mostAtOnce { next() }
+            for await _ in group { next() }
+        }
+    }
+
+    /// So that each core has work while others wait for a data loop.
+    private static let mostAtOnce = 16
+
+    private func takeUpApart(_ waiting: AbsentWorkload) async {
+        tell(await attempt(waiting, isApart: true), of: waiting)
+    }
+
+    private func tell(_ said: (sentence: String, isTrouble: Bool)?, of waiting: AbsentWorkload) {
+        guard let said else { return }
+        logger.about(waiting.name).log(level: said.isTrouble ? .warning : .notice, "\(said.sentence)")
     }
 
     /// Attaches what waits once what it waits for is there, or the cause of the last failure is gone. To be called over
@@ -34,21 +68,28 @@ extension Mesh {
     func takeUp(_ waiting: AbsentWorkload) async {
         guard waiting.next <= .now() else { return }
         if let said = await attempt(waiting) {
-            logger.about(waiting.name).log(level: said.isTrouble ? .warning : .notice, "\(said.sentence)")
+            tell(said, of: waiting)
         } else if let attachment = attachments[waiting.name] {
             let why = waiting.hasFailed ? "what was in the way is gone" : "\(attachment.target) is there"
             logger.about(waiting.name).notice("\(waiting.name) is attached: \(why)")
         }
     }
 
+    /// - Parameter isApart: it is known that what it was attached to is nobody else's, and whoever asks publishes it.
     /// - Returns: what there is to say of one that is not attached then, where that is new.
-    private func attempt(_ waiting: AbsentWorkload) async -> (sentence: String, isTrouble: Bool)? {
+    private func attempt(
+        _ waiting: AbsentWorkload, isApart: Bool = false
+    ) async -> (sentence: String, isTrouble: Bool)? {
         let memory = waiting.memory
         do {
             var request = memory.request
             let found = try findAgain(memory, &request)
             if case .absent(let error) = found.state { throw error }
-            _ = try await attachNow(request, declared: memory.declared, found: found)
+            if isApart {
+                _ = try await capture(request, declared: memory.declared, found: found, stored: memory)
+            } else {
+                _ = try await attachNow(request, declared: memory.declared, found: found)
+            }
             return nil
         } catch let error as TrammelError where Self.endings.contains(error.code) {
             absent[waiting.name] = nil
@@ -73,7 +114,7 @@ extension Mesh {
 
     private func findAgain(_ memory: AttachmentMemory, _ request: inout AttachRequest) throws -> FoundTarget {
         if memory.isOfHost { return try found(memory) }
-        if memory.bootID == AttachmentMemory.currentBootID {
+        if memory.isOfThisBoot {
             guard let target = namespace(of: memory) else {
                 throw TrammelError(.notFound, code: "netns-gone", "its network namespace is gone")
             }
@@ -86,7 +127,7 @@ extension Mesh {
 
     /// The very namespace that was attached; nil where it is gone.
     private func namespace(of memory: AttachmentMemory) -> NetworkNamespace.Target? {
-        guard memory.bootID == AttachmentMemory.currentBootID else { return nil }
+        guard memory.isOfThisBoot else { return nil }
         return capture.find(again: memory.request.namespaceTarget, inode: memory.inode, cookie: memory.cookie)
     }
 

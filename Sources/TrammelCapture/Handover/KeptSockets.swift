@@ -41,9 +41,13 @@ package final class KeptSockets: Sendable {
             socket, for: Place(namespace: facts.namespace, type: facts.type, endpoint: endpoint))
     }
 
-    /// The one that is bound to `endpoint` in the network namespace that the calling thread is in; the caller's to close.
-    func takeListener(_ type: __socket_type, at endpoint: IPEndpoint) -> CInt? {
-        guard state.withLock({ !$0.listeners.isEmpty }), let namespace = SocketFacts.namespaceHere() else { return nil }
+    /// The number of the network namespace that the calling thread is in, for `takeListener`; nil where no listener is left
+    /// to be taken.
+    var placeHere: UInt64? { state.withLock { !$0.listeners.isEmpty } ? SocketFacts.namespaceHere() : nil }
+
+    /// The one that is bound to `endpoint` in the network namespace of that number; the caller's to close.
+    func takeListener(_ type: __socket_type, at endpoint: IPEndpoint, in namespace: UInt64?) -> CInt? {
+        guard let namespace else { return nil }
         let place = Place(namespace: namespace, type: CInt(type.rawValue), endpoint: endpoint)
         return state.withLock { $0.listeners.removeValue(forKey: place) }
     }

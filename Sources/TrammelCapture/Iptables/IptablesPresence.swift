@@ -5,6 +5,12 @@ import TrammelCore
 /// Which variants of iptables have anything in a network namespace, found out without running a program: most
 /// namespaces have nothing, and every attach, detach and cleanup asks.
 enum IptablesPresence {
+    /// Whether any variant has a table here at all: asked before programs are looked for, which costs more.
+    static func isPossible() throws -> Bool {
+        var nft = try NftSocket()
+        return try !nft.iptablesChains().isEmpty || !legacyFamilies().isEmpty
+    }
+
     /// The variants that hold chains of Trammel's. In the network namespace of the calling thread.
     static func ofTrammels(among programs: [IptablesPrograms]) throws -> [IptablesPrograms] {
         var nft = try NftSocket()

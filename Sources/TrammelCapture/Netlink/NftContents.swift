@@ -120,7 +120,18 @@ struct NftContents: Equatable, Sendable {
                 nftnl_expr_snprintf(base, buffer.count, expression, UInt32(NFTNL_OUTPUT_DEFAULT.rawValue), 0) >= 0
             else { return "?" }
             // The library leaves a blank here and there.
-            return String(cString: base).split(separator: " ").joined(separator: " ")
+            var length = 0
+            var isAfterBlank = true
+            for character in buffer.prefix(while: { $0 != 0 }) {
+                let isBlank = character == CChar(UInt8(ascii: " "))
+                defer { isAfterBlank = isBlank }
+                if isBlank, isAfterBlank { continue }
+                buffer[length] = character
+                length += 1
+            }
+            if length > 0, isAfterBlank { length -= 1 }
+            return String(
+                decoding: UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(buffer)[..<length]), as: UTF8.self)
         }
     }
 

@@ -13,10 +13,12 @@ enum NamespaceCapture {
     /// - Parameters:
     ///   - owner: through which a table that `isOwned` is made; it must outlive the capture.
     ///   - parts: what to see to; a table that is put in place of itself begins to count anew.
+    ///   - known: the note of the plan's own rules, where they have just been seen to stand.
     static func install(
-        _ plan: CapturePlan, hasIPv6: Bool, owner: TableOwner? = nil, parts: Set<CapturePart> = CapturePart.all
+        _ plan: CapturePlan, hasIPv6: Bool, owner: TableOwner? = nil, parts: Set<CapturePart> = CapturePart.all,
+        standing known: String? = nil
     ) throws {
-        let standing = try NamespaceRules.note()
+        let standing = try known ?? NamespaceRules.note()
         let before = try previousSettings(standing)
         let plan = noting(before, in: plan)
         do {
@@ -31,7 +33,7 @@ enum NamespaceCapture {
                     hasIPv6: hasIPv6)
             }
             guard parts.contains(.table) || parts.contains(.rules) else { return }
-            try NamespaceRules.replace(with: plan, owner, alone: !parts.contains(.table))
+            try NamespaceRules.replace(with: plan, owner, alone: !parts.contains(.table), stands: known != nil)
         } catch {
             // An update that fails leaves the rules that stood before it, since the transaction changed nothing.
             if standing == nil { try? remove(restoring: before, owner) }

@@ -15,10 +15,13 @@ enum NamespaceRules {
 
     static func nftablesNote() throws -> String? {
         var nft = try NftSocket()
-        let comments = try [CapturePlan.tableName, CapturePlan.noteName, HostTable.openName].compactMap {
-            try nft.comment(ofTable: $0)
+        var found: String?
+        for name in [CapturePlan.tableName, CapturePlan.noteName, HostTable.openName] {
+            guard let comment = try nft.comment(ofTable: name) else { continue }
+            if !comment.isEmpty { return comment }
+            found = comment
         }
-        return comments.first { !$0.isEmpty } ?? comments.first
+        return found
     }
 
     /// Keeps the note beside the rules, until they stand or for as long as they belong to the agent.
@@ -30,15 +33,18 @@ enum NamespaceRules {
     /// - Parameters:
     ///   - owner: of a table that is to go with the agent, or was.
     ///   - alone: whether no other backend holds rules, so that none is looked for.
-    static func replace(with plan: CapturePlan, _ owner: TableOwner? = nil, alone: Bool = false) throws {
+    ///   - stands: whether the plan's own rules are known to stand there already.
+    static func replace(
+        with plan: CapturePlan, _ owner: TableOwner? = nil, alone: Bool = false, stands: Bool = false
+    ) throws {
         switch plan.backend {
         case .nftables:
             var nft = try NftSocket()
             let table = plan.table
             if let note = plan.noteTable { try nft.replace(note) }
             if let owner {
-                if try !owner.isInherited || !isThere(table, &nft) { try owner.replace(table) }
-            } else if try !isThere(table, &nft) {
+                if try !owner.isInherited || !(stands || isThere(table, &nft)) { try owner.replace(table) }
+            } else if try !(stands || isThere(table, &nft)) {
                 try nft.replace(table)
             }
             if !table.isOwned { try nft.removeIfThere(tableNamed: CapturePlan.noteName) }
@@ -49,13 +55,12 @@ enum NamespaceRules {
         if !alone { try remove(owner) { $0 != plan.backend } }
     }
 
-    /// Whether the plan's own rules stand there already, as those of an agent before this one do.
-    static func stand(for plan: CapturePlan) throws -> Bool {
-        guard plan.backend == .nftables, let note = try nftablesNote() else { return false }
-        var plan = plan
-        plan.comment = note
+    /// The note of the plan's own rules where they stand there already, as those of an agent before this one do; else nil.
+    static func note(ofStanding plan: CapturePlan) throws -> String? {
+        guard plan.backend == .nftables, let note = try nftablesNote(), let before = NamespaceSettings(comment: note)
+        else { return nil }
         var nft = try NftSocket()
-        return try isThere(plan.table, &nft)
+        return try isThere(NamespaceCapture.noting(before, in: plan).table, &nft) ? note : nil
     }
 
     /// Whether the very table stands there already, as another agent's before this one. Putting it there again would
@@ -81,6 +86,7 @@ enum NamespaceRules {
             }
             try nft.removeIfThere(tableNamed: CapturePlan.noteName)
         }
+        guard try IptablesPresence.isPossible() else { return }
         let others = IptablesPrograms.find().filter { isUnwanted(.iptables($0.variant)) }
         for programs in try IptablesPresence.ofTrammels(among: others) { try IptablesCapture.remove(programs) }
     }

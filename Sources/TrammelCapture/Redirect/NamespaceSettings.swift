@@ -26,10 +26,17 @@ struct NamespaceSettings: Hashable, Sendable {
         values: Dictionary(uniqueKeysWithValues: names.map { ($0, "0") }))
 
     /// What they are now, in the network namespace of the calling thread.
-    static func current() -> NamespaceSettings {
+    static func current(_ names: [String] = names) -> NamespaceSettings {
         var values: [String: String] = [:]
-        for name in names {
-            if let text = try? SystemFile.read(path(name)) {
+        for (folder, names) in Dictionary(grouping: names, by: { String($0.prefix { $0 != "/" }) }) {
+            // A path below /proc/sys/net takes the longer to look up the more namespaces there are, but for its last part.
+            let place = open(path(folder), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+            guard place >= 0 else { continue }
+            defer { close(place) }
+            for name in names {
+                guard let text = try? SystemFile.read(String(name.dropFirst(folder.count + 1)), in: place) else {
+                    continue
+                }
                 values[name] = String(text.prefix { $0 != "\n" })
             }
         }
@@ -38,8 +45,7 @@ struct NamespaceSettings: Hashable, Sendable {
 
     /// Those that capture in this mode needs and that are off, with what they are instead; sorted.
     static func missing(_ mode: CaptureMode) -> [(name: String, value: String)] {
-        let names = names(for: mode)
-        return current().values.filter { names.contains($0.key) && $0.value != "1" }.sorted { $0.key < $1.key }
+        current(names(for: mode)).values.filter { $0.value != "1" }.sorted { $0.key < $1.key }
             .map { (name: $0.key, value: $0.value) }
     }
 

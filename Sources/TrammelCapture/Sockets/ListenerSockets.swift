@@ -48,9 +48,10 @@ enum ListenerSockets {
         _ plan: CapturePlan, families: [IPAddress.Family], _ keeper: ListenerKeeper
     ) throws -> Listeners {
         var opened = Listeners()
+        let place = keeper.kept.placeHere
         do {
             for listener in plan.listeners(families) {
-                try open(listener, plan.settings.backlog, keeper, into: &opened)
+                try open(listener, plan.settings.backlog, keeper, place, into: &opened)
             }
         } catch {
             opened.close()
@@ -60,22 +61,24 @@ enum ListenerSockets {
     }
 
     private static func open(
-        _ listener: PlannedListener, _ backlog: Int32, _ keeper: ListenerKeeper, into opened: inout Listeners
+        _ listener: PlannedListener, _ backlog: Int32, _ keeper: ListenerKeeper, _ place: UInt64?,
+        into opened: inout Listeners
     ) throws {
         let (address, mode) = (listener.address, listener.mode)
         let made: CInt
         let isNew: Bool
         switch listener.purpose {
         case .connections(let direction):
-            (made, isNew) = try stream(address, mode, backlog: backlog, keeper)
+            (made, isNew) = try stream(address, mode, backlog: backlog, keeper, place)
             opened.streams.append(OpenedListener(socket: made, direction: direction, mode: mode, address: address))
         case .dns(let transport):
             (made, isNew) =
                 transport == .tcp
-                ? try stream(address, mode, backlog: backlog, keeper) : try datagram(address, mode, keeper)
+                ? try stream(address, mode, backlog: backlog, keeper, place)
+                : try datagram(address, mode, keeper, place)
             opened.dns.append(OpenedDNSListener(socket: made, transport: transport, mode: mode, address: address))
         case .datagrams:
-            (made, isNew) = try datagram(address, mode, keeper)
+            (made, isNew) = try datagram(address, mode, keeper, place)
             opened.datagrams.append(OpenedDatagramListener(socket: made, address: address))
             try Descriptor.makeRoom(made)
         }
@@ -94,10 +97,10 @@ enum ListenerSockets {
     }
 
     private static func stream(
-        _ address: ListenerAddress, _ mode: CaptureMode, backlog: Int32, _ keeper: ListenerKeeper
+        _ address: ListenerAddress, _ mode: CaptureMode, backlog: Int32, _ keeper: ListenerKeeper, _ place: UInt64?
     ) throws -> (socket: CInt, isNew: Bool) {
         let family = address.endpoint.address.family
-        let kept = keeper.kept.takeListener(SOCK_STREAM, at: address.endpoint)
+        let kept = keeper.kept.takeListener(SOCK_STREAM, at: address.endpoint, in: place)
         let socket = try kept.map(Descriptor.init(owning:)) ?? Descriptor.socket(family, SOCK_STREAM)
         try setTransparent(socket, family, mode == .tproxy || address.isOfHostMember)
         if mode == .redirect { try keepAlive(socket) }
@@ -114,10 +117,10 @@ enum ListenerSockets {
     }
 
     private static func datagram(
-        _ address: ListenerAddress, _ mode: CaptureMode, _ keeper: ListenerKeeper
+        _ address: ListenerAddress, _ mode: CaptureMode, _ keeper: ListenerKeeper, _ place: UInt64?
     ) throws -> (socket: CInt, isNew: Bool) {
         let family = address.endpoint.address.family
-        let kept = keeper.kept.takeListener(SOCK_DGRAM, at: address.endpoint)
+        let kept = keeper.kept.takeListener(SOCK_DGRAM, at: address.endpoint, in: place)
         let socket = try kept.map(Descriptor.init(owning:)) ?? Descriptor.socket(family, SOCK_DGRAM)
         try setTransparent(socket, family, mode == .tproxy || address.isOfHostMember)
         let told: CInt = mode == .tproxy ? 1 : 0

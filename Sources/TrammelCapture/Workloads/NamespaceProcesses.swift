@@ -30,9 +30,9 @@ enum NamespaceProcesses {
     }
 }
 
-enum FileNames {
+package enum FileNames {
     /// The names in a directory, sorted; none where there is no such directory.
-    static func list(in directory: String) -> [String] {
+    package static func list(in directory: String) -> [String] {
         guard let handle = opendir(directory) else { return [] }
         defer { closedir(handle) }
         var names: [String] = []

@@ -4,8 +4,9 @@ import TrammelCore
 
 /// Whole small files of /proc and /sys, read and written in one call each as those file systems want it.
 enum SystemFile {
-    static func read(_ path: String) throws -> String {
-        let fd = open(path, O_RDONLY | O_CLOEXEC)
+    /// - Parameter folder: an open one that a relative path begins in.
+    static func read(_ path: String, in folder: CInt = AT_FDCWD) throws -> String {
+        let fd = openat(folder, path, O_RDONLY | O_CLOEXEC)
         guard fd >= 0 else { throw TrammelError.kernel("read \(path)", errno: errno, token: "file") }
         defer { close(fd) }
         var bytes: [UInt8] = []

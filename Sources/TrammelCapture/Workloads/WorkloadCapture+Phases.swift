@@ -73,8 +73,8 @@ extension WorkloadCapture {
         } else if plan.outboundMode == .tproxy, !attachment.isOnHost {
             let before = try look()
             // Where new connections are let past until now, one may have begun since.
-            let areHeldBack = try inside(attachment.workload.namespace) { try NamespaceRules.stand(for: plan) }
-            if !areHeldBack || !before.own.isEmpty {
+            let standing = try inside(attachment.workload.namespace) { try NamespaceRules.note(ofStanding: plan) }
+            if standing == nil || !before.own.isEmpty {
                 var step = plan
                 step.isSettling = true
                 step.established = before.direct(since: before)
@@ -85,7 +85,7 @@ extension WorkloadCapture {
                 plan.established = try look().direct(since: first)
                 try put(plan, of: attachment, parts: [.rules])
             } else {
-                try put(plan, of: attachment)
+                try put(plan, of: attachment, standing: standing)
             }
         } else {
             try put(plan, of: attachment)
@@ -139,9 +139,12 @@ extension WorkloadCapture {
     }
 
     /// Has the kernel hold the plan, whatever it held before.
-    /// - Parameter parts: where the others are as they should be, or of no account.
+    /// - Parameters:
+    ///   - parts: where the others are as they should be, or of no account.
+    ///   - standing: the note of the plan's own rules, where they have just been seen to stand.
     func put(
-        _ plan: CapturePlan, of attachment: Attachment, parts: Set<CapturePart> = CapturePart.all
+        _ plan: CapturePlan, of attachment: Attachment, parts: Set<CapturePart> = CapturePart.all,
+        standing: String? = nil
     ) throws {
         if attachment.isOnHost {
             return try host.set(
@@ -149,7 +152,8 @@ extension WorkloadCapture {
         }
         try inside(attachment.workload.namespace) {
             try NamespaceCapture.install(
-                plan, hasIPv6: attachment.capturesIPv6, owner: try attachment.owner(of: plan, keeper), parts: parts)
+                plan, hasIPv6: attachment.capturesIPv6, owner: try attachment.owner(of: plan, keeper), parts: parts,
+                standing: standing)
         }
     }
 }

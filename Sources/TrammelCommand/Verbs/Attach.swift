@@ -24,7 +24,8 @@ struct AttachCommand: AsyncParsableCommand {
                 [Service]
                 ExecStartPre=+trammel attach --unit %n --name web
 
-            or be in a slice that is attached (--unit web.slice), which outlives its units.
+            or be in a slice that is attached (--unit web.slice), which outlives its units. Where a Workload resource \
+            asks for the unit, by its name or a pattern, the drop-in says --declared in the place of --name and labels.
 
             A process without a network namespace of its own is moved into a cgroup of its own, with what has come from \
             it: a scope where systemd runs. What it listens on already is not captured until it listens anew.
@@ -41,6 +42,10 @@ struct AttachCommand: AsyncParsableCommand {
                 ),
                 ("That of a process", "trammel attach --pid 4711 --name web"),
                 ("A service of the host, or all in a slice", "trammel attach --unit nginx.service --name web"),
+                (
+                    "As the Workload resource has it that asks for it",
+                    "trammel attach --unit web@1.service --declared"
+                ),
                 ("What a user runs on the host", "trammel attach --uid www-data --name web"),
                 (
                     "Without its traffic to a database",
@@ -60,7 +65,14 @@ struct AttachCommand: AsyncParsableCommand {
     @OptionGroup(title: "What to attach (exactly one)") var target: TargetOptions
 
     @Option(name: .long, help: ArgumentHelp("The workload's name within its namespace.", valueName: "name"))
-    var name: String
+    var name: String?
+
+    @Flag(
+        name: .long,
+        help:
+            "Take its name, its labels and all else from the Workload resource that asks for it, rather than from here."
+    )
+    var declared = false
 
     @OptionGroup var manner: AttachManner
     @OptionGroup(title: "What to capture of it") var scope: ScopeOptions
@@ -69,12 +81,37 @@ struct AttachCommand: AsyncParsableCommand {
     func validate() throws {
         try target.validateOne()
         try manner.validateLabels()
+        guard declared else {
+            if name == nil { throw ValidationError("give it a name, by --name, or say --declared") }
+            return
+        }
+        let asked = request(named: "")
+        guard name == nil, global.namespace == nil, asked.pid == nil,
+            asked == AttachRequest(name: "", netns: asked.netns, unit: asked.unit, cgroup: asked.cgroup, uid: asked.uid)
+        else {
+            throw ValidationError(
+                "--declared takes everything from the Workload resource: give only --netns, --unit, --cgroup or --uid with it"
+            )
+        }
+    }
+
+    private func request(named name: String) -> AttachRequest {
+        AttachRequest(name: name, in: global.namespace, target, manner, scope, consent)
+    }
+
+    private func attach() async throws -> AttachResult {
+        let request = request(named: name ?? DeclaredTarget().request.name)
+        try request.check()
+        return try await global.agent.withAgent("attaching") { agent in
+            guard declared else { return try await agent.attach(request) }
+            return try await agent.attach(
+                asDeclared: DeclaredTarget(
+                    netns: request.netns, unit: request.unit, cgroup: request.cgroup, uid: request.uid))
+        }
     }
 
     func run() async throws {
-        let request = AttachRequest(name: name, in: global.namespace, target, manner, scope, consent)
-        try request.check()
-        let result = try await global.agent.withAgent("attaching") { try await $0.attach(request) }
+        let result = try await attach()
         StandardError.warn(result.warnings)
         let workload = result.workload
         try global.printer.print(result, names: ["\(workload.namespace)/\(workload.name)"]) { _ in

@@ -48,11 +48,9 @@ enum WorkloadDecoding {
     private static func decode(unit field: Field) -> WorkloadSpec.Target? {
         guard let text = field.nonEmptyString("the name of a systemd unit") else { return nil }
         do {
-            return .unit(try UnitName(text).description)
+            return .unit(try UnitPattern(text)?.description ?? UnitName(text).description)
         } catch let error as TrammelError {
-            field.error(
-                error.kind == .unimplemented ? .unimplemented : .badValue, "found \(field.found): \(error.message)",
-                hint: error.hint)
+            field.error(.badValue, "found \(field.found): \(error.message)", hint: error.hint)
         } catch {
             field.error(.badValue, "found \(field.found): \(error)")
         }
@@ -67,7 +65,12 @@ enum WorkloadDecoding {
         else {
             field.error(
                 .badValue,
-                "found \(field.found); expected a path such as /system.slice/web.service, as systemd-cgls shows it")
+                "found \(field.found); expected a path such as /system.slice/web.service, as systemd-cgls shows it, with * "
+                    + "and ? for any of several")
+            return nil
+        }
+        guard !text.contains("[") else {
+            field.error(.badValue, "found \(field.found), where brackets are not read; expected * and ? alone")
             return nil
         }
         return .cgroup(text)
@@ -78,23 +81,29 @@ enum WorkloadDecoding {
         if case .scalar(let scalar) = field.node.value, scalar.type == .integer {
             return field.integer(0...Int(UInt32.max) - 1, "the number of a user").map { .uid(String($0)) }
         }
-        return field.nonEmptyString("the name or the number of a user").map { .uid($0) }
+        guard let text = field.nonEmptyString("the name or the number of a user") else { return nil }
+        guard !text.contains(where: { "*?[".contains($0) }) else {
+            field.error(
+                .badValue, "found \(field.found); expected one user, by name or number",
+                hint: "write one Workload for each, or run them in a slice and write unit: NAME.slice")
+            return nil
+        }
+        return .uid(text)
     }
 
-    /// A name under /run/netns, with `*` and `?` if need be, or an absolute path.
+    /// A name under /run/netns or an absolute path, with `*` and `?` if need be.
     private static func decode(netns field: Field) -> WorkloadSpec.Target? {
         guard let text = field.nonEmptyString("the name of a network namespace") else { return nil }
-        let isPath = text.hasPrefix("/")
-        let expected = "expected a name that `ip netns` lists, with * and ? for any of several, or an absolute path"
-        guard isPath || !text.contains("/"), text != ".", text != "..", text.utf8.count <= 4095,
-            text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F })
+        let expected = "expected a name that `ip netns` lists, or an absolute path, with * and ? for any of several"
+        let parts = text.split(separator: "/")
+        guard text.hasPrefix("/") || !text.contains("/"), !parts.isEmpty, !parts.contains("."), !parts.contains(".."),
+            text.utf8.count <= 4095, text.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F })
         else {
             field.error(.badValue, "found \(field.found); \(expected)")
             return nil
         }
-        if text.contains("[") || isPath && text.contains(where: { $0 == "*" || $0 == "?" }) {
-            let what = isPath ? "a path stands for itself" : "brackets are not read"
-            field.error(.badValue, "found \(field.found), where \(what); \(expected)")
+        guard !text.contains("[") else {
+            field.error(.badValue, "found \(field.found), where brackets are not read; \(expected)")
             return nil
         }
         return .netns(text)

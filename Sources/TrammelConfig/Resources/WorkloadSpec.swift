@@ -17,12 +17,12 @@ package struct WorkloadSpec: Sendable, Equatable {
     /// Its fields stand beside the others.
     package var scope: CaptureScope
 
+    /// Names and paths may have `*` and `?` in them: each that fits becomes a workload of its own, named after what it is.
     package enum Target: Sendable, Hashable {
-        /// A name under /run/netns, an absolute path, or a name with `*` and `?`: each namespace that it fits becomes
-        /// a workload of its own, by the name of the namespace.
+        /// A name under /run/netns or an absolute path.
         case netns(String)
         case pid(Int32)
-        /// A unit of the host's systemd, as systemctl takes its name.
+        /// A unit of the host's systemd, with its type.
         case unit(String)
         /// A path below the root of the v2 hierarchy.
         case cgroup(String)

@@ -118,7 +118,8 @@ package struct AgentSettings: Sendable, Equatable {
         package var connectionBurstPerWorkload = 20_000
         /// HTTP requests of one workload that are under way to an upstream.
         package var requestsPerWorkload = 16_384
-        /// Sockets of one workload's connections, those onward included; nil: nine tenths of what the agent may open.
+        /// Sockets of one workload's connections, flows of UDP and DNS queries, those onward included; nil: nine tenths of what
+        /// the agent may open.
         package var descriptorsPerWorkload: Int?
         /// Bytes that wait in the agent on behalf of one workload; nil: a quarter of `memory`.
         package var memoryPerWorkload: Int?

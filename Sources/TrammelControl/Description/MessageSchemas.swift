@@ -112,6 +112,12 @@ enum MessageSchemas {
             .may("killExisting", .boolean),
             .may("force", .boolean)
         ).withOne(of: ["netns", "pid", "unit", "cgroup", "uid"]),
+        "DeclaredTarget": .object(
+            .may("netns", .name, "A name under /run/netns, or an absolute path."),
+            .may("unit", .name, "A service, slice, scope or socket of the host's systemd."),
+            .may("cgroup", .name, "A path from the root of the v2 hierarchy of cgroups."),
+            .may("uid", .name, "A user of the host, by name or by number.")
+        ).withOne(of: ["netns", "unit", "cgroup", "uid"]),
         "AttachResult": .object(
             .has("outcome", .one(of: ["attached", "refreshed", "unchanged"])),
             .has("workload", .message("AttachedWorkload")),

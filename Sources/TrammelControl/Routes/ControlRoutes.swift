@@ -87,6 +87,18 @@ package enum ControlRoutes {
                 return try await Reply(service.attach(request))
             },
             Route(
+                "POST", "/v1/workloads/declared", .change,
+                Operation(
+                    "attachDeclared", "Captures a workload as the Workload resource has it that asks for it.",
+                    .json("AttachResult")
+                )
+                .taking(.json("DeclaredTarget")).refusing(404, 409, 501, 507), bodyLimit: Route.smallBody
+            ) { call in
+                let target = try ControlJSON.decodeStrictly(DeclaredTarget.self, from: call.body)
+                try target.request.check()
+                return try await Reply(service.attach(asDeclared: target))
+            },
+            Route(
                 "DELETE", "/v1/workloads/{namespace}/{name}", .change,
                 Operation("detachWorkload", "Gives a workload its plain network back.", .json("DetachResult")),
                 query: [.flag("now", "Ends the connections that are under way, which else live to their end.")]

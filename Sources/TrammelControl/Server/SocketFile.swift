@@ -29,6 +29,7 @@ struct SocketFile: Sendable {
         }
         try makeDirectory()
         guard unlink(place) == 0 || errno == ENOENT else { throw failure("remove what is left beside") }
+        removeLeftovers()
         if takesOver { return }
         var status = stat()
         guard lstat(path, &status) == 0 else { return }
@@ -51,6 +52,23 @@ struct SocketFile: Sendable {
                 .unavailable, code: "socket-path",
                 "whether an agent listens at \(path) cannot be told: \(String(cString: strerror(code)))",
                 hint: "remove the file if no agent runs")
+        }
+    }
+
+    /// Of agents that died before they had moved their sockets to their places.
+    private func removeLeftovers() {
+        let parts = path.split(separator: "/")
+        let directory = "/" + parts.dropLast().joined(separator: "/")
+        guard let name = parts.last, let listing = opendir(directory) else { return }
+        defer { closedir(listing) }
+        while let entry = readdir(listing) {
+            let found = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            guard found.hasPrefix("\(name)."), let pid = pid_t(found.dropFirst(name.utf8.count + 1)),
+                kill(pid, 0) != 0, errno == ESRCH, UnixSocketProbe.connect(to: "\(directory)/\(found)") == ECONNREFUSED
+            else { continue }
+            unlink("\(directory)/\(found)")
         }
     }
 

@@ -69,6 +69,12 @@ extension ControlClient {
             Call("POST", "v1", "workloads", body: ControlJSON.encode(request), timeout: 60), as: AttachResult.self)
     }
 
+    package func attach(asDeclared target: DeclaredTarget) async throws -> AttachResult {
+        try await send(
+            Call("POST", "v1", "workloads", "declared", body: ControlJSON.encode(target), timeout: 60),
+            as: AttachResult.self)
+    }
+
     /// - Parameter now: ends the connections that are under way.
     package func detach(namespace: String, name: String, now: Bool = false) async throws -> DetachResult {
         var call = Call("DELETE", "v1", "workloads", namespace, name, timeout: 60)

@@ -2,7 +2,7 @@ import TrammelCore
 
 extension AttachRequest {
     /// Judges what can be judged without the kernel: names, ports, and that exactly one target is given.
-    /// - Throws: `TrammelError`: `invalid`, or `unimplemented` for names of units with wildcards, which are not built yet.
+    /// - Throws: `TrammelError`: `invalid`.
     package func check() throws {
         try checkNames()
         let targets = [
@@ -27,6 +27,14 @@ extension AttachRequest {
             throw invalid(
                 "cgroup", "\"\(cgroup)\" is not the path of a cgroup",
                 hint: "give it as `systemd-cgls` shows it: /system.slice/web.service")
+        }
+        for (field, text) in [("netns", netns), ("cgroup", cgroup)] {
+            guard let text, NamePattern(text) != nil || PathPattern(text) != nil else { continue }
+            throw invalid(
+                field, "\"\(text)\" is a pattern, and one is attached at a time",
+                hint:
+                    "apply a Workload resource of spec: {\(field): \"\(text)\"}, which attaches those that fit as they appear"
+            )
         }
         if let uid, uid.isEmpty { throw invalid("uid", "\"\" is not a user", hint: "give a name or a number") }
         try scope.check()

@@ -120,6 +120,37 @@ extension AttachRequest: StrictMessage {
     }
 }
 
+/// `POST /v1/workloads/declared`: what `trammel attach --declared` sends. It is attached in the way that the Workload resource
+/// has it that asks for it: for drop-ins of units and hooks of pods, which know nothing of names and labels.
+///
+/// Exactly one of `netns`, `unit`, `cgroup` and `uid` says what is meant, as in `AttachRequest`.
+package struct DeclaredTarget: Codable, Hashable, Sendable {
+    package var netns: String?
+    package var unit: String?
+    package var cgroup: String?
+    package var uid: String?
+
+    package init(netns: String? = nil, unit: String? = nil, cgroup: String? = nil, uid: String? = nil) {
+        self.netns = netns
+        self.unit = unit
+        self.cgroup = cgroup
+        self.uid = uid
+    }
+
+    /// An attach of the same, by a name that says nothing.
+    package var request: AttachRequest {
+        AttachRequest(name: "declared", netns: netns, unit: unit, cgroup: cgroup, uid: uid)
+    }
+
+    enum CodingKeys: String, CodingKey, CaseIterable {
+        case netns, unit, cgroup, uid
+    }
+}
+
+extension DeclaredTarget: StrictMessage {
+    package static var memberNames: [String] { CodingKeys.allCases.map(\.rawValue) }
+}
+
 /// What became of an attach. When it is answered, the workload's next connection is captured.
 package struct AttachResult: Codable, Hashable, Sendable {
     package enum Outcome: String, Codable, Hashable, Sendable {

@@ -13,6 +13,20 @@ package struct WorkloadName: Hashable, Sendable, Comparable, CustomStringConvert
     package static func < (a: WorkloadName, b: WorkloadName) -> Bool {
         (a.namespace, a.name) < (b.namespace, b.name)
     }
+
+    /// A name for what is called otherwise by those who made it: in lower case, `-` for all that a name cannot have (RFC
+    /// 1123, with dots), 253 bytes at most.
+    package static func made(of text: String) -> String {
+        let bytes = text.lowercased().utf8.prefix(253).map { byte -> UInt8 in
+            isAlphanumeric(byte) || byte == UInt8(ascii: ".") ? byte : UInt8(ascii: "-")
+        }
+        let trimmed = bytes.drop { !isAlphanumeric($0) }.reversed().drop { !isAlphanumeric($0) }.reversed()
+        return trimmed.isEmpty ? "workload" : String(decoding: trimmed, as: UTF8.self)
+    }
+
+    private static func isAlphanumeric(_ byte: UInt8) -> Bool {
+        (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+    }
 }
 
 /// The agent's own number for an attachment. Never reused while the agent runs, so a record or a rule that outlives

@@ -52,13 +52,11 @@ package enum BoundedCommand {
         posix_spawnattr_setsigmask(&attributes, &none)
         posix_spawnattr_setsigdefault(&attributes, &all)
         posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
-        let words = copies([program] + arguments)
-        let environment = copies([
-            "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "SYSTEMD_COLORS=0", "SYSTEMD_PAGER=",
-        ])
-        defer { for word in words + environment { free(word) } }
+        let plain = ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "SYSTEMD_COLORS=0", "SYSTEMD_PAGER="]
         var pid: pid_t = 0
-        let failure = posix_spawn(&pid, program, &actions, &attributes, words, environment)
+        let failure = CStringArray.with([program] + arguments) { words in
+            CStringArray.with(plain) { posix_spawn(&pid, program, &actions, &attributes, words, $0) }
+        }
         guard failure == 0 else {
             throw TrammelError(
                 .unavailable, code: "command-missing", "run \(program): \(String(cString: strerror(failure)))",
@@ -66,8 +64,6 @@ package enum BoundedCommand {
         }
         return pid
     }
-
-    private static func copies(_ texts: [String]) -> [UnsafeMutablePointer<CChar>?] { texts.map { strdup($0) } + [nil] }
 
     /// What both streams say until their ends; nil where that takes too long.
     private static func read(_ streams: [Stream], until deadline: UInt64, _ mostBytes: Int) -> [String]? {

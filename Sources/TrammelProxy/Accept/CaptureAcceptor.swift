@@ -52,7 +52,7 @@ struct CaptureAcceptor: Sendable {
     /// Adopts the listening socket. Connections are spread over the data loops.
     func listen(on group: any EventLoopGroup) -> EventLoopFuture<any Channel> {
         listener.adopt(
-            on: group, for: workload.use, pacing: loops.settings.perWorkload, isHeld: isHeld, accept)
+            on: group, of: loops, for: workload.use, pacing: loops.settings.perWorkload, isHeld: isHeld, accept)
     }
 
     /// On the connection's own loop, before its first byte is read.
@@ -121,17 +121,21 @@ extension CaptureListener {
     private static let backlog: Int32 = 4096
 
     /// Takes the listening socket over; `accept` is called with each connection on the connection's own loop.
-    /// - Parameter limits: says how many connections are taken up in a second; nil: as many as come.
+    /// - Parameters:
+    ///   - group: of the data loops, or one of them.
+    ///   - limits: says how many connections are taken up in a second; nil: as many as come.
     func adopt(
-        on group: any EventLoopGroup, for use: WorkloadUse, pacing limits: WorkloadLimits?, isHeld: Bool = false,
+        on group: any EventLoopGroup, of loops: LoopGroup, for use: WorkloadUse, pacing limits: WorkloadLimits?,
+        isHeld: Bool = false,
         _ accept: @escaping @Sendable (any Channel) throws -> Void
     ) -> EventLoopFuture<any Channel> {
         ServerBootstrap(group: group, childGroup: group)
-            .serverChannelOption(.maxMessagesPerRead, value: 16)
+            .serverChannelOption(.maxMessagesPerRead, value: UInt(AcceptTurns.perListener))
             .serverChannelOption(.autoRead, value: !isHeld)
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(AcceptPause(use, limits, isHeld: isHeld))
+                    let turns = loops.context(of: channel.eventLoop).acceptTurns
+                    try channel.pipeline.syncOperations.addHandler(AcceptPause(use, limits, turns, isHeld: isHeld))
                 }
             }
             .childChannelInitializer { channel in

@@ -19,7 +19,7 @@ package struct DNSMetrics: Sendable {
         case malformed
         /// No query, or one whose resolver the kernel did not know; dropped.
         case ignored
-        /// The workload had too many queries waiting; dropped.
+        /// The workload had too many queries waiting, or sockets open.
         case limit
     }
 

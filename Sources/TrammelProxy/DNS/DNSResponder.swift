@@ -113,15 +113,22 @@ final class DNSResponder {
         _ query: DNSQuery, _ insteadOfDenial: DNSAnswer?, _ datagram: CapturedDatagram,
         over exchange: any DatagramExchange
     ) {
+        func fail() {
+            let bytes = query.response(.failure(.serverFailure), over: .udp)
+            try? exchange.send(bytes, from: datagram.destination, to: datagram.client)
+        }
         guard waiting < limits.waiting else { return metrics.count(.limit, over: .udp) }
+        guard takesSocket() else {
+            metrics.count(.limit, over: .udp)
+            return fail()
+        }
         let asked = try? loop.sockets.withNetworkNamespace(of: workload.id) {
             try ForwardedDatagram(query, insteadOfDenial, datagram, over: exchange, for: self)
         }
         guard let asked, let watch = try? readiness.watch(asked.descriptor, on: loop.eventLoop, asked) else {
+            workload.use.closedOnward()
             metrics.count(.unreachable, over: .udp)
-            let bytes = query.response(.failure(.serverFailure), over: .udp)
-            try? exchange.send(bytes, from: datagram.destination, to: datagram.client)
-            return
+            return fail()
         }
         asked.watch = watch
         forwarded[ObjectIdentifier(asked)] = asked
@@ -141,16 +148,38 @@ final class DNSResponder {
     private func letGo(_ query: ForwardedDatagram) {
         query.watch.map(readiness.forget)
         loop.timers.cancel(query.deadline)
+        workload.use.closedOnward()
+    }
+
+    // MARK: Sockets
+
+    /// Counts in the socket of a query or of a connection, unless the workload has as many as it may.
+    private func takesSocket() -> Bool {
+        let share = loop.share(of: workload)
+        if share.use.takesDescriptor(upTo: loop.settings.perWorkload.descriptors) { return true }
+        share.use.note(.descriptors)
+        // For the next.
+        _ = loop.pool.closeIdle(dialledFor: share.use)
+        return false
+    }
+
+    /// Whether a connection to a resolver may be dialled; the connection counts itself.
+    func mayDial() -> Bool {
+        let share = loop.share(of: workload)
+        if loop.mayDial(for: share) { return true }
+        share.use.note(.descriptors)
+        return false
     }
 
     // MARK: TCP
 
     /// Takes a connection over that was going to `resolver`, before its first byte is read.
     func accept(_ channel: any Channel, to resolver: OriginalDestination) throws {
-        guard streams.count < limits.streams else {
+        guard streams.count < limits.streams, takesSocket() else {
             metrics.count(.limit, over: .tcp)
             return Reset.close(channel)
         }
+        channel.closeFuture.whenComplete { [use = workload.use] _ in use.closedOnward() }
         let stream = DNSStreamHandler(responder: self, resolver: resolver)
         streams[ObjectIdentifier(stream)] = stream
         do {

@@ -97,7 +97,7 @@ final class DNSService: Sendable {
         on listener: CaptureListener, _ responder: NIOLoopBound<DNSResponder>, _ workload: AttachedWorkload,
         _ loop: any EventLoop
     ) -> EventLoopFuture<any Channel> {
-        listener.adopt(on: loop, for: workload.use, pacing: nil) { [destinations, metrics] channel in
+        listener.adopt(on: loop, of: loops, for: workload.use, pacing: nil) { [destinations, metrics] channel in
             guard let destination = try? listener.originalDestination(of: channel, destinations),
                 !listener.isHitDirectly(destination, workload)
             else {

@@ -141,13 +141,14 @@ final class DNSStreamHandler: ChannelInboundHandler, DeadlineOwner {
         responder.loop.eventLoop.execute {
             let (client, upstream) = bound.value
             guard client.upstream === upstream else { return }
+            guard client.responder.mayDial() else { return client.resolverRefused(.limit) }
             let dialer = client.responder.loop.dialer(for: client.responder.workload.use)
             dialer.connect(plan, timeout: timeout, handler: upstream) { result in
                 let (client, upstream) = bound.value
                 guard client.upstream === upstream else { return upstream.close() }
                 switch result {
                 case .success: upstream.connected()
-                case .failure: client.resolverRefused()
+                case .failure: client.resolverRefused(.unreachable)
                 }
             }
         }
@@ -155,10 +156,10 @@ final class DNSStreamHandler: ChannelInboundHandler, DeadlineOwner {
     }
 
     /// Each question is answered by "failure", upon which a client turns to its next resolver at once.
-    private func resolverRefused() {
+    private func resolverRefused(_ result: DNSMetrics.Result) {
         upstream = nil
         for asking in waiting.values.joined() { write(asking.query.response(.failure(.serverFailure), over: .tcp)) }
-        forget(.unreachable)
+        forget(result)
         context?.flush()
         if hasInputEnded { end(.cancelled) } else { holdBack() }
     }

@@ -64,9 +64,15 @@ final class ResolverStreamHandler: ChannelInboundHandler {
         context?.close(promise: nil)
     }
 
-    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        use.dialled()
+    }
 
-    func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+        use.closedOnward()
+    }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard let client else { return }

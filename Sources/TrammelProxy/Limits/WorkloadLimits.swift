@@ -8,8 +8,8 @@ package struct WorkloadLimits: Sendable {
     package var connectionBurst = 20_000
     /// HTTP requests under way to an upstream; the next is answered 503.
     package var requests = 16_384
-    /// Sockets of its connections, those onward included. At the limit the next connection is reset, and a request that
-    /// needs one more socket is answered 503.
+    /// Sockets of its connections, flows of UDP and DNS queries, those onward included. At the limit the next connection is
+    /// reset, and a request that needs one more socket is answered 503, a DNS query SERVFAIL.
     package var descriptors = Int.max
     /// Bytes that wait in the agent for whoever reads slowly. Beyond it little is read at a time, new connections are
     /// reset and new requests answered 503.

@@ -55,7 +55,8 @@ package final class WorkloadUse: Sendable {
 
     func closedOnward() { descriptors.subtract(1, ordering: .relaxed) }
 
-    private func takesDescriptor(upTo most: Int) -> Bool {
+    /// Counts in a socket that is no connection's, unless the limit stands against it; `closedOnward` counts it out.
+    func takesDescriptor(upTo most: Int) -> Bool {
         guard descriptors.add(1, ordering: .relaxed).newValue <= most else {
             descriptors.subtract(1, ordering: .relaxed)
             return false

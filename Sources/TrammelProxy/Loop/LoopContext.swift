@@ -51,6 +51,7 @@ final class LoopContext {
     private var isLogFlushScheduled = false
     let spareBuffers = SpareBuffers()
     private let turn: TurnFlush
+    let acceptTurns: AcceptTurns
     /// What is in force; a request keeps the one it began with.
     var lease: SnapshotLease
     var snapshot: RuntimeSnapshot { lease.snapshot }
@@ -90,6 +91,7 @@ final class LoopContext {
         self.onConnectRefused = onConnectRefused
         timers = LoopTimers(loop: eventLoop)
         turn = TurnFlush(eventLoop, spareBuffers)
+        acceptTurns = AcceptTurns(eventLoop)
     }
 
     func dialer(for use: WorkloadUse) -> Dialer {

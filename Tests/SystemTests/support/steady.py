@@ -2,8 +2,9 @@
 Python, inside the network namespace in question:
 
   steady.py serve                 HTTP/1.1 on 8080, over TCP an echo on 9000, one that speaks first on 9001, plenty on 9002,
-                                  an answer after the client's end on 9003; WebSocket on 8081, gRPC on 50051
-  steady.py load HOST [KIND:COUNT…]
+                                  an answer after the client's end on 9003; WebSocket on 8081, gRPC on 50051; over UDP a
+                                  resolver that takes its time on 53, an echo on 9004
+  steady.py load HOST [KIND[@HOST]:COUNT…]
                                   clients of each kind until SIGTERM; then one line of JSON: by kind how many calls went well,
                                   how many did not and why, and the slowest in ms. Says `ready` when every client has been
                                   answered once.
@@ -81,6 +82,23 @@ class After(socketserver.BaseRequestHandler):
         self.request.sendall(count.to_bytes(8, "big"))
 
 
+class Resolver(socketserver.BaseRequestHandler):
+    """Says after a moment that every name is 10.9.9.9."""
+
+    def handle(self):
+        query, own = self.request
+        time.sleep(0.3)
+        end = query.index(b"\0", 12) + 5
+        own.sendto(query[:2] + b"\x81\x80\0\1\0\1\0\0\0\0" + query[12:end] + b"\xc0\x0c\0\1\0\1\0\0\0\1\0\4\x0a\x09\x09\x09",
+                   self.client_address)
+
+
+class Mirror(socketserver.BaseRequestHandler):
+    def handle(self):
+        data, own = self.request
+        own.sendto(data, self.client_address)
+
+
 class Threads(socketserver.ThreadingMixIn):
     address_family = socket.AF_INET6
     daemon_threads = True
@@ -103,13 +121,18 @@ class Stream(Threads, socketserver.TCPServer):
     pass
 
 
+class Datagrams(socketserver.ThreadingMixIn, socketserver.UDPServer):
+    daemon_threads = True
+
+
 def serve():
     import grpc
     from concurrent import futures
     from websockets.sync.server import serve as websockets
 
     for server in (Web(("::", 8080), Pages), Stream(("::", 9000), Echo), Stream(("::", 9001), Greeter),
-                   Stream(("::", 9002), Flow), Stream(("::", 9003), After)):
+                   Stream(("::", 9002), Flow), Stream(("::", 9003), After), Datagrams(("", 53), Resolver),
+                   Datagrams(("", 9004), Mirror)):
         threading.Thread(target=server.serve_forever, daemon=True).start()
 
     def repeat(connection):
@@ -259,6 +282,35 @@ def slow(host):
         yield
 
 
+def question(host):
+    """A DNS query for each call, of a name that the resolver has to be asked for; it is not asked twice."""
+    number = 0
+    while True:
+        number += 1
+        name = f"{number}-{threading.get_ident()}".encode()
+        query = number.to_bytes(2, "big") + b"\1\0\0\1\0\0\0\0\0\0" + bytes([len(name)]) + name + b"\4test\0\0\1\0\1"
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
+            own.settimeout(4)
+            own.connect((host, 53))
+            own.send(query)
+            answer = own.recv(512)
+        assert answer[:2] == query[:2] and answer[-4:] == b"\x0a\x09\x09\x09", answer
+        yield
+
+
+def datagram(host):
+    """Datagrams there and back by one socket, one at a time; none is sent twice."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
+        own.settimeout(4)
+        own.connect((host, 9004))
+        number = 0
+        while True:
+            number += 1
+            own.send(number.to_bytes(8, "big"))
+            assert own.recv(512) == number.to_bytes(8, "big")
+            yield
+
+
 def websocket(host):
     from websockets.sync.client import connect as open_websocket
     name = f"[{host}]" if ":" in host else host
@@ -303,15 +355,16 @@ def grpc_stream(host):
             yield
 
 
-KINDS = {"connect": connect, "greet": greet, "stream": stream, "trickle": trickle, "halfclosed": halfclosed, "keepalive": keepalive, "slow": slow, "websocket": websocket,
-         "grpc": grpc_call, "grpc-stream": grpc_stream}
+KINDS = {"connect": connect, "greet": greet, "stream": stream, "trickle": trickle, "halfclosed": halfclosed,
+         "keepalive": keepalive, "slow": slow, "websocket": websocket, "grpc": grpc_call, "grpc-stream": grpc_stream,
+         "question": question, "datagram": datagram}
 
 
 def load(host, wanted):
     tally, over = Tally(), threading.Event()
     first = []
 
-    def client(kind, answered):
+    def client(kind, host, answered):
         calls = None
         while not over.is_set():
             began = time.monotonic()
@@ -327,10 +380,11 @@ def load(host, wanted):
                     tally.count(kind, began, failure)
             over.wait(0.01)
 
-    for kind, count in wanted:
+    for word, count in wanted:
+        kind, _, other = word.partition("@")
         for _ in range(count):
             first.append(threading.Event())
-            threading.Thread(target=client, args=(kind, first[-1]), daemon=True).start()
+            threading.Thread(target=client, args=(kind, other or host, first[-1]), daemon=True).start()
     signal.signal(signal.SIGTERM, lambda number, frame: over.set())
     for answered in first:
         while not answered.wait(0.1) and not over.is_set():
@@ -346,6 +400,6 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["serve"]:
         serve()
     elif sys.argv[1:2] == ["load"]:
-        load(sys.argv[2], [(kind, int(count)) for kind, count in (word.split(":") for word in sys.argv[3:])])
+        load(sys.argv[2], [(word, int(count)) for word, count in (word.rsplit(":", 1) for word in sys.argv[3:])])
     else:
         sys.exit(__doc__)

@@ -178,7 +178,9 @@ import TrammelCore
     @Test(arguments: [
         ("netns: shop-*", WorkloadSpec.Target.netns("shop-*")), ("netns: /proc/12/ns/net", .netns("/proc/12/ns/net")),
         ("pid: 12", .pid(12)), ("unit: shop", .unit("shop.service")), ("unit: shop.slice", .unit("shop.slice")),
-        ("cgroup: /shop.slice/a", .cgroup("/shop.slice/a")), ("uid: shop", .uid("shop")), ("uid: 33", .uid("33")),
+        ("unit: web@*", .unit("web@*.service")), ("cgroup: /shop.slice/*", .cgroup("/shop.slice/*")),
+        ("netns: /run/*/net", .netns("/run/*/net")), ("cgroup: /shop.slice/a", .cgroup("/shop.slice/a")),
+        ("uid: shop", .uid("shop")), ("uid: 33", .uid("33")),
     ])
     func aWorkloadSaysWhatToAttach(target: String, expected: WorkloadSpec.Target) throws {
         let (spec, _) = try Self.decode(

@@ -22,7 +22,7 @@ struct ExitStatusTests {
     @Test(
         "targets of the host that cannot be are refused before the agent is asked",
         arguments: [
-            (["--unit", "web-*"], "attaching the units that fit \"web-*\": not built yet"),
+            (["--unit", "web-*"], "\"web-*\" is a pattern, and one unit is attached at a time"),
             (["--unit", "a.mount"], "a.mount is a mount"), (["--cgroup", "a"], "\"a\" is not the path of a cgroup"),
         ])
     func attachOfHost(arguments: [String], told: String) async throws {

@@ -208,6 +208,8 @@ final class FakeAgent: ControlService {
         return AttachResult(outcome: .attached, workload: workload, warnings: ["2 older connections stay uncaptured"])
     }
 
+    func attach(asDeclared target: DeclaredTarget) async throws -> AttachResult { try await attach(target.request) }
+
     func detach(namespace: String, name: String, now: Bool) async throws -> DetachResult {
         try note(.detach(namespace: namespace, name: name, now: now))
         guard Sample.workloads.contains(where: { $0.namespace == namespace && $0.name == name }) else {

@@ -26,9 +26,12 @@ final class DNSRig: Sendable {
         return limits
     }
 
-    static func run(_ limits: DNSLimits = limits, _ body: (DNSRig) async throws -> Void) async throws {
+    /// - Parameter descriptors: that the workload may have open.
+    static func run(
+        _ limits: DNSLimits = limits, descriptors: Int = .max, _ body: (DNSRig) async throws -> Void
+    ) async throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-        let rig = try DNSRig(group, limits)
+        let rig = try DNSRig(group, limits, descriptors)
         let workload = AttachedWorkload(
             source: Source(id: rig.exchange.workload, identity: DNSFixture.workload()), addresses: [], peer: .unknown)
         var listeners = DNSListeners()
@@ -43,17 +46,20 @@ final class DNSRig: Sendable {
         await rig.dns.detach(workload.id)
         let left = await rig.dataPlane.loops.onEach { $0.timers.count }
         #expect(left == [0], "deadlines are left")
+        #expect(workload.use.facts.descriptors == 0, "sockets are counted that are closed")
         rig.resolver.stop()
         try await group.shutdownGracefully()
         try result.get()
     }
 
-    private init(_ group: MultiThreadedEventLoopGroup, _ limits: DNSLimits) throws {
+    private init(_ group: MultiThreadedEventLoopGroup, _ limits: DNSLimits, _ descriptors: Int) throws {
+        var settings = ProxySettings()
+        settings.perWorkload.descriptors = descriptors
         resolver = try LoopbackResolver()
         exchange = try PlayedExchange()
         metrics = AgentMetrics()
         dataPlane = DataPlane(
-            group: group, settings: ProxySettings(), snapshot: DNSFixture.snapshot, sockets: PlainSockets(),
+            group: group, settings: settings, snapshot: DNSFixture.snapshot, sockets: PlainSockets(),
             destinations: NoDestinations(), telemetry: Telemetry(labels: LabelRegistry(), accessLog: nil),
             onConnectRefused: { _ in })
         dns = DNSService(
@@ -87,6 +93,9 @@ final class DNSRig: Sendable {
             "trammel_dns_requests_total", help: "", labels: [("result", result.rawValue), ("transport", "udp")]
         ).current
     }
+
+    /// What the workload is seen to take.
+    func use() async -> WorkloadUseFacts? { await dataPlane.uses()[exchange.workload] }
 
     func waiting() async -> Int { await dns.waiting(of: exchange.workload) ?? -1 }
 

@@ -83,6 +83,27 @@ import TrammelWire
         }
     }
 
+    @Test func queriesThatWaitCountAmongTheSocketsOfTheirWorkload() async throws {
+        try await DNSRig.run(descriptors: 3) { rig in
+            for id: UInt16 in 1...3 { try rig.ask("example.com", id: id) }
+            try rig.ask("example.com", id: 4)
+            let refused = try await rig.answer()
+            #expect(refused.id == 4 && refused.responseCode == .serverFailure)
+            #expect(rig.count(.limit) == 1)
+            let use = try #require(await rig.use())
+            #expect(use.descriptors == 3 && use.refused.map(\.limit) == [.descriptors])
+            // What needs no socket is answered all the same.
+            try rig.ask("reviews", id: 5)
+            #expect(try await rig.answer().id == 5)
+            let (query, from) = try await rig.resolver.receive()
+            rig.resolver.answer(query, to: from)
+            #expect((1...3).contains(try await rig.answer().id))
+            try rig.ask("example.com", id: 6)
+            try await rig.until("there is room again") { await rig.waiting() == 3 }
+            #expect(await rig.use()?.descriptors == 3)
+        }
+    }
+
     @Test func whereNobodyListensTheClientIsToldSo() async throws {
         try await DNSRig.run { rig in
             rig.resolver.stop()

@@ -168,16 +168,46 @@ enum WrongEndpoints {
                 "f.yaml:4:26: Workload default/shop: spec.pid: found together with netns; they exclude each other; write one Workload for each"
             ]),
         WrongFile(
-            "a Workload by units that fit a pattern, not built yet",
+            "a Workload by timers that fit a pattern",
             """
             apiVersion: trammel.dev/v1
             kind: Workload
             metadata: {name: shop}
-            spec: {unit: shop-*}
+            spec: {unit: shop-*.timer}
 
             """,
             [
-                "f.yaml:4:14: Workload default/shop: spec.unit: found \"shop-*\": attaching the units that fit \"shop-*\": not built yet; attach each by its name, or the slice that they are in"
+                "f.yaml:4:14: Workload default/shop: spec.unit: found \"shop-*.timer\": shop-*.timer is a timer, which has no processes to capture; give the service, slice, scope or socket whose processes are meant"
+            ]),
+        WrongFile(
+            "a Workload by a pattern with brackets",
+            """
+            apiVersion: trammel.dev/v1
+            kind: Workload
+            metadata: {name: shop}
+            spec: {unit: "shop-[ab]*"}
+            ---
+            apiVersion: trammel.dev/v1
+            kind: Workload
+            metadata: {name: shop2}
+            spec: {cgroup: "/shop/[ab]"}
+            ---
+            apiVersion: trammel.dev/v1
+            kind: Workload
+            metadata: {name: shop3}
+            spec: {netns: "/run/[ab]"}
+            ---
+            apiVersion: trammel.dev/v1
+            kind: Workload
+            metadata: {name: shop4}
+            spec: {uid: "shop-*"}
+
+            """,
+            [
+                "f.yaml:4:14: Workload default/shop: spec.unit: found \"shop-[ab]*\": brackets are not read in \"shop-[ab]*\"; write * for any text and ? for any one character",
+                "f.yaml:9:16: Workload default/shop2: spec.cgroup: found \"/shop/[ab]\", where brackets are not read; expected * and ? alone",
+                "f.yaml:14:15: Workload default/shop3: spec.netns: found \"/run/[ab]\", where brackets are not read; expected a name that `ip netns` lists, or an absolute path, with * and ? for any of several",
+                "f.yaml:19:13: Workload default/shop4: spec.uid: found \"shop-*\"; expected one user, by name or number; write one Workload for each, or run them in a slice and write unit: NAME.slice",
             ]),
         WrongFile(
             "a Workload by a unit that has no processes",
@@ -201,7 +231,7 @@ enum WrongEndpoints {
 
             """,
             [
-                "f.yaml:4:16: Workload default/shop: spec.cgroup: found \"shop.slice\"; expected a path such as /system.slice/web.service, as systemd-cgls shows it"
+                "f.yaml:4:16: Workload default/shop: spec.cgroup: found \"shop.slice\"; expected a path such as /system.slice/web.service, as systemd-cgls shows it, with * and ? for any of several"
             ]),
         WrongFile(
             "a Workload that fails ajar",
@@ -226,7 +256,7 @@ enum WrongEndpoints {
             """,
             [
                 "f.yaml:4:34: Workload default/shop: spec.ports: found a list; expected a mapping; write ports: {http: 8080}",
-                "f.yaml:4:15: Workload default/shop: spec.netns: found \"netns/shop\"; expected a name that `ip netns` lists, with * and ? for any of several, or an absolute path",
+                "f.yaml:4:15: Workload default/shop: spec.netns: found \"netns/shop\"; expected a name that `ip netns` lists, or an absolute path, with * and ? for any of several",
             ]),
         WrongFile(
             "a port name that is too long",
