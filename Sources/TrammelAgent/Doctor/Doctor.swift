@@ -99,6 +99,9 @@ struct Doctor: Sendable {
             checks.append(DoctorCheck("other tools", .skipped, "the node's rules cannot be listed: \(error)"))
         }
         checks += DoctorChecks.limits(NodeLimits.read())
+        checks += DoctorChecks.memory(
+            resident: AgentProcess.residentBytes, MemoryBudget(asked: settings.limits.memory),
+            MemoryBudget.kernelBounds())
         checks.append(
             DoctorChecks.clock(since: started, now: .now(), isSynchronised: ClockReading.isSynchronised()))
         checks.append(DoctorChecks.versions(NodeVersions.read()))

@@ -7,8 +7,8 @@ struct NodeLimits: Sendable {
     var files: (open: Int, limit: Int)?
     /// Processes and threads in the agent's cgroup, and how many may be; nil without a limit.
     var tasks: (count: Int, limit: Int)?
-    /// Pages that TCP holds, and from how many on the kernel holds back; nil where it does not tell.
-    var tcpPages: (held: Int, pressure: Int)?
+    /// Pages that TCP holds, from how many on the kernel holds back, and how many it has; nil where it does not tell.
+    var tcpPages: (held: Int, pressure: Int, most: Int)?
     /// Why files cannot be watched; nil where they can.
     var inotify: CInt?
 
@@ -23,7 +23,7 @@ struct NodeLimits: Sendable {
         if let place = words.firstIndex(of: "mem"), place + 1 < words.count, let held = Int(words[place + 1]),
             pressure.count == 3
         {
-            limits.tcpPages = (held, pressure[1])
+            limits.tcpPages = (held, pressure[1], pressure[2])
         }
         let watcher = inotify_init1(CInt(IN_CLOEXEC))
         if watcher < 0 {
@@ -82,15 +82,7 @@ extension DoctorChecks {
                         advice: "systemctl set-property trammeld.service TasksMax=\(max(512, 2 * limit))")
                     : DoctorCheck("tasks", .ok, found))
         }
-        if let (held, pressure) = limits.tcpPages {
-            let found = "TCP holds \(held) pages of memory; from \(pressure) on the kernel holds back"
-            checks.append(
-                held >= pressure
-                    ? DoctorCheck(
-                        "tcp memory", .warning, found, meaning: "Connections are slow, and are dropped before long.",
-                        advice: "find whose queues are full (ss -tnm), or raise net.ipv4.tcp_mem")
-                    : DoctorCheck("tcp memory", .ok, found))
-        }
+        if let pages = limits.tcpPages { checks.append(tcpMemory(pages)) }
         checks.append(inotify(limits.inotify))
         return checks
     }

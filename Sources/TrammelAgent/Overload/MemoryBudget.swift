@@ -41,11 +41,39 @@ struct MemoryBudget: Sendable {
 
     private var cgroupFullness: Double? {
         guard let ownCgroup, let limit = Self.number(ownCgroup + "/memory.max"), limit > 0,
-            let used = Self.number(ownCgroup + "/memory.current")
+            let used = Self.used(by: ownCgroup)
         else { return nil }
+        return Double(used) / Double(limit)
+    }
+
+    /// Bytes that a cgroup holds, sockets' buffers included.
+    private static func used(by folder: String) -> Int? {
+        guard let used = number(folder + "/memory.current") else { return nil }
         // The page cache goes before anybody is killed.
-        let cache = Self.text(ownCgroup + "/memory.stat").flatMap { Self.entry("file", in: $0) } ?? 0
-        return Double(max(0, used - cache)) / Double(limit)
+        let cache = text(folder + "/memory.stat").flatMap { entry("file", in: $0) } ?? 0
+        return max(0, used - cache)
+    }
+
+    /// One of the bounds that the kernel holds a cgroup to.
+    struct KernelBound: Equatable, Sendable {
+        let folder: String
+        /// `memory.max`, or `memory.high`, from which on the kernel slows its processes down.
+        let file: String
+        /// Bytes, both.
+        let used: Int
+        let limit: Int
+    }
+
+    /// Those of the agent's cgroup and the ones above it, as they are now.
+    static func kernelBounds(root: String = "") -> [KernelBound] {
+        cgroups(root).filter(\.isUnified).flatMap { group in
+            ["memory.max", "memory.high"].compactMap { file in
+                guard let limit = number("\(group.folder)/\(file)"), let used = used(by: group.folder) else {
+                    return nil
+                }
+                return KernelBound(folder: group.folder, file: file, used: used, limit: limit)
+            }
+        }
     }
 
     // MARK: What the kernel says

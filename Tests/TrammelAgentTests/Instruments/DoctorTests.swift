@@ -45,13 +45,42 @@ import TrammelProxy
         #expect(DoctorChecks.conntrack(nil, load, isPressed: false).state == .warning)
     }
 
+    @Test func memoryThatIsNearlyUsedUp() {
+        let budget = MemoryBudget(asked: 100 << 20)
+        let roomy = DoctorChecks.memory(resident: 79 << 20, budget, [])
+        #expect(roomy.map(\.state) == [.ok])
+        #expect(roomy[0].found == "the agent holds 79 MiB of 100 MiB (79 %): limits.memory")
+        let max = MemoryBudget.KernelBound(folder: "/c/a", file: "memory.max", used: 80 << 20, limit: 100 << 20)
+        let high = MemoryBudget.KernelBound(folder: "/c", file: "memory.high", used: 96 << 20, limit: 100 << 20)
+        let low = MemoryBudget.KernelBound(folder: "/c", file: "memory.max", used: 79 << 20, limit: 100 << 20)
+        let full = DoctorChecks.memory(resident: 80 << 20, budget, [max, high, low])
+        #expect(full.map(\.name) == ["memory", "cgroup memory", "cgroup memory"])
+        #expect(full.allSatisfy { $0.state == .warning && $0.meaning != nil && $0.advice != nil })
+        #expect(full[1].found.contains("/c/a holds 80 MiB of 100 MiB (80 %) (memory.max)"))
+        #expect(full[1].meaning?.contains("ends") ?? false && full[1].advice?.contains("MemoryMax=") ?? false)
+        #expect(full[2].meaning?.contains("slows") ?? false && full[2].advice?.contains("MemoryHigh=") ?? false)
+    }
+
+    @Test func memoryOfTCP() {
+        func check(_ held: Int) -> DoctorCheck { DoctorChecks.tcpMemory((held, 1000, 1500), pageSize: 1 << 20) }
+        #expect(check(799).state == .ok)
+        #expect(
+            check(799).found
+                == "TCP holds 799 MiB on the node; the kernel holds back from 1000 MiB on, and has no more "
+                + "beyond 1500 MiB (net.ipv4.tcp_mem)")
+        for (held, word) in [(800, "before long"), (1000, "are slow"), (1500, "drops")] {
+            #expect(check(held).state == .warning && check(held).meaning?.contains(word) ?? false)
+            #expect(check(held).advice?.contains("net.ipv4.tcp_mem=\"1500 2000 3000\"") ?? false)
+        }
+    }
+
     @Test func whatTheNodeAllows() {
         func states(_ limits: NodeLimits) -> [String: DoctorCheck.State] {
             Dictionary(uniqueKeysWithValues: DoctorChecks.limits(limits).map { ($0.name, $0.state) })
         }
-        let roomy = NodeLimits(files: (79, 100), tasks: (79, 100), tcpPages: (99, 100))
+        let roomy = NodeLimits(files: (79, 100), tasks: (79, 100), tcpPages: (79, 100, 150))
         #expect(states(roomy) == ["files": .ok, "tasks": .ok, "tcp memory": .ok, "inotify": .ok])
-        let full = NodeLimits(files: (80, 100), tasks: (80, 100), tcpPages: (100, 100), inotify: 28)
+        let full = NodeLimits(files: (80, 100), tasks: (80, 100), tcpPages: (80, 100, 150), inotify: 28)
         #expect(states(full).values.allSatisfy { $0 == .warning })
         #expect(DoctorChecks.inotify(28).advice == "sysctl -w fs.inotify.max_user_watches=524288")
         #expect(DoctorChecks.inotify(24).advice == "sysctl -w fs.inotify.max_user_instances=1024")

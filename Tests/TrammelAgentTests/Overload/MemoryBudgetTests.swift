@@ -78,4 +78,22 @@ struct MemoryBudgetTests {
         #expect(reading.fullness == 0.7)
         #expect(reading.resident > 1 << 20)
     }
+
+    @Test("what the kernel holds its cgroups to, without the page cache")
+    func kernelBounds() throws {
+        let service = "/sys/fs/cgroup/system.slice/trammeld.service"
+        let root = try root([
+            "/proc/self/cgroup": "0::/system.slice/trammeld.service\n",
+            service + "/memory.max": "max\n", service + "/memory.high": "1000\n",
+            service + "/memory.current": "900\n", service + "/memory.stat": "anon 500\nfile 300\n",
+            "/sys/fs/cgroup/system.slice/memory.max": "5000\n", "/sys/fs/cgroup/system.slice/memory.high": "max\n",
+            "/sys/fs/cgroup/system.slice/memory.current": "4000\n",
+        ])
+        defer { try? FileManager.default.removeItem(atPath: root) }
+        #expect(
+            MemoryBudget.kernelBounds(root: root) == [
+                .init(folder: root + service, file: "memory.high", used: 600, limit: 1000),
+                .init(folder: root + "/sys/fs/cgroup/system.slice", file: "memory.max", used: 4000, limit: 5000),
+            ])
+    }
 }
