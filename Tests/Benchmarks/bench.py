@@ -52,7 +52,11 @@ def arguments():
         "--crowd", type=int, default=500, metavar="N", help="workloads of a kind in the measure of that name (default 500)")
     parser.add_argument("--gate", action="store_true", help="exit 1 if a budget is missed")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--held", type=int, default=measures.Idle.connections, metavar="N",
+        help="idle connections in each measure of those (default %(default)s)")
     chosen = parser.parse_args()
+    measures.Idle.connections = chosen.held
     chosen.rounds = chosen.rounds or (2 if chosen.quick else 5)
     chosen.seconds = chosen.seconds or (2 if chosen.quick else 4)
     chosen.only = chosen.only or [*measures.MEASURES, *LAST]

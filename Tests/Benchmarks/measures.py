@@ -7,7 +7,7 @@ import subprocess
 
 from peers import ECHO_PORT, HTTP_PORT, SOURCE_PORT
 from logs import Rotation
-from world import BenchError, cpu_seconds, memory, own_seconds
+from world import BenchError, cpu_seconds, memory, own_seconds, proportional
 
 
 @dataclasses.dataclass
@@ -22,6 +22,11 @@ class Sample:
     bytes: int = 0
     resident: int = 0
     """Bytes of memory that the proxy had resident before the load, its binary's pages included."""
+    held: int = 0
+    """The same under the load."""
+    share: int = 0
+    """Of those, the proxy's share: pages that several processes have are divided among them (PSS)."""
+    share_before: int = 0
     disturbed: float = 0
     """Share of both cores' time that went to work which is not this run's."""
 
@@ -167,7 +172,7 @@ class Idle(Measure):
     `release` ends what is held open.
     """
 
-    columns = ("memory", "base")
+    columns = ("memory", "base", "share before", "held", "share")
     key = "bytes"
     exclude = ("direct", "trammel-off")
     rounds = 1
@@ -176,13 +181,15 @@ class Idle(Measure):
 
     def sample(self, case):
         first = self.hold(case, 100)
-        resident = memory(case.pids, "VmRSS")
+        resident, share = memory(case.pids, "VmRSS"), proportional(case.pids)
         before = memory(case.pids, "RssAnon")
         many = self.hold(case, self.connections)
         grown = memory(case.pids, "RssAnon") - before
         # They stay, so that the memory of these connections is not there for the next kind's to use again.
         case.held += [first, many]
-        return Sample(self.connections, 1, bytes=grown / self.connections, resident=resident)
+        return Sample(
+            self.connections, 1, bytes=grown / self.connections, resident=resident, held=memory(case.pids, "VmRSS"),
+            share=proportional(case.pids), share_before=share)
 
     @staticmethod
     def release(case):

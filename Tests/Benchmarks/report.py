@@ -30,6 +30,9 @@ COLUMNS = {
     "throughput": ("GB/s", "bytes", fixed(2, 1e-9)),
     "memory": ("KiB each", "bytes", fixed(1, 1 / 1024)),
     "base": ("RSS before, MiB", "resident", fixed(1, 1 / 1048576)),
+    "share before": ("PSS", "share_before", fixed(1, 1 / 1048576)),
+    "held": ("RSS with them", "held", fixed(1, 1 / 1048576)),
+    "share": ("PSS", "share", fixed(1, 1 / 1048576)),
 }
 WITHOUT_PROXY = {"cost", "user", "system", "yield"}
 

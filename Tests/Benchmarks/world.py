@@ -170,6 +170,16 @@ def own_seconds():
     return total / os.sysconf("SC_CLK_TCK")
 
 
+def proportional(pids):
+    """Bytes of the processes' PSS: what they share with others counts in part."""
+    total = 0
+    for pid in pids:
+        for line in open(f"/proc/{pid}/smaps_rollup"):
+            if line.startswith("Pss:"):
+                total += int(line.split()[1]) * 1024
+    return total
+
+
 def memory(pids, kind):
     """Bytes that the processes have of one of the kinds in /proc/PID/status: VmRSS, RssAnon (what is their own)."""
     total = 0

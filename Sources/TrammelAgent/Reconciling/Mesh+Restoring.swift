@@ -24,7 +24,9 @@ extension Mesh {
                 waiting.append(AbsentWorkload(memory: memory, reason: "it is being taken up", since: .now()))
             case .failure(let error):
                 try store.forget(kept.workload)
-                troubles.append("\(kept.workload) is not attached again, since what is kept of it cannot be read: \(error)")
+                troubles.append(
+                    "\(kept.workload) is not attached again, since what is kept of it cannot be read: "
+                        + "\(error)")
             }
         }
         for waiting in waiting { absent[waiting.name] = waiting }
