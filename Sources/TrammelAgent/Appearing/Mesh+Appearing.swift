@@ -73,7 +73,8 @@ extension Mesh {
             if let known = attachments[candidate.name], known.opened.identity == identity {
                 guard known.declared != candidate.declared else { continue }
                 if known.declared == nil {
-                    logger.notice("\(known.name) was attached by hand, and is \(candidate.resource)'s from now on")
+                    logger.about(known.name, candidate.resource).notice(
+                        "\(known.name) was attached by hand, and is \(candidate.resource)'s from now on")
                 }
                 await redeclare(known, candidate)
                 continue
@@ -239,9 +240,9 @@ extension Mesh {
         for waiting in absent.values where !waiting.hasFailed && isGone(waiting.memory.declared, since: waiting.begun) {
             do {
                 _ = try forgetAbsent(waiting.name)
-                logger.notice("\(waiting.name) is let go of: \(waiting.reason)")
+                logger.about(waiting.name).notice("\(waiting.name) is let go of: \(waiting.reason)")
             } catch {
-                logger.warning("\(waiting.name) cannot be let go of: \(error)")
+                logger.about(waiting.name).warning("\(waiting.name) cannot be let go of: \(error)")
             }
         }
     }

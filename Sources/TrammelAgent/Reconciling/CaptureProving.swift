@@ -20,14 +20,14 @@ struct CaptureProving: Sendable {
     func run() async {
         while (try? await Task.sleep(for: Self.pause)) != nil {
             let unproven = mesh.ledger.unproven
-            if !unproven.isEmpty { await prove(unproven) }
+            if !unproven.isEmpty { await prove(Set(unproven)) }
         }
     }
 
     /// All that are attached.
-    func proveAll() async { await prove(await mesh.attachments.values.map(\.id)) }
+    func proveAll() async { await prove(Set(await mesh.attachments.values.map(\.id))) }
 
-    private func prove(_ workloads: [WorkloadID]) async {
+    private func prove(_ workloads: Set<WorkloadID>) async {
         let found: [WorkloadID: String?]
         let began = MonotonicTime.now()
         do {
@@ -53,8 +53,8 @@ struct CaptureProving: Sendable {
     }
 
     /// - Returns: of each that could be tried, why it is not captured, or nil.
-    private func look(at workloads: [WorkloadID]) throws -> [WorkloadID: String?] {
-        var attempts = try capture.attempts(from: workloads)
+    private func look(at workloads: Set<WorkloadID>) throws -> [WorkloadID: String?] {
+        var attempts = try capture.attempts(from: Array(workloads))
         let probes = attempts.calls.map { call in
             PendingProbes.Probe(
                 workload: call.workload, direction: .outbound, port: call.source.port, target: call.target)

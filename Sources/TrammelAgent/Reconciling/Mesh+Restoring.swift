@@ -14,7 +14,7 @@ extension Mesh {
     func takeUp(_ kept: [KeptAttachment]) async throws -> [String] {
         nextWorkload = (kept.compactMap { $0.known?.id }.filter { $0 < .max }.max() ?? 0) + 1
         let attached = try endDrained(kept)
-        var troubles = announce(attached)
+        let troubles = announce(attached)
         var waiting: [AbsentWorkload] = []
         for kept in attached {
             switch kept.memory {
@@ -24,9 +24,8 @@ extension Mesh {
                 waiting.append(AbsentWorkload(memory: memory, reason: "it is being taken up", since: .now()))
             case .failure(let error):
                 try store.forget(kept.workload)
-                troubles.append(
-                    "\(kept.workload) is not attached again, since what is kept of it cannot be read: "
-                        + "\(error)")
+                logger.about(kept.workload).warning(
+                    "\(kept.workload) is not attached again, since what is kept of it cannot be read: \(error)")
             }
         }
         for waiting in waiting { absent[waiting.name] = waiting }
