@@ -22,7 +22,7 @@ extension Mesh {
         await letGoNow { $0.name == name || $0.opened.identity == found.identity }
         if let known = attachments[name] { return try repeated(request, known, found) }
         try refuseOwned(found, as: name)
-        let (attachment, warnings) = try await capture(request, declared: declared, found: found)
+        let (attachment, warnings) = try await takeIn(request, declared: declared, found: found)
         await publish()
         return AttachResult(
             outcome: .attached, workload: attachment.described(connections: 0),
@@ -33,7 +33,7 @@ extension Mesh {
     ///
     /// The kernel is waited for beside the actor, so that several can be captured at the same time.
     /// - Parameter stored: what the store holds of it, where that is known.
-    func capture(
+    func takeIn(
         _ request: AttachRequest, declared: DeclaredWorkload?, found: FoundTarget, stored: AttachmentMemory? = nil
     ) async throws -> (Attachment, warnings: [String]) {
         guard let dataPlane else {

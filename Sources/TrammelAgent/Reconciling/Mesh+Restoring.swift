@@ -30,7 +30,7 @@ extension Mesh {
         }
         for waiting in waiting { absent[waiting.name] = waiting }
         let namespaces = Dictionary(grouping: waiting.filter(\.isInOwnNamespace), by: \.memory.inode)
-        let apart = namespaces.values.filter { $0.count == 1 }.flatMap { $0 }
+        let apart = waiting.filter { $0.isInOwnNamespace && namespaces[$0.memory.inode]?.count == 1 }
         await takeUpTogether(apart)
         let done = Set(apart.map(\.name))
         for waiting in waiting where !done.contains(waiting.name) {
@@ -87,7 +87,7 @@ extension Mesh {
             let found = try findAgain(memory, &request)
             if case .absent(let error) = found.state { throw error }
             if isApart {
-                _ = try await capture(request, declared: memory.declared, found: found, stored: memory)
+                _ = try await takeIn(request, declared: memory.declared, found: found, stored: memory)
             } else {
                 _ = try await attachNow(request, declared: memory.declared, found: found)
             }

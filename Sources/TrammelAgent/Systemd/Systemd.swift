@@ -144,8 +144,9 @@ enum Systemd {
                 hint: "install it; on Debian it is in the package systemd")
         }
         var answer = try BoundedCommand.run(path, arguments)
-        // systemd stops a service process after process, and one that has just begun may be among the last.
-        if answer.status == SIGTERM { answer = try BoundedCommand.run(path, arguments) }
+        // systemd stops a service process after process, and looks again for those that have begun meanwhile until there is
+        // none that it has not met.
+        for _ in 0..<5 where answer.status == SIGTERM { answer = try BoundedCommand.run(path, arguments) }
         guard answer.status == 0 else {
             let said = answer.errors.split(separator: "\n").last.map(String.init) ?? "status \(answer.status)"
             throw TrammelError(
