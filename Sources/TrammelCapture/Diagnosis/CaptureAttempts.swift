@@ -24,6 +24,7 @@ package struct CaptureAttempts: ~Copyable {
 
     package private(set) var calls: [Call]
     private var attempts = trammel_attempts()
+    private var isStarted = false
     private let cgroup: String
     private let sockets: NamespaceSockets
     private let agent: Set<UInt64>
@@ -60,6 +61,7 @@ package struct CaptureAttempts: ~Copyable {
             rmdir(cgroup)
             throw TrammelError.kernel("start a child that probes", errno: failure, token: "probe")
         }
+        isStarted = true
         read()
     }
 
@@ -97,6 +99,8 @@ package struct CaptureAttempts: ~Copyable {
     }
 
     deinit {
+        // Of one that could not be made this is called as well.
+        guard isStarted else { return }
         var attempts = attempts
         trammel_attempts_end(&attempts)
         rmdir(cgroup)
