@@ -18,6 +18,9 @@ final class Succession: Sendable {
     private let metrics: MetricsPort
     private let lock: AgentLock
     private let logger: Logger
+    /// Where this program was started from; what lies there may be another version by now. Looked at early: the kernel follows
+    /// a file that is moved away.
+    private let program: String?
     private let isUnderWay = Atomic<Bool>(false)
     private let outcome = AsyncStream<HandoverChannel>.makeStream()
 
@@ -35,6 +38,7 @@ final class Succession: Sendable {
         self.metrics = metrics
         self.lock = lock
         self.logger = logger
+        program = Self.runningProgram
     }
 
     /// Returns when another process has taken over: what its connections are sent by. Nil when the task is cancelled.
@@ -63,7 +67,7 @@ final class Succession: Sendable {
             let (channel, other) = try HandoverChannel.pair()
             let started = try await OwnThread.result("trammel-start") {
                 defer { close(other) }
-                return try Self.start(with: other)
+                return try self.start(with: other)
             }
             process = started
             let version = try await OwnThread.result("trammel-upgrade") {
@@ -148,7 +152,7 @@ final class Succession: Sendable {
         func end() { if descriptor >= 0 { _ = trammel_pidfd_kill(descriptor) } }
     }
 
-    private static func start(with channel: CInt) throws -> Successor {
+    private func start(with channel: CInt) throws -> Successor {
         guard let path = program else {
             throw TrammelError(.unavailable, code: "program", "this program does not know where it is installed")
         }
@@ -169,8 +173,7 @@ final class Succession: Sendable {
         return Successor(process)
     }
 
-    /// Where this program was started from, which may hold another version by now.
-    private static var program: String? {
+    private static var runningProgram: String? {
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
         let length = readlink("/proc/self/exe", &buffer, Int(PATH_MAX))
         guard length > 0 else { return nil }
