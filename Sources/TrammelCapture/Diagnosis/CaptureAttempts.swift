@@ -23,9 +23,8 @@ package struct CaptureAttempts: ~Copyable {
     }
 
     package private(set) var calls: [Call]
-    private var attempts = trammel_attempts()
-    private var isStarted = false
-    private let cgroup: String
+    private var attempts: trammel_attempts
+    private let cgroup: ProbeCgroup
     private let sockets: NamespaceSockets
     private let agent: Set<UInt64>
 
@@ -33,18 +32,7 @@ package struct CaptureAttempts: ~Copyable {
     fileprivate init(_ wanted: [(Call, NetworkNamespace)], besides agent: AgentCgroup, _ sockets: NamespaceSockets)
         throws
     {
-        self.sockets = sockets
-        self.agent = agent.family
-        calls = wanted.map(\.0)
-        cgroup = "\(agent.mount)/trammel-probes-\(getpid())"
-        if mkdir(cgroup, 0o755) != 0, errno != EEXIST {
-            throw TrammelError.kernel("make the cgroup \(cgroup)", errno: errno, token: "probe")
-        }
-        let procs = Glibc.open(cgroup + "/cgroup.procs", O_WRONLY | O_CLOEXEC)
-        guard procs >= 0 else {
-            throw TrammelError.kernel("open \(cgroup)/cgroup.procs", errno: errno, token: "probe")
-        }
-        defer { close(procs) }
+        let cgroup = try ProbeCgroup(besides: agent, for: "all")
         let requests = wanted.map { call, namespace in
             var request = trammel_attempt()
             namespace.withDescriptor { request.netns = $0 }
@@ -56,12 +44,16 @@ package struct CaptureAttempts: ~Copyable {
             }
             return request
         }
-        let failure = trammel_attempts_start(&attempts, requests, requests.count, procs)
+        var attempts = trammel_attempts()
+        let failure = try cgroup.withProcesses { trammel_attempts_start(&attempts, requests, requests.count, $0) }
         guard failure == 0 else {
-            rmdir(cgroup)
             throw TrammelError.kernel("start a child that probes", errno: failure, token: "probe")
         }
-        isStarted = true
+        self.attempts = attempts
+        self.cgroup = cgroup
+        self.sockets = sockets
+        self.agent = agent.family
+        calls = wanted.map(\.0)
         read()
     }
 
@@ -99,11 +91,8 @@ package struct CaptureAttempts: ~Copyable {
     }
 
     deinit {
-        // Of one that could not be made this is called as well.
-        guard isStarted else { return }
         var attempts = attempts
         trammel_attempts_end(&attempts)
-        rmdir(cgroup)
     }
 }
 

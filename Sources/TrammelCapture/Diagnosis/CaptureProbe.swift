@@ -8,9 +8,9 @@ package import TrammelCore
 ///
 /// The child connects when told to, from a port that is known before, so that the agent can tell it from others.
 package struct CaptureProbe: ~Copyable {
-    private var probe = trammel_probe()
+    private var probe: trammel_probe
     private let family: IPAddress.Family
-    private let cgroup: String
+    private let cgroup: ProbeCgroup
     /// The port that it will connect from.
     package var port: UInt16 { probe.port }
 
@@ -21,24 +21,17 @@ package struct CaptureProbe: ~Copyable {
     ///   - namespace: where the child is to be.
     ///   - agent: in whose neighbourhood a cgroup is made for it, outside the exemption.
     fileprivate init(in namespace: NetworkNamespace, besides agent: AgentCgroup, _ family: IPAddress.Family) throws {
-        self.family = family
-        // Of its own, for a cgroup that others are in may be captured, or exempt, for reasons of theirs.
-        cgroup = "\(agent.mount)/trammel-probe-\(getpid())"
-        if mkdir(cgroup, 0o755) != 0, errno != EEXIST {
-            throw TrammelError.kernel("make the cgroup \(cgroup)", errno: errno, token: "probe")
-        }
-        let procs = Glibc.open(cgroup + "/cgroup.procs", O_WRONLY | O_CLOEXEC)
-        guard procs >= 0 else {
-            throw TrammelError.kernel("open \(cgroup)/cgroup.procs", errno: errno, token: "probe")
-        }
-        defer { close(procs) }
-        let failure = namespace.withDescriptor {
-            trammel_probe_start(&probe, $0, procs, family == .v4 ? AF_INET : AF_INET6)
+        var probe = trammel_probe()
+        let cgroup = try ProbeCgroup(besides: agent, for: "one")
+        let failure = try cgroup.withProcesses { procs in
+            namespace.withDescriptor { trammel_probe_start(&probe, $0, procs, family == .v4 ? AF_INET : AF_INET6) }
         }
         guard failure == 0 else {
-            rmdir(cgroup)
             throw TrammelError.kernel("start a probe in the \(namespace.target)", errno: failure, token: "probe")
         }
+        self.probe = probe
+        self.family = family
+        self.cgroup = cgroup
     }
 
     /// What became of the connection.
@@ -54,7 +47,6 @@ package struct CaptureProbe: ~Copyable {
         let result = target.withSocketAddress {
             trammel_probe_connect(&probe, $0, $1, CaptureProbe.greeting, milliseconds)
         }
-        rmdir(cgroup)
         switch result {
         case 0: return .arrived
         case -1: return .answeredByAnother
@@ -64,7 +56,6 @@ package struct CaptureProbe: ~Copyable {
 
     package consuming func stop() {
         trammel_probe_stop(&probe)
-        rmdir(cgroup)
     }
 }
 

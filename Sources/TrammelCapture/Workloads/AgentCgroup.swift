@@ -47,7 +47,7 @@ package struct AgentCgroup: Hashable, Sendable {
     /// - Throws: when another process lives in that cgroup, or no v2 hierarchy is mounted.
     package static func enter(name: String, besides predecessor: Int32? = nil) throws -> AgentCgroup {
         let mount = try findMount()
-        removeProbes(below: mount)
+        ProbeCgroup.removeLeftovers(below: mount)
         if let own = ownPath(), own == "/trammel.slice" || own.hasPrefix("/trammel.slice/") {
             return try AgentCgroup(reference: reference(to: "/trammel.slice", mount: mount), mount: mount)
         }
@@ -79,18 +79,9 @@ package struct AgentCgroup: Hashable, Sendable {
     /// Removes the cgroup `/trammel/NAME`, and `/trammel` if nothing else is in it. One that is in use stays.
     package static func remove(name: String) {
         guard isName(name), let mount = try? findMount() else { return }
-        removeProbes(below: mount)
+        ProbeCgroup.removeLeftovers(below: mount)
         rmdir("\(mount)/trammel/\(name)")
         rmdir("\(mount)/trammel")
-    }
-
-    /// What agents left that were killed while they probed. One that is in use stays.
-    private static func removeProbes(below mount: String) {
-        for name in FileNames.list(in: mount) where name.hasPrefix("trammel-probe") {
-            guard let pid = name.split(separator: "-").last.flatMap({ pid_t($0) }), kill(pid, 0) != 0, errno == ESRCH
-            else { continue }
-            rmdir("\(mount)/\(name)")
-        }
     }
 
     private static func isName(_ name: String) -> Bool {
