@@ -4,8 +4,10 @@ import TrammelCore
 
 /// A UDP socket for one question to one resolver.
 ///
-/// It is connected, so the kernel lets in what comes from that resolver and nothing else, tells when nobody is there,
-/// and has chosen a source port that is not to be guessed (RFC 5452 section 9.2).
+/// It is connected, so the kernel lets in what comes from that resolver and nothing else, and tells when nobody is there. Its
+/// source port is not to be guessed (RFC 5452 section 9.2), and none that the kernel gives to applications: where NAT captures,
+/// conntrack knows the two addresses and ports for half a minute more as a flow that goes past, and a question of an
+/// application's by the same port would follow it.
 struct ResolverSocket: ~Copyable {
     let descriptor: CInt
 
@@ -17,11 +19,24 @@ struct ResolverSocket: ~Copyable {
         let flags = CInt(SOCK_DGRAM.rawValue) | CInt(SOCK_NONBLOCK.rawValue) | CInt(SOCK_CLOEXEC.rawValue)
         descriptor = socket(resolver.address.family == .v4 ? AF_INET : AF_INET6, flags, 0)
         guard descriptor >= 0 else { throw ResolverSocket.failure("ask \(resolver)", errno) }
-        if source.family == resolver.address.family {
-            _ = SocketAddress(IPEndpoint(source, 0)).withSockAddr { bind(descriptor, $0, socklen_t($1)) }
-        }
+        let any: IPAddress = resolver.address.family == .v4 ? .anyV4 : .anyV6
+        if !takePort(at: source.family == any.family ? source : any) { _ = takePort(at: any) }
         let result = SocketAddress(resolver).withSockAddr { connect(descriptor, $0, socklen_t($1)) }
         guard result == 0 else { throw ResolverSocket.failure("ask \(resolver)", errno) }
+    }
+
+    /// Below those of which the kernel chooses (`net.ipv4.ip_local_port_range`, 32,768 to 60,999 unless somebody changes it), and
+    /// above the agent's own.
+    static let ports: ClosedRange<UInt16> = 16_384...32_767
+
+    /// - Returns: false where the address cannot be had, or no port was free; then the kernel chooses.
+    private func takePort(at address: IPAddress) -> Bool {
+        for _ in 0..<8 {
+            let own = SocketAddress(IPEndpoint(address, UInt16.random(in: Self.ports)))
+            if own.withSockAddr({ bind(descriptor, $0, socklen_t($1)) }) == 0 { return true }
+            guard errno == EADDRINUSE else { return false }
+        }
+        return false
     }
 
     deinit { if descriptor >= 0 { close(descriptor) } }
