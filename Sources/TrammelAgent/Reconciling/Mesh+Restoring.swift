@@ -10,7 +10,9 @@ import TrammelCore
 extension Mesh {
     /// What is in a network namespace of its own is taken up together, for each of them is mostly a wait for the kernel and
     /// for the data loops. The others share tables or targets, and come after each other.
-    /// - Returns: what there is to say of those that could not be taken up, each in a sentence.
+    ///
+    /// Of those that cannot be taken up the log tells, each by its name.
+    /// - Returns: what is amiss with all of them, each in a sentence.
     func takeUp(_ kept: [KeptAttachment]) async throws -> [String] {
         nextWorkload = (kept.compactMap { $0.known?.id }.filter { $0 < .max }.max() ?? 0) + 1
         let attached = try endDrained(kept)
