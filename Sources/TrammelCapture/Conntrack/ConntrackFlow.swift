@@ -58,6 +58,9 @@ package struct ConntrackFlow: Hashable, Sendable {
 
     /// Whether the connection was seen from its first packet on: its entry was made by a SYN, and not in the middle.
     var beganWithSYN: Bool { tcpState.map { [1, 2, 9].contains($0) } ?? true }
+
+    /// Whether the connection has ended at both ends (TIME_WAIT, CLOSE), and the kernel keeps its entry for a while.
+    var isOver: Bool { tcpState.map { [7, 8].contains($0) } ?? false }
 }
 
 /// What the kernel tells of the conntrack table of one namespace.

@@ -38,6 +38,9 @@ struct FlowLedger {
         update(flow)
     }
 
+    /// Those that go on.
+    var living: [PassedFlow] { passing.values.filter { !$0.isOver } }
+
     /// One more would be counted and not known.
     var isFull: Bool { passing.count >= FlowLedger.capacity }
 
@@ -50,6 +53,7 @@ struct FlowLedger {
         totals[known.kind] = total
         known.sent = flow.sent
         known.received = flow.received
+        known.isOver = flow.isOver
         passing[flow.id] = known
     }
 

@@ -64,7 +64,7 @@ extension FlowWatch {
     /// The living flows that the agent does not carry, oldest first.
     package func passing() -> [PassedFlow] {
         all.flatMap { watched in
-            watched.state.withLock { Array($0.ledger.passing.values) + $0.sockets.passing }
+            watched.state.withLock { $0.ledger.living + $0.sockets.passing }
         }.sorted { $0.number < $1.number }
     }
 

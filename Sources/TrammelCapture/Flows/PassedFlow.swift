@@ -35,6 +35,8 @@ package struct PassedFlow: Hashable, Sendable {
     package var sent: FlowTraffic
     package var received: FlowTraffic
     package let since: WallTime
+    /// As of the last look: both ends have ended it, and the kernel still knows of it.
+    var isOver = false
     /// How the kernel knows it, for whoever ends it.
     let handle: Handle
 

@@ -7,12 +7,14 @@ import TrammelCore
 @Suite struct FlowLedgerTests {
     private static let kind = FlowKind(.tcp, .outbound, .excluded)
 
-    private static func flow(_ id: UInt32, sent: UInt64 = 0, received: UInt64 = 0) throws -> ConntrackFlow {
+    private static func flow(
+        _ id: UInt32, state: UInt8 = 1, sent: UInt64 = 0, received: UInt64 = 0
+    ) throws -> ConntrackFlow {
         let from = IPEndpoint(IPAddress(v4: id), 4000)
         let to = try #require(IPEndpoint("192.0.2.1:80"))
         return ConntrackFlow(
             id: id, transport: 6, original: .init(source: from, destination: to),
-            reply: .init(source: to, destination: from), tcpState: 1,
+            reply: .init(source: to, destination: from), tcpState: state,
             sent: FlowTraffic(packets: sent, bytes: sent * 100),
             received: FlowTraffic(packets: received, bytes: received * 10))
     }
@@ -32,6 +34,18 @@ import TrammelCore
         #expect(ledger.passing.keys.sorted() == [2])
         ledger.keepOnly([])
         #expect(ledger.passing.isEmpty)
+    }
+
+    @Test func whatHasEndedIsNotLivingWhileTheKernelKeepsIt() throws {
+        var ledger = FlowLedger(workload: WorkloadID(rawValue: 1), numbers: FlowNumbers())
+        ledger.passed(try Self.flow(1), Self.kind, at: .now())
+        for (state, isLiving): (UInt8, Bool) in [(3, true), (4, true), (7, false), (1, true), (8, false)] {
+            ledger.update(try Self.flow(1, state: state))
+            #expect(ledger.living.isEmpty != isLiving, "state \(state)")
+            #expect(ledger.passing.count == 1)
+        }
+        ledger.ended(try Self.flow(1, state: 8, sent: 3), otherwise: Self.kind)
+        #expect(ledger.totals[Self.kind]?.sent.packets == 3)
     }
 
     @Test func aFloodIsBoundedAndStillCounted() throws {
