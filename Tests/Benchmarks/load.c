@@ -9,6 +9,7 @@
 //   load heads ADDRESS PORT CONNECTIONS SECONDS        begins a request on each, prints "ready", and goes on with a byte
 //                                                      on each every so many seconds until its standard input ends
 //   load sips  ADDRESS PORT CONNECTIONS SECONDS        the same, but reads a little of what pours on each
+//   load trickle ADDRESS PORT CONNECTIONS SECONDS      the same, but sends a little and reads what was echoed before
 //   load storm ADDRESS PORT CONNECTIONS 0              so many at a time connect and reset, until its standard input ends
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -41,6 +42,13 @@ static int poller;
 static char buffer[READ];
 static uint32_t histogram[BUCKETS];  // by microsecond; the last bucket holds everything slower
 static uint64_t count, bytes;
+
+// Of exchanges at a steady rate, in the order of their ends, by the second of the load in which they ended.
+struct sample {
+    uint32_t second, microseconds;
+};
+static struct sample *samples;
+static size_t kept, room;
 
 static void fail(const char *what) {
     fprintf(stderr, "load: %s: %s\n", what, strerror(errno));
@@ -121,10 +129,22 @@ static void exchange(struct connection *c, int http) {
     }
 }
 
+static int slower(const void *one, const void *other) {
+    uint32_t a = ((const struct sample *)one)->microseconds, b = ((const struct sample *)other)->microseconds;
+    return (a > b) - (a < b);
+}
+
 static void report(uint64_t started) {
     printf(
-        "{\"count\": %lu, \"bytes\": %lu, \"seconds\": %.6f, \"p50\": %u, \"p99\": %u, \"p999\": %u}\n", count, bytes,
-        (now() - started) / 1e9, quantile(0.5), quantile(0.99), quantile(0.999));
+        "{\"count\": %lu, \"bytes\": %lu, \"seconds\": %.6f, \"p50\": %u, \"p99\": %u, \"p999\": %u, \"p99 of each\": [",
+        count, bytes, (now() - started) / 1e9, quantile(0.5), quantile(0.99), quantile(0.999));
+    for (size_t second = 0, at = 0; at < kept; second++) {
+        size_t first = at;
+        while (at < kept && samples[at].second == second) at++;
+        qsort(samples + first, at - first, sizeof *samples, slower);
+        if (at > first) printf("%s%u", first ? ", " : "", samples[first + (size_t)((at - first) * 0.99)].microseconds);
+    }
+    printf("]}\n");
 }
 
 static void ping(struct connection *all, int connections, uint64_t until) {
@@ -164,6 +184,8 @@ static void bulk(uint64_t until) {
 
 static void pace(struct connection *all, int connections, uint64_t until, double rate) {
     struct connection **idle = calloc(connections, sizeof *idle);
+    room = (size_t)(rate * ((until - now()) / 1e9 + 1));
+    samples = calloc(room, sizeof *samples);
     int free = 0;
     for (int i = connections; i-- > 0;) idle[free++] = &all[i];
     prctl(PR_SET_TIMERSLACK, 1000UL);
@@ -182,6 +204,9 @@ static void pace(struct connection *all, int connections, uint64_t until, double
             struct connection *c = events[i].data.ptr;
             if (!answered(c)) continue;
             record(c->due, at);
+            // What is a little late for the last second counts for it.
+            uint64_t ended = at < until ? at : until - 1;
+            if (kept < room) samples[kept++] = (struct sample){(ended - started) / 1000000000, (at - c->due) / 1000};
             idle[free++] = c;
         }
     }
@@ -198,20 +223,25 @@ static void announce(void) {
     fflush(stdout);
 }
 
-// Each connection has its turn once in `seconds`. One that the other side has ended is left alone.
-static void slow(struct connection *all, int connections, double seconds, int sips) {
+// Each connection has its turn once in `seconds`. One that the other side has ended is left alone. It is ready when each
+// has had a turn: while they are new the kernel asks all that nobody reads whether there is room again, at the same time
+// and over and over, and nothing else gets through meanwhile, whoever carries them.
+static void slow(struct connection *all, int connections, double seconds, char mode) {
     static const char beginning[] = "GET / HTTP/1.1\r\nHost: reviews\r\nX-Slow: ";
-    if (!sips)
+    if (mode == 'h')
         for (int i = 0; i < connections; i++)
             if (send(all[i].fd, beginning, sizeof beginning - 1, MSG_NOSIGNAL) < 0) fail("send");
-    announce();
     uint64_t started = now(), turns = 0;
-    while (!ended(1)) {
+    for (int isReady = 0; !ended(1);) {
+        if (!isReady && turns >= (uint64_t)connections) {
+            announce();
+            isReady = 1;
+        }
         uint64_t due = (uint64_t)((now() - started) / 1e9 / seconds * connections);
         for (; turns < due; turns++) {
             int fd = all[turns % connections].fd;
-            if (sips) recv(fd, buffer, 1024, MSG_DONTWAIT);
-            else send(fd, "a", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+            if (mode != 'h') recv(fd, buffer, 1024, MSG_DONTWAIT);
+            if (mode != 's') send(fd, buffer, mode == 'h' ? 1 : 100, MSG_NOSIGNAL | MSG_DONTWAIT);
         }
     }
 }
@@ -239,7 +269,7 @@ static void storm(int connections) {
 }
 
 int main(int argc, char **argv) {
-    if (argc < 6) refuse("usage: load ping|bulk|pace|idle|heads|sips|storm ADDRESS PORT CONNECTIONS SECONDS|http|tcp [RATE]");
+    if (argc < 6) refuse("usage: load ping|bulk|pace|idle|heads|sips|trickle|storm ADDRESS PORT CONNECTIONS SECONDS|http|tcp [RATE]");
     const char *mode = argv[1];
     int connections = atoi(argv[4]);
     target = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(atoi(argv[3]))};
@@ -259,8 +289,9 @@ int main(int argc, char **argv) {
         while (read(0, buffer, sizeof buffer) > 0) {}
         return 0;
     }
-    if (!strcmp(mode, "heads") || !strcmp(mode, "sips")) {
-        slow(all, connections, atof(argv[5]), mode[0] == 's');
+    if (!strcmp(mode, "heads") || !strcmp(mode, "sips") || !strcmp(mode, "trickle")) {
+        memset(buffer, 'a', MESSAGE);
+        slow(all, connections, atof(argv[5]), mode[0]);
         return 0;
     }
     uint64_t started = now(), until = started + (uint64_t)(atof(argv[5]) * 1e9);

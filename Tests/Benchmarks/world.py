@@ -123,9 +123,9 @@ class World:
                 echo 16384 >/proc/sys/net/core/somaxconn'""")
         return pod
 
-    def backend(self, pod, name):
-        """Starts the application in `pod`; its answers bear `name`."""
-        process = subprocess.Popen(pod.command(self.cache / "backend", name, core=self.cores.load))
+    def backend(self, pod, name, before=()):
+        """Starts the application in `pod`, as the words `before` it have it; its answers bear `name`."""
+        process = subprocess.Popen(pod.command(*before, self.cache / "backend", name, core=self.cores.load))
         self.wait_for_port(pod, 7001, process)
 
     def proxy(self, pod, argv, log, port, user=PROXY_USER, patience=20):
