@@ -131,6 +131,8 @@ def crowd(case, settings, targets):
         control.ask("POST", "/v1/workloads", {"name": name, **target})
         attached.append(time.perf_counter() - begun)
 
+    # The crowd before may not have been let go of altogether.
+    settle(case)
     attach(*targets[0])
     before, resident = costs(case, settings), memory(case.pids, "RssAnon")
     case.agent.spread(os.sched_getaffinity(0))
