@@ -49,6 +49,7 @@ extension Mesh {
         let isTakenUp = absent[identity.name] != nil
         let id = number(for: absent[identity.name]?.memory)
         let (opened, names, datagrams) = try await Self.open(wanted, as: id, by: capture)
+        let torn = await endDraining(insteadOf: opened)
         let workload = TrammelProxy.AttachedWorkload(
             source: Source(id: id, identity: identity), addresses: opened.facts.addresses,
             peer: labels.id(ofPeer: PeerLabels(identity)))
@@ -77,7 +78,7 @@ extension Mesh {
         // What changed while it was being attached was nobody's yet.
         if let facts = capture.facts(of: id), facts != opened.facts { await follow(facts, of: [identity.name]) }
         ports[id] = look(at: attachments[identity.name] ?? attachment)
-        return (attachment, settled.warnings)
+        return (attachment, settled.warnings + torn)
     }
 
     @concurrent private static func open(

@@ -130,6 +130,26 @@ extension Mesh {
         }
     }
 
+    /// What drains of a target that is about to be captured the other way is torn, while its rules still stand: those of
+    /// the other way do not keep its connections together.
+    /// - Returns: a word on what has ended.
+    func endDraining(insteadOf opened: OpenedWorkload) async -> [String] {
+        let mode = opened.plan.outboundMode
+        var words: [String] = []
+        for workload in draining.values where workload.attachment.opened.identity == opened.identity {
+            let attachment = workload.attachment
+            let other = attachment.opened.plan.outboundMode
+            guard other != mode else { continue }
+            await end(workload)
+            guard workload.connections > 0 else { continue }
+            words.append(
+                "\(workload.connections) connections that \(attachment.name) had when it was detached end with this, for "
+                    + "\(mode.rawValue) takes the place of \(other.rawValue); with `--capture-mode \(other.rawValue)` they "
+                    + "would have lived to their end")
+        }
+        return words
+    }
+
     private func whereabouts(of attachment: Attachment) -> NamespaceWhereabouts {
         NamespaceWhereabouts.find([(attachment.opened.namespace, attachment.reachedBy)]).first ?? .present
     }

@@ -67,9 +67,13 @@ package struct AgentCgroup: Hashable, Sendable {
         // Every process in an exempt cgroup escapes capture, so the agent must be alone in it.
         let strangers = try members(of: directory).filter { $0 != getpid() && $0 != predecessor }
         guard strangers.isEmpty else {
-            let some = strangers.prefix(3).map(String.init).joined(separator: ", ")
+            // Of a process that this PID namespace does not see, 0 is told (cgroups(7)).
+            let some =
+                strangers.contains(0)
+                ? "a process of another PID namespace"
+                : "process " + strangers.prefix(3).map(String.init).joined(separator: ", ")
             throw TrammelError(
-                .conflict, code: "cgroup-shared", "the agent's cgroup /trammel/\(name) already holds process \(some)",
+                .conflict, code: "cgroup-shared", "the agent's cgroup /trammel/\(name) already holds \(some)",
                 hint: "stop that process, or give this agent a cgroup of its own")
         }
         try SystemFile.write("\(getpid())", to: directory + "/cgroup.procs")

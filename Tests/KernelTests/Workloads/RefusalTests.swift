@@ -45,6 +45,21 @@ import TrammelTestSupport
         #expect(error?.message == "\(path) is not a network namespace")
     }
 
+    /// Whoever is in the agent's cgroup escapes capture.
+    @Test func aCgroupThatSomebodyElseIsIn() throws {
+        let name = "test-shared-\(getpid())"
+        let folder = "\(try TestAgent.cgroup.get().mount)/trammel/\(name)"
+        #expect(mkdir(folder, 0o755) == 0)
+        let stranger = try TestChild(["sh", "-c", "echo $$ >\(folder)/cgroup.procs; echo ready; exec sleep 60"])
+        #expect(stranger.line() == "ready")
+        let error = #expect(throws: TrammelError.self) { try AgentCgroup.enter(name: name) }
+        #expect(error?.code == "cgroup-shared")
+        #expect(error?.message == "the agent's cgroup /trammel/\(name) already holds process \(stranger.pid)")
+        stranger.stop()
+        AgentCgroup.remove(name: name)
+        #expect(access(folder, F_OK) != 0)
+    }
+
     @Test func theAgentsOwnNamespace() throws {
         for target in [NetworkNamespace.Target.pid(getpid()), .path("/proc/self/ns/net")] {
             #expect(try refusal(target)?.code == "netns-of-the-agent")

@@ -84,7 +84,7 @@ class Load:
             try:
                 code = call(talk, chance, *arguments)
             except OSError as error:
-                failure = Failure(kind, talk.born or began, began, repr(error))
+                failure = Failure(kind, talk.born or began, began, f"{error!r}{talk.port()}")
             except Wrong as wrong:
                 failure, code = Failure(kind, talk.born or began, began, str(wrong)), wrong.code
             if failure:
@@ -123,6 +123,10 @@ class Talk:
             self.opened += 1
         self.calls += 1
         return self.socket
+
+    def port(self):
+        """For whoever looks for it in a trace."""
+        return f" from port {self.socket.getsockname()[1]}" if self.socket else ""
 
     def close(self):
         if self.socket:
