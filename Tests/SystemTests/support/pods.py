@@ -311,7 +311,12 @@ class Node:
         pathlib.Path(f"/proc/{self.daemon.pid}/clear_refs").write_text("5")
 
     def descriptors(self):
-        return len(os.listdir(f"/proc/{self.daemon.pid}/fd"))
+        """How many the agent has, but for the sysctls of what is attached, which it opens when it first looks at them."""
+        folder, count = f"/proc/{self.daemon.pid}/fd", 0
+        for name in os.listdir(folder):
+            with contextlib.suppress(FileNotFoundError):
+                count += not os.readlink(f"{folder}/{name}").startswith("/proc/sys/")
+        return count
 
     def records(self, **wanted):
         """Lines of the access log in which each key holds the value."""
