@@ -84,7 +84,7 @@ spec:
         told = {}
         try:
             if process.stdout.readline() != "ready\n":
-                raise BenchError(f"the enemy {mode} is not ready: {process.stderr.read()}" + (HOME / "trammeld.out").read_text()[-1500:])
+                raise BenchError(f"the enemy {mode} is not ready: {process.stderr.read()}")
             yield told
         finally:
             said, _ = process.communicate("", timeout=30)
