@@ -130,8 +130,8 @@ extension Mesh {
         }
     }
 
-    /// What drains of a target that is about to be captured the other way is torn, while its rules still stand: those of
-    /// the other way do not keep its connections together.
+    /// What drains of a network namespace that is about to be captured the other way is torn, while its rules still stand:
+    /// those of the other way do not keep its connections together. On the host both ways stand side by side.
     /// - Returns: a word on what has ended.
     func endDraining(insteadOf opened: OpenedWorkload) async -> [String] {
         let mode = opened.plan.outboundMode
@@ -139,7 +139,7 @@ extension Mesh {
         for workload in draining.values where workload.attachment.opened.identity == opened.identity {
             let attachment = workload.attachment
             let other = attachment.opened.plan.outboundMode
-            guard other != mode else { continue }
+            guard other != mode, attachment.host == nil else { continue }
             await end(workload)
             guard workload.connections > 0 else { continue }
             words.append(
