@@ -193,7 +193,7 @@ final class LoopContext {
 
     /// Closes what belongs to a workload that is no more.
     func detach(_ id: WorkloadID, endingCallsInto: Bool = false) {
-        let use = workloads.removeValue(forKey: id)?.use
+        workloads[id] = nil
         draining.remove(id)
         shares.removeValue(forKey: id)?.letGo()
         for connection in connections.values
@@ -202,7 +202,6 @@ final class LoopContext {
         }
         // After those, which may have given theirs back.
         pool.closeIdle(of: id)
-        if let use { _ = pool.closeIdle(dialledFor: use) }
     }
 
     func workload(_ id: WorkloadID) -> AttachedWorkload? { workloads[id] }
