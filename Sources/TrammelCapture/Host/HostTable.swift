@@ -18,6 +18,7 @@ struct HostTable {
     enum Name {
         static let handedOver = "handed_over"
         static let forged = "forged"
+        static let fresh = "fresh"
         static let guarded = "guarded"
         static let loopback = "loopback"
         static let toApplication = "to_app"
@@ -95,7 +96,7 @@ struct HostTable {
         table.maps = maps
         table.chains =
             (hasRedirect ? [guarded] : []) + [
-                handedOver, forged, sanitise, toApplication, fromApplication, inbound, loopback, prerouting,
+                handedOver, forged, fresh, sanitise, toApplication, fromApplication, inbound, loopback, prerouting,
             ]
         table.chains.append(routeOutput)
         if hasRedirect { table.chains.append(natOutput) }
@@ -199,9 +200,23 @@ struct HostTable {
     private var sanitise: NftChain {
         NftChain(
             name: "sanitise", hook: NftChain.Hook(kind: .route, point: .output, priority: -160),
-            rules: [marks.outbound, marks.datagrams, marks.upstream, marks.passed].map {
-                NftRule(.mark(mark($0)), do: .goTo(Name.forged))
-            })
+            rules: [NftRule(.tcpSYN, .conntrackReply(false), do: .jump(Name.fresh))]
+                + [marks.outbound, marks.datagrams, marks.upstream, marks.passed].map {
+                    NftRule(.mark(mark($0)), do: .goTo(Name.forged))
+                })
+    }
+
+    /// The kernel keeps the entry of a connection that was refused for ten seconds (`nf_conntrack_tcp_timeout_close`),
+    /// with whose it was, and takes the next one between the same ports for it. That may be anybody's. One that NAT has
+    /// turned still is, since its packets go where they went.
+    private var fresh: NftChain {
+        NftChain(
+            name: Name.fresh,
+            rules: [
+                NftRule(.conntrackMark(mark(marks.outbound)), .conntrackTurned(false), do: .setConntrackMark(0)),
+                NftRule(.conntrackMark(mark(marks.passed)), do: .setConntrackMark(0)),
+                NftRule(.conntrackMark(mark(marks.own)), do: .setConntrackMark(0)),
+            ])
     }
 
     private var forged: NftChain {
@@ -226,7 +241,7 @@ struct HostTable {
                 do: .setMark(mark(marks.upstream)), .accept, comment: "replies to the agent"))
         chain.rules.append(
             NftRule(
-                .conntrackReply(false), .tcpNotSYN, .conntrackMark(mark(marks.outbound)),
+                .conntrackReply(false), .conntrackMark(mark(marks.outbound)),
                 do: .setMark(mark(marks.outbound)), .accept, comment: "captured by their first packet"))
         chain.rules.append(NftRule(.tcpNotSYN, do: .accept))
         for block in CapturePlace.hostBlocks {

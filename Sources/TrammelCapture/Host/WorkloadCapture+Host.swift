@@ -97,7 +97,7 @@ extension WorkloadCapture {
         try refreshListeners(id)
         try host.install(id)
         if installed == nil { plan.established = try host.connectionsBefore(id) ?? connectionsPast(plan, attachment) }
-        try DatagramFlows.turn(plan, of: attachment.workload.facts)
+        try KeptVerdicts.turn(plan, of: attachment.workload.facts)
         return plan
     }
 

@@ -167,6 +167,8 @@ enum NftMatch: Hashable, Sendable {
     case conntrackUnmarked
     /// The packet answers the one that opened its connection, or with `false` goes the same way.
     case conntrackReply(Bool)
+    /// NAT has given the connection another destination, or with `false` has not. Switches tracking on in the namespace.
+    case conntrackTurned(Bool)
 }
 
 enum NftStatement: Hashable, Sendable {

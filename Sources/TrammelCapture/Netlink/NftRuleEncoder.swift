@@ -119,6 +119,10 @@ struct NftRuleEncoder: ~Copyable {
         case .conntrackReply(let isReply):
             try conntrack(NFT_CT_DIRECTION)
             try compare([isReply ? 1 : 0])  // enum ip_conntrack_dir
+        case .conntrackTurned(let isTurned):
+            try conntrack(NFT_CT_STATUS)
+            try bitwise(mask: hostBytes(UInt32(1 << 5)), xor: hostBytes(UInt32(0)))  // IPS_DST_NAT
+            try compare(hostBytes(UInt32(0)), equal: !isTurned)
         }
     }
 

@@ -161,6 +161,7 @@ extension NftMatch {
         case .conntrackMark(let mark): "ct mark & \(mark.mask.word) == \(mark.value.word)"
         case .conntrackUnmarked: "ct mark \(UInt32(0).word)"
         case .conntrackReply(let isReply): "ct direction \(isReply ? "reply" : "original")"
+        case .conntrackTurned(let isTurned): isTurned ? "ct status dnat" : "ct status ! dnat"
         }
     }
 }

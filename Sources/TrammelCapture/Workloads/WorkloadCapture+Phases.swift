@@ -35,7 +35,7 @@ extension WorkloadCapture {
             }
             plan.established = []
             try put(plan, of: attachment, parts: [.rules])
-            try inside(attachment.workload.namespace) { try DatagramFlows.release(plan) }
+            try inside(attachment.workload.namespace) { try KeptVerdicts.release(plan) }
             installed = plan
         }
     }
@@ -92,7 +92,7 @@ extension WorkloadCapture {
             plan.established = try connectionsPast(from, attachment)
         }
         try inside(attachment.workload.namespace) {
-            try DatagramFlows.turn(plan, of: attachment.isOnHost ? attachment.workload.facts : nil)
+            try KeptVerdicts.turn(plan, of: attachment.isOnHost ? attachment.workload.facts : nil)
         }
         return plan
     }

@@ -204,7 +204,7 @@ package final class WorkloadCapture: Sendable {
                 installed = try installOnHost(attachment, installed)
             } else if let plan = installed {
                 try put(plan, of: attachment)
-                try inside(workload.namespace) { try DatagramFlows.turn(plan) }
+                try inside(workload.namespace) { try KeptVerdicts.turn(plan) }
             } else {
                 installed = try begin(workload.plan, attachment)
             }
@@ -228,7 +228,7 @@ package final class WorkloadCapture: Sendable {
                 } else {
                     try NamespaceCapture.remove(owner: attachment.owner.withLock { $0 })
                 }
-                try DatagramFlows.release(attachment.workload.plan)
+                try KeptVerdicts.release(attachment.workload.plan)
             }
             attachment.owner.withLock { $0 = nil }
             installed = nil
