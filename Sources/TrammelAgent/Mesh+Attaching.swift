@@ -121,8 +121,10 @@ extension Mesh {
         let count = try capture.olderConnections(of: attachment.id)
         guard count > 0 else { return [] }
         return [
-            "\(count) connections of \(attachment.name) are older than this and stay uncaptured until they end; "
-                + "`trammel attach … --kill-existing` ends them"
+            (count == 1
+                ? "1 connection of \(attachment.name) is older than this and stays uncaptured until it ends"
+                : "\(count) connections of \(attachment.name) are older than this and stay uncaptured until they end")
+                + "; `trammel attach … --kill-existing` ends \(count == 1 ? "it" : "them")"
         ]
     }
 }

@@ -142,10 +142,11 @@ extension Mesh {
             guard other != mode, attachment.host == nil else { continue }
             await end(workload)
             guard workload.connections > 0 else { continue }
+            let count = workload.connections
             words.append(
-                "\(workload.connections) connections that \(attachment.name) had when it was detached end with this, for "
-                    + "\(mode.rawValue) takes the place of \(other.rawValue); with `--capture-mode \(other.rawValue)` they "
-                    + "would have lived to their end")
+                "\(count == 1 ? "1 connection" : "\(count) connections") that \(attachment.name) had when it was detached "
+                    + "\(count == 1 ? "ends" : "end") with this, for \(mode.rawValue) takes the place of "
+                    + "\(other.rawValue); with `--capture-mode \(other.rawValue)` nothing would have ended")
         }
         return words
     }
