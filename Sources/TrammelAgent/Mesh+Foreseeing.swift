@@ -36,7 +36,9 @@ extension Mesh {
         if let reason = bypass.reasonToCome(name) { warnings.append("nothing of this is in force at once: \(reason)") }
         if preview.older > 0, !request.killExisting {
             warnings.append(
-                "\(preview.older) connections are older than this would be and would stay uncaptured until they end")
+                preview.older == 1
+                    ? "1 connection is older than this would be and would stay uncaptured until it ends"
+                    : "\(preview.older) connections are older than this would be and would stay uncaptured until they end")
         }
         return RulesPreview(
             outcome: .attached, target: found.text, captureMode: preview.plan.outboundMode.rawValue,
