@@ -38,7 +38,8 @@ extension Mesh {
             warnings.append(
                 preview.older == 1
                     ? "1 connection is older than this would be and would stay uncaptured until it ends"
-                    : "\(preview.older) connections are older than this would be and would stay uncaptured until they end")
+                    : "\(preview.older) connections are older than this would be and would stay uncaptured until they end"
+            )
         }
         return RulesPreview(
             outcome: .attached, target: found.text, captureMode: preview.plan.outboundMode.rawValue,
