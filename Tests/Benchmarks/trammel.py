@@ -1,5 +1,6 @@
 """The cases with Trammel in between: one agent for the node, one data loop, everything attached that it should see."""
 
+import contextlib
 import os
 import pathlib
 import subprocess
@@ -69,7 +70,8 @@ accessLog: {{path: {self.log}, format: json}}
     def spread(self, cores):
         """Has all its threads run on these cores from now on."""
         for thread in pathlib.Path(f"/proc/{self.process.pid}/task").iterdir():
-            os.sched_setaffinity(int(thread.name), cores)
+            with contextlib.suppress(ProcessLookupError):  # a thread that has ended meanwhile
+                os.sched_setaffinity(int(thread.name), cores)
 
     def launch(self, cores=None):
         """Starts it and waits until it is ready."""
