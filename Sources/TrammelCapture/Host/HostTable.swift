@@ -118,8 +118,12 @@ struct HostTable {
         var users: String { rawValue + Name.users }
     }
 
+    private func byCgroup(_ dispatch: Dispatch) -> [NftRule] {
+        levels.map { NftRule(do: .lookUp(.socketCgroup(level: $0), dispatch.cgroups($0))) }
+    }
+
     private func rules(_ dispatch: Dispatch) -> [NftRule] {
-        var rules = levels.map { NftRule(do: .lookUp(.socketCgroup(level: $0), dispatch.cgroups($0))) }
+        var rules = byCgroup(dispatch)
         if hasUsers {
             rules.append(
                 dispatch == .inbound
@@ -337,9 +341,24 @@ struct HostTable {
             ])
     }
 
-    /// What the other table has handed over is the agent's from then on.
+    /// What passes through is nobody's here, though somebody listens on its port at every address. What the other table
+    /// has handed over is the agent's from then on.
+    ///
+    /// The kernel finds what lingers of an ended connection (TIME_WAIT) before it finds the listener, and knows no cgroup
+    /// of that: whoever had the same port again would come to the application past the agent. So that is cleared away
+    /// first, as the kernel itself does for a first packet that is newer, and the listener is looked for once more.
     private var inbound: NftChain {
-        NftChain(name: Name.inbound, rules: (others.isEmpty ? [] : [agentExemption]) + rules(.inbound))
+        var chain = NftChain(name: Name.inbound)
+        chain.rules.append(NftRule(.foreignDestination, do: .accept, comment: "passes through"))
+        if !others.isEmpty { chain.rules.append(agentExemption) }
+        chain.rules += rules(.inbound)
+        guard !levels.isEmpty else { return chain }
+        chain.rules.append(NftRule(.socketFound, do: .accept))
+        chain.rules += CapturePlan.families.map {
+            NftRule(.transport(.tcp), do: .tproxyToDestination($0), comment: "clears away what lingers")
+        }
+        chain.rules += byCgroup(.inbound)
+        return chain
     }
 }
 
