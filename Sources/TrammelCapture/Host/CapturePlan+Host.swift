@@ -6,7 +6,7 @@ import TrammelCore
 /// lost its socket, and so its owner: conntrack keeps it, in the connection's mark, which no application can set. The
 /// packet's own mark only leads it to lo; its other bits stay whoever's they are.
 extension CapturePlan {
-    /// The mark of connections of this workload that go to the agent under tproxy (and redirect, for IPv6).
+    /// The mark of connections of this workload that go to the agent.
     var ownerMark: UInt32? { ownerMark(marks.outbound) }
     /// The same of its datagrams.
     var datagramOwnerMark: UInt32? { ownerMark(marks.datagrams) }
@@ -55,15 +55,33 @@ extension CapturePlan {
     }
 
     /// Turns connections to a listener of the workload's by NAT. REDIRECT knows but one address, so on the host it is a
-    /// destination, and for IPv6, where that address is nobody's, the mark leads to lo.
+    /// destination; and for IPv6, where that address is nobody's, it is the mark that leads to lo.
     func redirect(_ match: NftMatch, to port: UInt16) -> [NftRule] {
         guard place.hostIndex != nil else { return [NftRule(match, do: .counter, .redirect(port: port))] }
         return CapturePlan.families.map { family in
             NftRule(
                 matching: [.family(family), match],
-                do: [.counter] + (family == .v6 ? claimStatements : [])
-                    + [.dnat(place.address(family), port: port)])
+                do: [.counter] + claimStatements + [.dnat(place.address(family), port: port)])
         }
+    }
+
+    /// At the very front. Where a connection was reset, NAT sends the next one between the same ports after it for as
+    /// long as the kernel keeps its entry, whoever's it is: to the agent as another's, and with another's rights. Its
+    /// first packet is sent again until the entry has gone.
+    ///
+    /// The first packet of one of its own, sent again, goes where it went.
+    var notAnothers: [NftRule] {
+        guard let ownerMark else { return [] }
+        let turned: [NftMatch] = [.tcpSYN, .conntrackTurned(true), .conntrackMark(mark(marks.outbound))]
+        var rules = [
+            NftRule(
+                matching: turned + [.conntrackOtherMark(ownerMark)], do: [.counter, .drop],
+                comment: "another's still, for ten seconds")
+        ]
+        if outboundMode == .redirect {
+            rules.append(NftRule(matching: turned, do: [.setMark(mark(marks.outbound)), .accept]))
+        }
+        return rules
     }
 }
 

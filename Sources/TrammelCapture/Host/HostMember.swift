@@ -44,9 +44,10 @@ final class HostMember: Sendable {
         inbound = NftChain(name: plan.named("in"), rules: plan.inboundRules)
         let isRedirect = plan.outboundMode == .redirect
         outbound = NftChain(
-            name: plan.named("out"), rules: (isRedirect ? [] : plan.belonging) + plan.outboundRules)
+            name: plan.named("out"), rules: (isRedirect ? [] : plan.notAnothers + plan.belonging) + plan.outboundRules)
         routed =
-            isRedirect ? NftChain(name: plan.named("routed"), rules: plan.belonging + plan.datagramRules) : nil
+            isRedirect
+            ? NftChain(name: plan.named("routed"), rules: plan.notAnothers + plan.belonging + plan.datagramRules) : nil
         turned = plan.datagramChains + (isRedirect ? [] : [plan.fromApplication, plan.claim])
         passed = plan.phase == .draining || !plan.inboundExemptions.isEmpty ? plan.passedChain : nil
         var owned: [(mark: UInt32, chain: String)] = []

@@ -25,6 +25,8 @@ struct HostTable {
         static let fromApplication = "from_app"
         static let inbound = "inbound"
         static let owners = "owners"
+        static let turned = "turned"
+        static let strangers = "strangers"
         static let users = "users"
         static let ports = "in_ports"
     }
@@ -95,7 +97,7 @@ struct HostTable {
         table.sets = members.flatMap(\.sets)
         table.maps = maps
         table.chains =
-            (hasRedirect ? [guarded] : []) + [
+            (hasRedirect ? [guarded, strangers] : []) + [
                 handedOver, forged, fresh, sanitise, toApplication, fromApplication, inbound, loopback, prerouting,
             ]
         table.chains.append(routeOutput)
@@ -165,6 +167,7 @@ struct HostTable {
             if hasUsers { maps.append(users(dispatch)) }
         }
         if hasOwners { maps.append(owners) }
+        if hasRedirect { maps.append(turned) }
         return maps
     }
 
@@ -176,6 +179,15 @@ struct HostTable {
         map.members = members.flatMap(\.owned).map { .init(key: .mark($0.mark), verdict: .goTo($0.chain)) }
         map.members += others.flatMap(\.owned).map { .init(key: .mark($0.mark), verdict: .accept) }
         return map
+    }
+
+    /// Of connections that NAT has sent to a member's listener. Whoever meets this is not that member.
+    private var turned: NftVerdictMap {
+        NftVerdictMap(
+            name: Name.turned, field: .conntrackMark,
+            members: members.filter { $0.plan.outboundMode == .redirect && !$0.isLeaving }.map {
+                .init(key: .mark($0.ownerMark), verdict: .goTo(Name.strangers))
+            })
     }
 
     private func users(_ dispatch: Dispatch) -> NftVerdictMap {
@@ -238,6 +250,11 @@ struct HostTable {
             NftRule(
                 .tcpSYN, .socketCgroup(agent), .conntrackUnmarked, do: .setConntrackMark(marks.own), .accept,
                 comment: "the agent's own, as the accounting is to know"))
+        if hasRedirect {
+            chain.rules.append(
+                NftRule(
+                    .tcpSYN, .conntrackTurned(true), .socketCgroup(agent), do: .lookUp(.conntrackMark, Name.turned)))
+        }
         chain.rules.append(agentExemption)
         chain.rules.append(
             NftRule(
@@ -245,7 +262,7 @@ struct HostTable {
                 do: .setMark(mark(marks.upstream)), .accept, comment: "replies to the agent"))
         chain.rules.append(
             NftRule(
-                .conntrackReply(false), .conntrackMark(mark(marks.outbound)),
+                .conntrackReply(false), .tcpNotSYN, .conntrackMark(mark(marks.outbound)),
                 do: .setMark(mark(marks.outbound)), .accept, comment: "captured by their first packet"))
         chain.rules.append(NftRule(.tcpNotSYN, do: .accept))
         for block in CapturePlace.hostBlocks {
@@ -255,6 +272,9 @@ struct HostTable {
                     do: .rejectWithReset, comment: "the agent's ports are not for direct use"))
         }
         chain.rules += rules(.route)
+        if hasRedirect {
+            chain.rules.append(NftRule(.tcpSYN, .conntrackTurned(true), do: .lookUp(.conntrackMark, Name.turned)))
+        }
         return chain
     }
 
@@ -275,6 +295,13 @@ struct HostTable {
                 agentExemption,
                 NftRule(.transport(.tcp), do: .counter, .rejectWithReset, comment: "only the agent listens here"),
             ])
+    }
+
+    /// What NAT sends after a connection of a member's that was reset, and is not the member's (see `notAnothers`).
+    private var strangers: NftChain {
+        NftChain(
+            name: Name.strangers,
+            rules: [NftRule(do: .counter, .drop, comment: "another's still, for ten seconds")])
     }
 
     private var prerouting: NftChain {
@@ -319,7 +346,7 @@ struct HostTable {
     private var fromApplication: NftChain {
         var chain = NftChain(name: Name.fromApplication)
         if (members + others).contains(where: { $0.plan.outboundMode == .redirect }) {
-            chain.rules += CapturePlace.hostBlocks.filter { $0.base.family == .v6 }.map {
+            chain.rules += CapturePlace.hostBlocks.map {
                 NftRule(.destinationBlock($0), do: .accept, comment: "led by NAT")
             }
         }

@@ -70,8 +70,6 @@ enum IptablesMatching {
             rule.modules = ["-m conntrack --ctdir REPLY"]
         case .conntrackReply(let wanted):
             rule.modules = ["-m conntrack --ctdir \(wanted ? "REPLY" : "ORIGINAL")"]
-        case .conntrackTurned(let wanted):
-            rule.modules = ["-m conntrack \(wanted ? "" : "! ")--ctstate DNAT"]
         case .tcpSYN, .tcpNotSYN:
             rule.transport = .tcp
             rule.flags = .init(.first, match == .tcpSYN)

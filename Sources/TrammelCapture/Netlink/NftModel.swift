@@ -165,6 +165,8 @@ enum NftMatch: Hashable, Sendable {
     case conntrackMark(Mark)
     /// Nobody has put a mark on the connection. Switches tracking on in the namespace.
     case conntrackUnmarked
+    /// The connection's mark is another one than this, be it none. Switches tracking on in the namespace.
+    case conntrackOtherMark(UInt32)
     /// The packet answers the one that opened its connection, or with `false` goes the same way.
     case conntrackReply(Bool)
     /// NAT has given the connection another destination, or with `false` has not. Switches tracking on in the namespace.

@@ -116,6 +116,9 @@ struct NftRuleEncoder: ~Copyable {
         case .conntrackUnmarked:
             try conntrack(NFT_CT_MARK)
             try compare(hostBytes(UInt32(0)))
+        case .conntrackOtherMark(let mark):
+            try conntrack(NFT_CT_MARK)
+            try compare(hostBytes(mark), equal: false)
         case .conntrackReply(let isReply):
             try conntrack(NFT_CT_DIRECTION)
             try compare([isReply ? 1 : 0])  // enum ip_conntrack_dir

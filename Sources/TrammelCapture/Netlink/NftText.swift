@@ -160,6 +160,7 @@ extension NftMatch {
         case .socketFound: "socket wildcard <= 1"
         case .conntrackMark(let mark): "ct mark & \(mark.mask.word) == \(mark.value.word)"
         case .conntrackUnmarked: "ct mark \(UInt32(0).word)"
+        case .conntrackOtherMark(let mark): "ct mark != \(mark.word)"
         case .conntrackReply(let isReply): "ct direction \(isReply ? "reply" : "original")"
         case .conntrackTurned(let isTurned): isTurned ? "ct status dnat" : "ct status ! dnat"
         }
