@@ -181,7 +181,8 @@ struct HostTable {
         return map
     }
 
-    /// Of connections that NAT has sent to a member's listener. Whoever meets this is not that member.
+    /// Of connections that NAT has sent to a member's listener. Whoever meets this is not that member: its own packets have
+    /// gone to its chain, unless it is leaving.
     private var turned: NftVerdictMap {
         NftVerdictMap(
             name: Name.turned, field: .conntrackMark,
